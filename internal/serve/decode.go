@@ -1,0 +1,119 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gin-gonic/gin/binding"
+	"github.com/go-playground/validator/v10"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// MaxJSON bounds a JSON request body, in bytes.
+const MaxJSON = 16 << 20
+
+// Decode reads the JSON body into v and checks its binding tags. Content-Type is not looked at and unknown fields are ignored, as
+// the published clients need (toolbox.md 0.3). Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field,
+// fault.TooLarge over MaxJSON.
+func Decode(c *gin.Context, v any) error { return decode(c, v, false) }
+
+// DecodeOptional is Decode for bodies that may be missing altogether; v is then left as it is, but checked.
+func DecodeOptional(c *gin.Context, v any) error { return decode(c, v, true) }
+
+func decode(c *gin.Context, v any, optional bool) error {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.Request.Body, MaxJSON))
+	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
+		return fault.Newf(fault.TooLarge, "the JSON body is over %d MiB; stream large content through the file endpoints", MaxJSON>>20)
+	} else if err != nil {
+		return badBody("the body could not be read to its end: %v", err)
+	}
+	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 && optional {
+		body = []byte("{}")
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return explain(err, len(body))
+	}
+	return check(v)
+}
+
+func explain(err error, size int) error {
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case size == 0:
+		return badBody("the body is empty; send a JSON object")
+	case errors.As(err, &wrongType) && wrongType.Field == "":
+		return badBody("the body is a JSON %s; send an object", wrongType.Value)
+	case errors.As(err, &wrongType):
+		return badBody("%s must be %s, not a JSON %s", wrongType.Field, plainType(wrongType.Type.Kind().String()), wrongType.Value)
+	case errors.As(err, &syntax):
+		return badBody("the body is not JSON: %v at byte %d", err, syntax.Offset)
+	}
+	return badBody("%v", err)
+}
+
+func plainType(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "int"), strings.HasPrefix(kind, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(kind, "float"):
+		return "a number"
+	case kind == "bool":
+		return "true or false"
+	case kind == "slice", kind == "array":
+		return "a list"
+	case kind == "map", kind == "struct":
+		return "an object"
+	}
+	return "a " + kind
+}
+
+func check(v any) error {
+	err := binding.Validator.ValidateStruct(v)
+	if err == nil {
+		return nil
+	}
+	var fields validator.ValidationErrors
+	if !errors.As(err, &fields) {
+		return badBody("%v", err)
+	}
+	words := make([]string, 0, len(fields))
+	for _, f := range fields {
+		name := f.Field()
+		switch f.Tag() {
+		case "required":
+			words = append(words, name+" is required")
+		case "min", "gte":
+			words = append(words, name+" must be at least "+f.Param())
+		case "max", "lte":
+			words = append(words, name+" must be at most "+f.Param())
+		case "oneof":
+			words = append(words, name+" must be one of "+strings.ReplaceAll(f.Param(), " ", ", "))
+		default:
+			words = append(words, name+" is not valid ("+f.Tag()+" "+f.Param()+")")
+		}
+	}
+	return badBody("%s", strings.Join(words, ", "))
+}
+
+func badBody(format string, args ...any) error {
+	return fault.Codef(fault.Invalid, "INVALID_REQUEST_BODY", format, args...)
+}
+
+// JSONNames makes the validator call fields by their JSON names. It is to be called once, before the first Decode.
+func JSONNames() {
+	if v, ok := binding.Validator.Engine().(*validator.Validate); ok {
+		v.RegisterTagNameFunc(jsonName)
+	}
+}
+
+func jsonName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return name
+}

@@ -1,0 +1,90 @@
+package serve
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+)
+
+// Body is the error body of every answer with a status of 400 or more (toolbox.md 0.4, api.md 0.5). Clients choose their
+// exception class by Source and Code, else by StatusCode, which always equals the HTTP status. Error is the status in words
+// and a string, never an object: one client refuses anything else.
+type Body struct {
+	StatusCode int       `json:"statusCode"`
+	Message    string    `json:"message"`
+	Error      string    `json:"error"`
+	Code       string    `json:"code"`
+	Source     string    `json:"source"`
+	Timestamp  time.Time `json:"timestamp"`
+	Path       string    `json:"path"`
+	Method     string    `json:"method"`
+	Retryable  bool      `json:"retryable"`
+}
+
+type answer struct {
+	status int
+	code   string
+}
+
+var answers = map[fault.Kind]answer{
+	fault.Unknown:         {http.StatusInternalServerError, "INTERNAL_SERVER_ERROR"},
+	fault.Internal:        {http.StatusInternalServerError, "INTERNAL_SERVER_ERROR"},
+	fault.Invalid:         {http.StatusBadRequest, "BAD_REQUEST"},
+	fault.Unauthenticated: {http.StatusUnauthorized, "UNAUTHORIZED"},
+	fault.Forbidden:       {http.StatusForbidden, "FORBIDDEN"},
+	fault.NotFound:        {http.StatusNotFound, "NOT_FOUND"},
+	fault.Conflict:        {http.StatusConflict, "CONFLICT"},
+	fault.Gone:            {http.StatusGone, "GONE"},
+	fault.Unprocessable:   {http.StatusUnprocessableEntity, "UNPROCESSABLE_ENTITY"},
+	fault.Timeout:         {http.StatusRequestTimeout, "REQUEST_TIMEOUT"},
+	fault.TooLarge:        {http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE"},
+	fault.Limited:         {http.StatusTooManyRequests, "TOO_MANY_REQUESTS"},
+	fault.Unavailable:     {http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE"},
+	fault.Full:            {http.StatusInsufficientStorage, "INSUFFICIENT_STORAGE"},
+	fault.Upstream:        {http.StatusBadGateway, "BAD_GATEWAY"},
+	fault.NotBuilt:        {http.StatusNotImplemented, "NOT_BUILT"},
+}
+
+// NewBody describes err, as the server called source would answer it to r.
+func NewBody(source string, r *http.Request, err error) Body {
+	kind := fault.KindOf(err)
+	a := answers[kind]
+	b := Body{
+		StatusCode: a.status, Message: err.Error(), Error: http.StatusText(a.status), Code: a.code, Source: source,
+		Timestamp: time.Now().UTC(), Path: r.URL.Path, Method: r.Method, Retryable: fault.Retryable(err),
+	}
+	if code := fault.CodeOf(err); code != "" {
+		b.Code = code
+	}
+	if kind == fault.Unknown {
+		b.Message = "something went wrong on our side; the server's log has the whole error under this path and time"
+	}
+	return b
+}
+
+// Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is broken off,
+// so that nobody takes a part for the whole.
+func (f *Face) Problem(c *gin.Context, err error) {
+	b := NewBody(f.Source, c.Request, err)
+	if b.StatusCode == http.StatusInternalServerError {
+		f.Logger.Error("request failed", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
+	}
+	if c.Writer.Written() {
+		if b.StatusCode != http.StatusInternalServerError {
+			f.Logger.Warn("answer broken off", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+	c.JSON(b.StatusCode, b)
+}
+
+// Face is what the routes of one server have in common.
+type Face struct {
+	Source string       // who says it in error bodies: DAYTONA_API, DAYTONA_DAEMON or DAYTONA_PROXY
+	Logger *slog.Logger // required
+}

@@ -1,0 +1,68 @@
+package toolbox
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+// Source is what error bodies of this server say in their source field; published clients choose typed errors by it.
+const Source = "DAYTONA_DAEMON"
+
+// SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
+const SecretHeader = "X-Sandlot-Secret" //nolint:gosec // G101: a header's name, not a credential
+
+// Config is what a Server needs.
+type Config struct {
+	WorkDir    string       // base of relative paths; required
+	Home       string       // home of the daemon's user; required
+	Version    string       // answered by GET /version; required
+	SecretHash string       // hex SHA-256 of the secret that callers must present; "" takes all callers
+	Logger     *slog.Logger // required
+}
+
+// Server is the toolbox of one sandbox. It is safe for concurrent use.
+type Server struct {
+	cfg    Config
+	face   serve.Face
+	secret []byte // decoded SecretHash; empty when all callers are taken
+}
+
+// New checks cfg and returns a Server. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	if cfg.WorkDir == "" || cfg.Home == "" || cfg.Version == "" || cfg.Logger == nil {
+		return nil, fault.New(fault.Invalid, "toolbox: WorkDir, Home, Version and Logger are required")
+	}
+	secret, err := hex.DecodeString(cfg.SecretHash)
+	if err != nil || len(secret) != 0 && len(secret) != sha256.Size {
+		return nil, fault.New(fault.Invalid, "toolbox: SecretHash must be the SHA-256 of the secret in 64 hex digits")
+	}
+	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret}, nil
+}
+
+// Handler returns the router of all routes.
+func (s *Server) Handler() http.Handler {
+	e := s.face.NewEngine()
+	e.Use(s.face.Guard(s.checkSecret))
+	serve.Mount(&s.face, e, s, routes)
+	return e
+}
+
+func (s *Server) checkSecret(c *gin.Context) error {
+	if len(s.secret) == 0 {
+		return nil
+	}
+	got := sha256.Sum256([]byte(c.GetHeader(SecretHeader)))
+	if subtle.ConstantTimeCompare(got[:], s.secret) != 1 {
+		return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
+	}
+	c.Request.Header.Del(SecretHeader)
+	return nil
+}

@@ -1,0 +1,38 @@
+package toolbox
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+// version handles GET /version, the readiness probe.
+func (s *Server) version(c *gin.Context) error {
+	c.JSON(http.StatusOK, api.Strings{"version": s.cfg.Version})
+	return nil
+}
+
+// workDir handles GET /work-dir.
+func (s *Server) workDir(c *gin.Context) error {
+	c.JSON(http.StatusOK, api.Dir{Dir: s.cfg.WorkDir})
+	return nil
+}
+
+// homeDir handles GET /user-home-dir and the older GET /project-dir.
+func (s *Server) homeDir(c *gin.Context) error {
+	c.JSON(http.StatusOK, api.Dir{Dir: s.cfg.Home})
+	return nil
+}
+
+// initialize handles POST /init. The token it brings names the sandbox to telemetry collectors; repeating the call is harmless.
+func (s *Server) initialize(c *gin.Context) error {
+	var req api.InitializeRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, api.Strings{"message": "initialized"})
+	return nil
+}
