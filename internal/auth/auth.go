@@ -1,0 +1,55 @@
+// Package auth makes, hashes and compares credentials.
+//
+// Keys and tokens come from the system's random source. What is stored is their SHA-256 in hex; comparison is in constant time.
+package auth
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"strings"
+)
+
+// NewKey returns an API key: "dtn_" and 64 hex digits (api.md 0.2).
+func NewKey() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return "dtn_" + hex.EncodeToString(b[:])
+}
+
+// previewAlphabet has 32 letters, so that five random bits choose one without bias. It leaves out what is easily misread.
+const previewAlphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+
+// NewToken returns a preview token: 32 lower-case letters and digits, 160 random bits.
+func NewToken() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:])
+	for i := range b {
+		b[i] = previewAlphabet[b[i]&31]
+	}
+	return string(b[:])
+}
+
+// Hash returns the SHA-256 of a credential in hex.
+func Hash(credential string) string {
+	sum := sha256.Sum256([]byte(credential))
+	return hex.EncodeToString(sum[:])
+}
+
+// Equal compares two credentials in a time that does not depend on where, or whether, they differ.
+func Equal(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// Mask shows the first and last three characters of a key and hides the rest (api.md 6).
+func Mask(prefix, suffix string) string { return prefix + strings.Repeat("*", 20) + suffix }
+
+// SandboxSecret derives the secret that a runner presents to the toolbox of one sandbox. The sandbox is given only its hash.
+func SandboxSecret(runnerKey []byte, sandbox string) string {
+	mac := hmac.New(sha256.New, runnerKey)
+	_, _ = mac.Write([]byte("toolbox:" + sandbox)) // a hash never fails to write
+	return hex.EncodeToString(mac.Sum(nil))
+}

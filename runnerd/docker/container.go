@@ -1,0 +1,121 @@
+package docker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-units"
+
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+// Labels of what Sandlot makes in an engine.
+const (
+	labelManaged  = "sandlot.managed"  // "true" on every container, network and image of any instance
+	labelInstance = "sandlot.instance" // which installation it belongs to
+	labelSandbox  = "sandlot.sandbox"  // the sandbox's id
+	labelOrg      = "sandlot.organization"
+)
+
+// InjectPath is where a sandbox finds toolboxd and the trusted certificates. Nothing may be mounted over it.
+const InjectPath = "/opt/sandlot"
+
+const (
+	toolboxd  = InjectPath + "/toolboxd"
+	caFile    = InjectPath + "/ca-certificates.crt"
+	cpuPeriod = 100_000 // µs
+	logSize   = "10m"   // of the engine's record of what toolboxd prints, twice that in all
+)
+
+// caVariables name the certificate file to tools that do not ask the system's store, or ask one that the image may not have.
+var caVariables = []string{
+	"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "AWS_CA_BUNDLE",
+}
+
+// capabilities that hardened sandboxes keep: what package managers and servers that change user need (runtime.md X1).
+var capabilities = []string{
+	"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT",
+}
+
+func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse) (*container.Config, *container.HostConfig, *network.NetworkingConfig) {
+	imgEnv, entrypoint, cmd, dir := []string(nil), []string(nil), []string(nil), ""
+	if img.Config != nil {
+		imgEnv, entrypoint, cmd, dir = img.Config.Env, img.Config.Entrypoint, img.Config.Cmd, img.Config.WorkingDir
+	}
+	if len(entrypoint) > 0 && entrypoint[0] == toolboxd { // our own images
+		entrypoint = nil
+	}
+	start := slices.Concat(entrypoint, cmd)
+	if len(start) > 0 {
+		start = slices.Insert(start, 0, "--")
+	}
+	cfg := &container.Config{
+		Hostname:   spec.ID,
+		User:       spec.User,
+		Image:      spec.Image,
+		Env:        e.environment(spec, imgEnv, dir == ""),
+		Entrypoint: []string{toolboxd},
+		Cmd:        start,
+		WorkingDir: dir,
+		Labels: map[string]string{
+			labelManaged: "true", labelInstance: e.cfg.Instance, labelSandbox: spec.ID, labelOrg: spec.Organization,
+		},
+	}
+	memory, pids := int64(spec.Memory)<<30, e.cfg.PidsLimit
+	host := &container.HostConfig{
+		NetworkMode: container.NetworkMode(e.cfg.Network),
+		Mounts:      []mount.Mount{{Type: mount.TypeBind, Source: e.cfg.Inject, Target: InjectPath, ReadOnly: true}},
+		LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": "2"}},
+		Runtime:     e.cfg.Runtime,
+		Resources: container.Resources{
+			CPUPeriod: cpuPeriod, CPUQuota: int64(spec.CPU) * cpuPeriod,
+			Memory: memory, MemorySwap: memory, // the sum of both: no swap
+			PidsLimit: &pids,
+			Ulimits: []*units.Ulimit{
+				{Name: "core", Soft: 0, Hard: 0},
+				{Name: "nofile", Soft: 1 << 16, Hard: 1 << 20},
+			},
+		},
+	}
+	if e.cfg.Profile != ProfileCompat {
+		host.CapDrop, host.CapAdd, host.SecurityOpt = []string{"ALL"}, capabilities, []string{"no-new-privileges"}
+	}
+	return cfg, host, nil
+}
+
+// environment is, later over earlier: certificates where the image names none, the runner's own settings, the creator's
+// variables, and who the sandbox is.
+func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool) []string {
+	env := map[string]string{}
+	for _, name := range caVariables {
+		if !slices.ContainsFunc(image, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }) {
+			env[name] = caFile
+		}
+	}
+	maps.Copy(env, e.cfg.Env)
+	maps.Copy(env, spec.Env)
+	maps.Copy(env, map[string]string{
+		"DAYTONA_SANDBOX_ID":       spec.ID,
+		"DAYTONA_SANDBOX_SNAPSHOT": spec.Snapshot,
+		"DAYTONA_ORGANIZATION_ID":  spec.Organization,
+		"DAYTONA_REGION_ID":        spec.Region,
+		"SANDLOT_SECRET_SHA256":    e.cfg.SecretHash(spec.ID),
+	})
+	if spec.User != "" {
+		env["DAYTONA_SANDBOX_USER"] = spec.User
+	}
+	if homeAsDir {
+		env["DAYTONA_USER_HOME_AS_WORKDIR"] = "true"
+	}
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,281 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/auth"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+)
+
+// ErrNotFound is returned for a sandbox that is not on this runner.
+var ErrNotFound = fault.New(fault.NotFound, "no such sandbox on this runner")
+
+// ErrEngineDown is returned while the container engine does not answer.
+var ErrEngineDown = fault.New(fault.Unavailable, "the container engine does not answer; `sandlot doctor` says how to mend it")
+
+// Container is what a Driver sees of one sandbox.
+type Container struct {
+	ID          string // the sandbox's
+	Running     bool
+	Started     bool       // it ran at some time
+	Addr        netip.Addr // its address while it runs
+	ExitCode    int        // of its process 1, once it has ended
+	OutOfMemory bool       // it was ended for lack of memory
+}
+
+// Driver is what a Manager asks of a container engine. Every method may be repeated safely; all fail with ErrEngineDown (wrapped)
+// when the engine does not answer, and see only containers of this instance.
+type Driver interface {
+	Create(ctx context.Context, spec lifecycle.Spec) error // nil if it is there already; fault.Invalid for what the engine refuses
+	Start(ctx context.Context, id string) (Container, error)
+	Stop(ctx context.Context, id string, grace time.Duration) error // nil if it does not run
+	Remove(ctx context.Context, id string) error                    // kills at once; nil if already gone
+	Inspect(ctx context.Context, id string) (Container, error)      // ErrNotFound
+	List(ctx context.Context) ([]Container, error)
+	// Watch calls ready when changes are being followed and changed with the sandbox of every later change. It ends with ctx
+	// or with the connection to the engine.
+	Watch(ctx context.Context, ready func(), changed func(id string)) error
+	// Room returns the bytes free where the engine keeps its containers.
+	Room(ctx context.Context) (uint64, error)
+}
+
+// Toolbox is what a Manager asks of the daemon inside a sandbox.
+type Toolbox interface {
+	// Ready waits until the daemon answers and returns its version.
+	Ready(ctx context.Context, at Address) (version string, err error)
+}
+
+// Reporter takes what a Manager sees and answers the ids it should not have, which are then removed.
+type Reporter interface {
+	Report(ctx context.Context, r lifecycle.Report) (surplus []string, err error)
+}
+
+// Address is where and how the toolbox of a sandbox is reached.
+type Address struct {
+	Addr   netip.Addr
+	Secret string
+}
+
+// Config is what a Manager needs. Driver, Toolbox, Key and Logger are required.
+type Config struct {
+	Runner    string // this runner's id
+	Driver    Driver
+	Toolbox   Toolbox
+	Key       []byte        // sandbox secrets are derived from it
+	MinRoom   uint64        // bytes that must be free for a create; 0 asks for none
+	Grace     time.Duration // from SIGTERM to SIGKILL in a stop; 0 means 10 s
+	Heartbeat time.Duration // between full reports; 0 means 30 s
+	Logger    *slog.Logger
+}
+
+// Manager owns the sandboxes of one host.
+type Manager struct {
+	cfg Config
+
+	mu    sync.Mutex
+	locks map[string]*opLock
+	seen  map[string]lifecycle.Observed // as last reported
+	addrs map[string]netip.Addr         // of those that run
+	dirty map[string]bool               // changed while nobody looked yet
+	seq   uint64                        // counts what operations found out
+	fresh map[string]uint64             // seq of each sandbox's last finding, by which an older list is known to be stale
+	wg    sync.WaitGroup
+}
+
+type opLock struct {
+	sync.Mutex
+	users int
+}
+
+// New checks cfg and returns a Manager. It starts nothing.
+func New(cfg Config) (*Manager, error) {
+	if cfg.Driver == nil || cfg.Toolbox == nil || len(cfg.Key) == 0 || cfg.Logger == nil {
+		return nil, fault.New(fault.Invalid, "runner: Driver, Toolbox, Key and Logger are required")
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 10 * time.Second
+	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = 30 * time.Second
+	}
+	return &Manager{
+		cfg: cfg, locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
+		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, fresh: map[string]uint64{},
+	}, nil
+}
+
+// Create makes a sandbox and starts it. It returns when the toolbox answers. After an error nothing is left of a sandbox that
+// this call made. Errors: fault.Full when there is no room, fault.Invalid for an image or user that is not there, ErrEngineDown.
+func (m *Manager) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error) {
+	defer m.lock(spec.ID)()
+	if m.cfg.MinRoom > 0 {
+		if room, err := m.cfg.Driver.Room(ctx); err == nil && room < m.cfg.MinRoom {
+			return lifecycle.Observed{}, fault.Codef(fault.Full, "RUNNER_DISK_FULL",
+				"the runner's disk has %d MiB free and needs %d MiB for a new sandbox; remove sandboxes or images, or lower min_free_disk",
+				room>>20, m.cfg.MinRoom>>20)
+		}
+	}
+	began := time.Now()
+	err := m.cfg.Driver.Create(ctx, spec)
+	var o lifecycle.Observed
+	if err == nil {
+		o, err = m.start(ctx, spec.ID)
+	}
+	if err != nil {
+		m.undo(ctx, spec.ID)
+		return lifecycle.Observed{}, fmt.Errorf("create sandbox %s: %w", spec.ID, err)
+	}
+	m.cfg.Logger.Info("sandbox created", logkey.Sandbox, spec.ID, logkey.Image, spec.Image, logkey.Took, time.Since(began))
+	return o, nil
+}
+
+// undo removes what a failed create left, whatever ended it.
+func (m *Manager) undo(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	if err := m.cfg.Driver.Remove(ctx, id); err != nil && !errors.Is(err, ErrEngineDown) {
+		m.cfg.Logger.Warn("remains of a failed create stay until the next full report", logkey.Sandbox, id, logkey.Err, err)
+	}
+	m.forget(id)
+}
+
+// Start starts a stopped sandbox and returns when its toolbox answers.
+func (m *Manager) Start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	defer m.lock(id)()
+	o, err := m.start(ctx, id)
+	if err != nil {
+		return lifecycle.Observed{}, fmt.Errorf("start sandbox %s: %w", id, err)
+	}
+	return o, nil
+}
+
+func (m *Manager) start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	c, err := m.cfg.Driver.Start(ctx, id)
+	if err != nil {
+		return lifecycle.Observed{}, err
+	}
+	version, err := m.cfg.Toolbox.Ready(ctx, m.at(id, c.Addr))
+	if err != nil {
+		return lifecycle.Observed{}, m.explain(ctx, id, err)
+	}
+	o := lifecycle.Observed{ID: id, State: lifecycle.Started, DaemonVersion: version}
+	m.remember(o, c.Addr)
+	return o, nil
+}
+
+// explain says why a toolbox did not answer: mostly because its container has ended.
+func (m *Manager) explain(ctx context.Context, id string, err error) error {
+	c, inspectErr := m.cfg.Driver.Inspect(context.WithoutCancel(ctx), id)
+	if inspectErr == nil && !c.Running {
+		return fault.Newf(fault.Internal, "the sandbox ended while it started: %s", exitReason(c))
+	}
+	return fmt.Errorf("its toolbox does not answer: %w", err)
+}
+
+// Stop ends a sandbox's processes and keeps its files. Without force they have Config.Grace to end by themselves.
+func (m *Manager) Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error) {
+	defer m.lock(id)()
+	grace := m.cfg.Grace
+	if force {
+		grace = 0
+	}
+	if err := m.cfg.Driver.Stop(ctx, id, grace); err != nil {
+		return lifecycle.Observed{}, fmt.Errorf("stop sandbox %s: %w", id, err)
+	}
+	o := lifecycle.Observed{ID: id, State: lifecycle.Stopped}
+	m.remember(o, netip.Addr{})
+	return o, nil
+}
+
+// Remove ends a sandbox at once and removes it with its files.
+func (m *Manager) Remove(ctx context.Context, id string) error {
+	defer m.lock(id)()
+	if err := m.cfg.Driver.Remove(ctx, id); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	m.forget(id)
+	m.cfg.Logger.Info("sandbox removed", logkey.Sandbox, id)
+	return nil
+}
+
+// Address returns where the toolbox of a running sandbox is. ErrNotFound when it does not run here.
+func (m *Manager) Address(id string) (Address, error) {
+	m.mu.Lock()
+	addr, ok := m.addrs[id]
+	m.mu.Unlock()
+	if !ok {
+		return Address{}, fmt.Errorf("sandbox %s: %w", id, ErrNotFound)
+	}
+	return m.at(id, addr), nil
+}
+
+// SecretHash returns the hash of a sandbox's secret, which is all that the sandbox is given of it.
+func (m *Manager) SecretHash(id string) string { return auth.Hash(auth.SandboxSecret(m.cfg.Key, id)) }
+
+func (m *Manager) at(id string, addr netip.Addr) Address {
+	return Address{Addr: addr, Secret: auth.SandboxSecret(m.cfg.Key, id)}
+}
+
+func (m *Manager) remember(o lifecycle.Observed, addr netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seq++
+	m.fresh[o.ID] = m.seq
+	m.rememberLocked(o, addr)
+}
+
+func (m *Manager) rememberLocked(o lifecycle.Observed, addr netip.Addr) {
+	m.seen[o.ID] = o
+	if addr.IsValid() {
+		m.addrs[o.ID] = addr
+	} else {
+		delete(m.addrs, o.ID)
+	}
+}
+
+func (m *Manager) forget(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seen, id)
+	delete(m.addrs, id)
+	delete(m.fresh, id)
+}
+
+// lock makes operations on one sandbox wait for each other. It returns the unlock.
+func (m *Manager) lock(id string) func() {
+	m.mu.Lock()
+	l := m.locks[id]
+	if l == nil {
+		l = &opLock{}
+		m.locks[id] = l
+	}
+	l.users++
+	m.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(m.locks, id)
+		}
+	}
+}
+
+func exitReason(c Container) string {
+	switch {
+	case c.OutOfMemory:
+		return "it used more memory than it may"
+	case c.ExitCode > 128:
+		return fmt.Sprintf("its first process was ended by signal %d", c.ExitCode-128)
+	}
+	return fmt.Sprintf("its first process ended with code %d", c.ExitCode)
+}

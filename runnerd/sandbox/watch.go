@@ -1,0 +1,176 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+)
+
+// Run follows the engine and reports until ctx ends. While the engine is away it tries again, at first after 100 ms and at most
+// every 2 s; when it is back everything is reported in full.
+func (m *Manager) Run(ctx context.Context, to Reporter) error {
+	defer m.wg.Wait()
+	wait := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		err := m.follow(ctx, to, func() { wait = 100 * time.Millisecond })
+		if ctx.Err() != nil {
+			break
+		}
+		m.cfg.Logger.Warn("lost the container engine; trying again", logkey.Err, err, "wait", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 2*time.Second)
+	}
+	return nil
+}
+
+// follow watches one connection to the engine.
+func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	m.wg.Go(func() { m.heartbeats(ctx, cancel, to) })
+	return m.cfg.Driver.Watch(ctx, func() {
+		connected()
+		if err := m.reportAll(ctx, to); err != nil {
+			cancel(err)
+		}
+	}, func(id string) { m.changed(ctx, to, id) })
+}
+
+func (m *Manager) heartbeats(ctx context.Context, cancel context.CancelCauseFunc, to Reporter) {
+	tick := time.NewTicker(m.cfg.Heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := m.reportAll(ctx, to); err != nil {
+			cancel(err)
+			return
+		}
+	}
+}
+
+// reportAll lists, reports in full and removes what the reporter does not want. A sandbox that an operation holds is reported as
+// it was seen last: the operation's own result follows.
+func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
+	m.mu.Lock()
+	asOf := m.seq
+	m.mu.Unlock()
+	list, err := m.cfg.Driver.List(ctx)
+	if err != nil {
+		return err
+	}
+	r := lifecycle.Report{Runner: m.cfg.Runner, Full: true, At: time.Now()}
+	there := map[string]bool{}
+	for _, c := range list {
+		there[c.ID] = true
+		r.Sandboxes = append(r.Sandboxes, m.note(c, asOf))
+	}
+	for _, id := range m.missing(there) {
+		unlock := m.lock(id) // whoever held it may just have made it
+		if _, err := m.cfg.Driver.Inspect(ctx, id); errors.Is(err, ErrNotFound) {
+			m.forget(id)
+		}
+		unlock()
+	}
+	surplus, err := to.Report(ctx, r)
+	if err != nil {
+		m.cfg.Logger.Warn("full report was not taken; the next heartbeat repeats it", logkey.Err, err)
+		return nil
+	}
+	for _, id := range surplus {
+		m.wg.Go(func() {
+			if err := m.Remove(ctx, id); err != nil {
+				m.cfg.Logger.Warn("surplus sandbox stays until the next heartbeat", logkey.Sandbox, id, logkey.Err, err)
+			}
+		})
+	}
+	return nil
+}
+
+// changed looks again at one sandbox and reports it if it is not as it was seen last. Many changes of one sandbox that come while
+// a look waits are one look.
+func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
+	m.mu.Lock()
+	waiting := m.dirty[id]
+	m.dirty[id] = true
+	m.mu.Unlock()
+	if waiting {
+		return
+	}
+	m.wg.Go(func() {
+		defer m.lock(id)()
+		m.mu.Lock()
+		delete(m.dirty, id)
+		before, known := m.seen[id]
+		m.mu.Unlock()
+		if !known {
+			return // never told of, or removed by ourselves
+		}
+		o := lifecycle.Observed{ID: id, State: lifecycle.Destroyed, Reason: "its container was removed from the engine by someone else"}
+		switch c, err := m.cfg.Driver.Inspect(ctx, id); {
+		case errors.Is(err, ErrNotFound):
+			m.forget(id)
+		case err != nil:
+			return // the engine is going away: the next full report tells
+		default:
+			o = m.note(c, always)
+		}
+		if o.State == before.State {
+			return
+		}
+		m.cfg.Logger.Info("sandbox changed by itself", logkey.Sandbox, id, logkey.State, o.State, "reason", o.Reason)
+		if _, err := to.Report(ctx, lifecycle.Report{Runner: m.cfg.Runner, Sandboxes: []lifecycle.Observed{o}, At: time.Now()}); err != nil {
+			m.cfg.Logger.Warn("change was not taken; the next heartbeat repeats it", logkey.Sandbox, id, logkey.Err, err)
+		}
+	})
+}
+
+// always marks a look that was made under the sandbox's lock, so that nothing newer can be known.
+const always = math.MaxUint64
+
+// note keeps what the engine said of one sandbox as of a point in seq, unless something newer is known.
+func (m *Manager) note(c Container, asOf uint64) lifecycle.Observed {
+	o := lifecycle.Observed{ID: c.ID, State: lifecycle.Stopped}
+	var addr netip.Addr
+	switch {
+	case c.Running:
+		o.State, addr = lifecycle.Started, c.Addr
+	case c.Started && (c.OutOfMemory || c.ExitCode != 0):
+		o.Reason = exitReason(c)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, known := m.seen[c.ID]
+	if known && (m.fresh[c.ID] > asOf || asOf != always && m.locks[c.ID] != nil) {
+		return before
+	}
+	if known && before.State == o.State {
+		o.DaemonVersion, o.Reason = before.DaemonVersion, before.Reason
+	}
+	m.rememberLocked(o, addr)
+	return o
+}
+
+// missing returns the sandboxes seen before that are not in there.
+func (m *Manager) missing(there map[string]bool) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []string
+	for id := range m.seen {
+		if !there[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
