@@ -1,0 +1,65 @@
+package process
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// closers are descriptors that are the child's business: closed here once it has them.
+type closers []int
+
+func (c *closers) add(fd int) { *c = append(*c, fd) }
+
+func (c *closers) close() {
+	for _, fd := range *c {
+		_ = unix.Close(fd)
+	}
+}
+
+func closeFD(fd *int) {
+	if *fd >= 0 {
+		_ = unix.Close(*fd)
+		*fd = -1
+	}
+}
+
+// pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one, non-blocking.
+func pipe(readerIsOurs, writerIsOurs bool) (r, w int, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return -1, -1, os.NewSyscallError("pipe2", err)
+	}
+	if readerIsOurs {
+		err = unix.SetNonblock(fds[0], true)
+	}
+	if writerIsOurs && err == nil {
+		err = unix.SetNonblock(fds[1], true)
+	}
+	return fds[0], fds[1], err
+}
+
+// memoryFile returns a descriptor of a file that is in memory alone, to be read from its start.
+func memoryFile(name string, data []byte) (int, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for at := 0; at < len(data); {
+		n, err := ignoringEINTR(func() (int, error) { return unix.Pwrite(fd, data[at:], int64(at)) })
+		if err != nil {
+			_ = unix.Close(fd)
+			return -1, os.NewSyscallError("write", err)
+		}
+		at += n
+	}
+	return fd, nil
+}
+
+// unshield gives a child the priority it would have without our own protection.
+func (m *Manager) unshield(pid int) {
+	if m.cfg.OOMScoreAdj != "" {
+		_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(m.cfg.OOMScoreAdj), 0)
+	}
+}

@@ -1,0 +1,24 @@
+// Package process starts, watches and ends the processes of a sandbox.
+//
+// A Manager is the only owner of children: it starts all of them, waits for all of them and, as process 1 or child subreaper,
+// reaps what they leave behind. Nothing else in the program may start a process by other means while Config.Reap is set.
+//
+// A process ends in four events that are told apart: its leader has exited, stdout is at its end, stderr is at its end, no
+// descendant is left. One goroutine per process sees the first three on one epoll descriptor (pidfd and pipes); nothing polls and
+// no timer ticks. A leader's exit decides the exit code. Output that is still on its way is waited for, but a background child
+// that holds the pipe delays the result by at most Spec.Linger; its later output is read and dropped, so that it never
+// blocks nor dies of SIGPIPE.
+//
+// Descendants are found by parentage, by session and process group, and by the variable SANDLOT_PROCESS in the environment they
+// inherit; that finds those that left by setsid or a double fork. A descendant that does both and wipes its environment
+// while its parents die is not found; it ends with the sandbox.
+//
+// Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
+// (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal
+// has them in the exact order they were written in, as one stream. With Spec.Split they have a pipe each: what belongs to which
+// stream is exact then, the order between the two is that of arrival.
+//
+//	m, err := process.NewManager(process.Config{Dir: "/home/user", Env: os.Environ()})
+//	res, err := m.Run(ctx, process.Spec{Script: "make test", Timeout: time.Minute})
+//	defer res.Output.Discard()
+package process

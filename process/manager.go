@@ -1,0 +1,254 @@
+package process
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Config is what a Manager needs.
+type Config struct {
+	Dir  string   // absolute folder that processes start in; required
+	Env  []string // environment of processes, as of os.Environ; variables named SANDLOT_… are left out
+
+	// Reap makes this process take in and reap the orphans of its descendants, as process 1 must. All children of the program are
+	// then waited for here: starting one by other means loses its exit code.
+	Reap bool
+
+	OOMScoreAdj string // written to each child's oom_score_adj; "" leaves what it inherits
+}
+
+// marker is the variable by which descendants are found.
+const marker = "SANDLOT_PROCESS"
+
+// ErrClosed is returned for starts after Close.
+var ErrClosed = fault.New(fault.Unavailable, "the sandbox is stopping: no new process is started")
+
+// Manager starts the processes of a sandbox and owns them. It is safe for concurrent use.
+type Manager struct {
+	cfg      Config
+	children *children
+	shells   shellFinder
+	null     *os.File
+	prefix   string // of the ids of this manager's processes
+	count    atomic.Uint64
+	stop     chan struct{} // ends the reaper
+
+	mu     sync.Mutex
+	env    []string // replaced whole, never changed
+	closed bool
+}
+
+// NewManager checks cfg and returns a Manager. With Reap it makes this process the reaper of its descendants.
+func NewManager(cfg Config) (*Manager, error) {
+	if !filepath.IsAbs(cfg.Dir) {
+		return nil, fault.New(fault.Invalid, "process: Dir must be an absolute path")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("process: %w", err)
+	}
+	id := make([]byte, 8)
+	_, _ = rand.Read(id) // never fails
+	m := &Manager{
+		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id),
+		stop: make(chan struct{}), env: withoutOwn(cfg.Env),
+	}
+	if cfg.Reap {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
+		}
+		go m.children.reap(m.stop)
+	}
+	return m, nil
+}
+
+func withoutOwn(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "SANDLOT_") })
+}
+
+// Environ returns what the next process gets. The slice must not be changed.
+func (m *Manager) Environ() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.env
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func checkVariables(env map[string]string) error {
+	for name, value := range env {
+		if !variableName.MatchString(name) {
+			return fault.Newf(fault.Invalid, "%q cannot name a variable: use letters, digits and _, and no digit first", name)
+		}
+		if strings.Contains(value, "\x00") {
+			return fault.Newf(fault.Invalid, "variable %s holds a NUL byte, which no environment can hold", name)
+		}
+	}
+	return nil
+}
+
+// ChangeEnv changes the environment of later processes, in this order: variables whose value begins with dropPrefix go ("" drops
+// none; names in set stay), the names in unset go, those in set come. Error: fault.Invalid, and nothing is changed.
+func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix string) error {
+	if err := checkVariables(set); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kept := slices.DeleteFunc(slices.Clone(m.env), func(v string) bool {
+		name, value, _ := strings.Cut(v, "=")
+		_, isSet := set[name]
+		return isSet || slices.Contains(unset, name) || dropPrefix != "" && strings.HasPrefix(value, dropPrefix)
+	})
+	for name, value := range set {
+		kept = append(kept, name+"="+value)
+	}
+	m.env = withoutOwn(kept)
+	return nil
+}
+
+// environ is the environment of one process.
+func (m *Manager) environ(dir, id string, extra map[string]string) []string {
+	base := m.Environ()
+	env := make([]string, 0, len(base)+len(extra)+2)
+	for _, v := range base {
+		name, _, _ := strings.Cut(v, "=")
+		if _, ok := extra[name]; !ok && name != "PWD" {
+			env = append(env, v)
+		}
+	}
+	for name, value := range extra {
+		if name != marker && name != "PWD" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return append(env, "PWD="+dir, marker+"="+id)
+}
+
+// lookup returns the value of a variable, "" when there is none.
+func lookup(env []string, name string) string {
+	for _, v := range env {
+		if n, value, _ := strings.Cut(v, "="); n == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// Shell returns the path of the shell that scripts run in, ErrNoShell when there is none.
+func (m *Manager) Shell() (string, error) { return m.shells.find(m.Environ()) }
+
+// Dir returns the folder that relative ones start from.
+func (m *Manager) Dir() string { return m.cfg.Dir }
+
+func (m *Manager) nextID() string {
+	return m.prefix + "-" + strconv.FormatUint(m.count.Add(1), 10)
+}
+
+// all finds every process of the sandbox: as process 1 whatever runs, else the descendants of this process and of what it started.
+func (m *Manager) all() []proc {
+	every := running()
+	if os.Getpid() == 1 {
+		return every
+	}
+	self := os.Getpid()
+	set := map[int]proc{self: {}}
+	for _, p := range every {
+		if marked(p.pid, marker+"="+m.prefix+"-") {
+			set[p.pid] = p
+		}
+	}
+	below(every, set)
+	delete(set, self)
+	found := make([]proc, 0, len(set))
+	for _, p := range set {
+		found = append(found, p)
+	}
+	return found
+}
+
+// Close ends every process of the sandbox, all at the same time: SIGTERM, SIGKILL after grace. It returns when none is left, or 1 s after
+// SIGKILL with an error that names one. No process starts any more.
+func (m *Manager) Close(grace time.Duration) error {
+	m.mu.Lock()
+	was := m.closed
+	m.closed = true
+	m.mu.Unlock()
+	if was {
+		return nil
+	}
+	ok := endAll(m.all, grace, time.Second)
+	close(m.stop)
+	_ = m.null.Close()
+	if left := m.all(); !ok && len(left) > 0 {
+		return fault.Newf(fault.Internal, "%d processes could not be ended, process %d among them", len(left), left[0].pid)
+	}
+	return nil
+}
+
+// Run starts spec and waits for its Result. When ctx ends first, the process and all its descendants are killed.
+//
+// A process that cannot be started gives a Result too, with the reason as its output: ExitCode 127 when there is no such program or no
+// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, ErrClosed.
+func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
+	p, err := m.Start(spec)
+	if code, known := startCode(err); err != nil && known {
+		out := NewJournal(spec.Limits)
+		out.Append(Stderr, []byte(err.Error()+"\n"))
+		out.Close()
+		return Result{ExitCode: code, Output: out}, nil
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	stop := context.AfterFunc(ctx, p.Kill)
+	defer stop()
+	<-p.done
+	p.output.Close() // what a background child writes from now on is nobody's
+	return p.result, nil
+}
+
+// startCode is the exit code a shell gives for a failed start.
+func startCode(err error) (code int, known bool) {
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Unprocessable:
+		code = 127
+	case fault.Forbidden:
+		code = 126
+	case fault.Internal:
+		code = -1
+	default:
+		return 0, false
+	}
+	if fault.CodeOf(err) == codeFolder {
+		code = -1
+	}
+	return code, true
+}
+
+// signalName is the name of a signal with SIG, as kill -l has it without.
+func signalName(s syscall.Signal) string {
+	if s == 0 {
+		return ""
+	}
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return "SIG" + strconv.Itoa(int(s))
+}

@@ -1,0 +1,472 @@
+package process
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Spec says what to run. Either Script or Argv is set.
+type Spec struct {
+	Script string   // run by the sandbox's shell
+	Argv   []string // program, searched in PATH, and its arguments, passed verbatim
+
+	Dir string            // folder to start in; "" means the Manager's, relative ones start from it
+	Env map[string]string // added to the Manager's environment
+
+	Input   []byte        // standard input; nil is /dev/null
+	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
+	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
+	Split   bool          // keep stdout and stderr apart, at the cost of the exact order between them
+	Limits  Limits        // of the output
+
+	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
+	Files    []*os.File
+	Terminal bool // Files[0] becomes the controlling terminal
+}
+
+// codeFolder marks errors about the folder rather than the program.
+const codeFolder = "FOLDER_NOT_FOUND"
+
+// maxArgument is the longest script passed as an argument; the kernel's limit for one is 128 KiB.
+const maxArgument = 100 << 10
+
+// killTime bounds the end of killed processes: what is not gone by then is unkillable.
+const killTime = 2 * time.Second
+
+// Result is how a process ended.
+type Result struct {
+	ExitCode  int           // 0-255, 128+n after signal n as a shell reports it; -1 when it could not be started or be killed
+	Signal    string        // "SIGKILL" and so on when a signal ended it, else ""
+	TimedOut  bool          // Spec.Timeout was reached
+	Lingering bool          // a background child still holds the output
+	Wall      time.Duration // from start to the leader's exit
+	CPU       time.Duration // user and system time of the leader and of those it waited for
+	PeakRSS   int64         // of the largest of these, in bytes
+	Output    *Journal      // Discard it after use
+}
+
+// Process is a started process. Its methods are safe for concurrent use.
+type Process struct {
+	m      *Manager
+	id     string // value of marker
+	child  *child
+	spec   Spec
+	output *Journal
+	began  time.Time
+
+	done    chan struct{} // closed when result is set
+	drained chan struct{} // closed when also both streams are at their end
+	result  Result
+
+	poll            *poller
+	exitFD          int // readable when the leader has exited
+	in, out, err    int // our ends of the pipes; -1 for none
+	input           []byte
+	exited, widened bool
+}
+
+// Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program or folder,
+// fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
+func (m *Manager) Start(spec Spec) (*Process, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	closed := m.closed
+	m.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if spec.Linger == 0 {
+		spec.Linger = 100 * time.Millisecond
+	}
+	spec.Dir = m.resolve(spec.Dir)
+	p := &Process{
+		m: m, id: m.nextID(), spec: spec, input: spec.Input,
+		done: make(chan struct{}), drained: make(chan struct{}), exitFD: -1, in: -1, out: -1, err: -1,
+	}
+	p.output = NewJournal(spec.Limits)
+	var err error
+	if p.poll, err = newPoller(); err != nil {
+		return nil, fault.Newf(fault.Internal, "start a process: %w", err)
+	}
+	if err := p.start(); err != nil {
+		p.release()
+		return nil, err
+	}
+	go p.watch()
+	return p, nil
+}
+
+func (s *Spec) check() error {
+	switch {
+	case len(s.Argv) == 0 && strings.TrimSpace(s.Script) == "":
+		return fault.New(fault.Invalid, "the command is empty")
+	case strings.Contains(s.Script, "\x00"), slices.ContainsFunc(s.Argv, func(a string) bool { return strings.Contains(a, "\x00") }):
+		return fault.New(fault.Invalid, "the command holds a NUL byte, which no program can be given")
+	case s.Timeout < 0:
+		return fault.New(fault.Invalid, "the timeout is less than 0; 0 means none")
+	}
+	return checkVariables(s.Env)
+}
+
+func (m *Manager) resolve(dir string) string {
+	if dir == "" {
+		return m.cfg.Dir
+	}
+	if !filepath.IsAbs(dir) {
+		return filepath.Join(m.cfg.Dir, dir)
+	}
+	return dir
+}
+
+// start makes the pipes and the child. The child's ends are closed here whatever happens.
+func (p *Process) start() error {
+	var theirs closers
+	defer theirs.close()
+	fds, err := p.descriptors(&theirs)
+	if err != nil {
+		return fault.Newf(fault.Internal, "start a process: %w", err)
+	}
+	env := p.m.environ(p.spec.Dir, p.id, p.spec.Env)
+	attr := &syscall.ProcAttr{
+		Dir: p.spec.Dir, Env: env, Files: fds,
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal},
+	}
+	argv := p.spec.Argv
+	if len(argv) == 0 {
+		if argv, err = p.m.shellArgv(p.spec.Script, env, attr, &theirs); err != nil {
+			return err
+		}
+	}
+	path, err := LookPath(argv[0], lookup(env, "PATH"), p.spec.Dir)
+	if err != nil {
+		return p.explain(err, argv[0])
+	}
+	p.began = time.Now()
+	if p.child, err = p.m.children.start(path, argv, attr); err != nil {
+		return p.explain(err, argv[0])
+	}
+	p.m.unshield(p.child.pid)
+	return p.follow()
+}
+
+// shellArgv runs script in the shell: as an argument, or from a file when it is too long for one.
+func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr, theirs *closers) ([]string, error) {
+	shell, err := m.shells.find(env)
+	if err != nil {
+		if argv, ok := words(script); ok {
+			return argv, nil
+		}
+		return nil, err
+	}
+	if len(script) <= maxArgument {
+		return []string{shell, "-c", script}, nil
+	}
+	fd, err := memoryFile("script", []byte(script))
+	if err != nil {
+		return nil, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
+	}
+	theirs.add(fd)
+	attr.Files = append(attr.Files, uintptr(fd)) //nolint:gosec // a descriptor
+	return []string{shell, "/proc/self/fd/3"}, nil
+}
+
+// explain says what was wrong with a start: the folder, the program, or the system.
+func (p *Process) explain(err error, program string) error {
+	if st, derr := os.Stat(p.spec.Dir); derr != nil || !st.IsDir() {
+		return fault.Codef(fault.NotFound, codeFolder, "folder %s does not exist or cannot be entered: make it, or give another cwd", p.spec.Dir)
+	}
+	p.m.shells.forget()
+	switch {
+	case fault.KindOf(err) != fault.Unknown:
+		return err
+	case errors.Is(err, unix.E2BIG):
+		return fault.Newf(fault.Invalid, "the command and its environment are longer than the system allows: %w", err)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.ENOTDIR):
+		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", program, err)
+	default:
+		return fault.Newf(fault.Internal, "%s: start: %w", program, err)
+	}
+}
+
+// descriptors makes the child's descriptors and keeps our ends in p.
+func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
+	if p.spec.Files != nil {
+		fds := make([]uintptr, len(p.spec.Files))
+		for i, f := range p.spec.Files {
+			fds[i] = f.Fd()
+		}
+		return fds, nil
+	}
+	fds := []uintptr{p.m.null.Fd(), 0, 0}
+	if p.input != nil {
+		r, w, err := pipe(false, true)
+		if err != nil {
+			return nil, err
+		}
+		theirs.add(r)
+		p.in, fds[0] = w, uintptr(r) //nolint:gosec // a descriptor
+	}
+	r, w, err := pipe(true, false)
+	if err != nil {
+		return nil, err
+	}
+	theirs.add(w)
+	p.out, fds[1], fds[2] = r, uintptr(w), uintptr(w) //nolint:gosec // a descriptor
+	if p.spec.Split {
+		if r, w, err = pipe(true, false); err != nil {
+			return nil, err
+		}
+		theirs.add(w)
+		p.err, fds[2] = r, uintptr(w) //nolint:gosec // a descriptor
+	}
+	return fds, nil
+}
+
+// follow puts the descriptors of a started child under the poller.
+func (p *Process) follow() error {
+	p.exitFD = p.child.pidfd
+	if p.exitFD < 0 { // a kernel or sandbox without pidfd: one thread waits in its place
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
+			return fault.Newf(fault.Internal, "watch a process: %w", err)
+		}
+		p.exitFD = fd
+		go func() {
+			_, _, _ = waitid(unix.P_PID, p.child.pid, unix.WEXITED|unix.WNOWAIT)
+			p.m.children.collect(p.child)
+			_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		}()
+	}
+	err := p.poll.add(p.exitFD, unix.EPOLLIN)
+	for _, fd := range []int{p.out, p.err} {
+		if fd >= 0 {
+			err = errors.Join(err, p.poll.add(fd, unix.EPOLLIN))
+		}
+	}
+	if p.feed(); p.in >= 0 {
+		err = errors.Join(err, p.poll.add(p.in, unix.EPOLLOUT))
+	}
+	if p.spec.Timeout > 0 {
+		p.poll.deadline(p.began.Add(p.spec.Timeout))
+	}
+	if err != nil {
+		p.Kill()
+		return fault.Newf(fault.Internal, "watch a process: %w", err)
+	}
+	return nil
+}
+
+// watch is the one goroutine of a process: it sees the leader's exit, both streams and the time.
+func (p *Process) watch() {
+	for {
+		if p.exited && p.out < 0 && p.err < 0 {
+			break
+		}
+		events, err := p.poll.wait()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.late()
+		}
+		for _, e := range events {
+			p.handle(int(e.Fd))
+		}
+	}
+	p.publish()
+	p.output.Close()
+	p.release()
+	close(p.drained)
+}
+
+func (p *Process) handle(fd int) {
+	switch fd {
+	case p.exitFD:
+		if p.m.children.collect(p.child) {
+			p.leaderExited()
+		}
+	case p.out:
+		p.read(&p.out, Stdout)
+	case p.err:
+		p.read(&p.err, Stderr)
+	case p.in:
+		p.feed()
+	}
+}
+
+func (p *Process) leaderExited() {
+	e := p.child.exit
+	p.exited = true
+	p.result.ExitCode, p.result.Signal = e.code, signalName(e.signal)
+	p.result.Wall = time.Since(p.began)
+	p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
+	p.result.PeakRSS = e.usage.Maxrss << 10
+	p.closeExit()
+	closeFD(&p.in)
+	if !p.published() {
+		p.poll.deadline(time.Now().Add(p.spec.Linger))
+	}
+}
+
+// late is called when the deadline has passed: that of the command, of its killed processes' end, or of lingering output.
+func (p *Process) late() {
+	p.poll.deadline(time.Time{})
+	switch {
+	case p.published():
+	case p.exited:
+		p.result.Lingering = true
+		p.publish()
+	case !p.result.TimedOut:
+		p.result.TimedOut = true
+		p.Kill()
+		p.poll.deadline(time.Now().Add(killTime))
+	default: // it belongs to another user, or hangs in the kernel
+		p.result.ExitCode, p.result.Wall, p.result.Lingering = -1, time.Since(p.began), true
+		p.publish()
+	}
+}
+
+func (p *Process) published() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Process) publish() {
+	if p.published() {
+		return
+	}
+	p.result.Output = p.output
+	close(p.done)
+}
+
+// read takes what is in one of the output pipes.
+func (p *Process) read(fd *int, s Stream) {
+	n, err := p.output.fill(s, *fd)
+	if n < 0 && err == nil { // nobody wants it any more
+		buf := blocks.Get().(*[blockSize]byte)
+		n, err = ignoringEINTR(func() (int, error) { return unix.Read(*fd, buf[:]) })
+		blocks.Put(buf)
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+	case n <= 0:
+		closeFD(fd)
+	case n > blockSize/2 && !p.widened:
+		// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
+		p.widened = true
+		_, _ = unix.FcntlInt(uintptr(*fd), unix.F_SETPIPE_SZ, 1<<20) //nolint:gosec // a descriptor
+	}
+}
+
+// feed writes what the pipe takes of the input, and closes it behind the last byte.
+func (p *Process) feed() {
+	for p.in >= 0 {
+		if len(p.input) == 0 {
+			closeFD(&p.in)
+			return
+		}
+		n, err := ignoringEINTR(func() (int, error) { return unix.Write(p.in, p.input) })
+		if errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		if err != nil { // the process does not read it
+			closeFD(&p.in)
+			return
+		}
+		p.input = p.input[n:]
+	}
+}
+
+// release closes every descriptor of ours.
+func (p *Process) release() {
+	p.poll.close()
+	p.closeExit()
+	closeFD(&p.in)
+	closeFD(&p.out)
+	closeFD(&p.err)
+	p.input = nil
+}
+
+func (p *Process) closeExit() {
+	switch {
+	case p.exitFD < 0:
+		return
+	case p.exitFD == p.child.pidfd:
+		p.m.children.close(p.child)
+	default:
+		_ = unix.Close(p.exitFD)
+	}
+	p.exitFD = -1
+}
+
+// PID returns the leader's process id.
+func (p *Process) PID() int { return p.child.pid }
+
+// Output returns the journal of what the process writes.
+func (p *Process) Output() *Journal { return p.output }
+
+// Exited is closed when the leader has ended; output may still be on its way.
+func (p *Process) Exited() <-chan struct{} { return p.child.ended }
+
+// Done is closed when the Result is there.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Drained is closed when the leader has ended and both streams are at their end: no process holds them any more.
+func (p *Process) Drained() <-chan struct{} { return p.drained }
+
+// Result waits for Done and returns how the process ended.
+func (p *Process) Result() Result {
+	<-p.done
+	return p.result
+}
+
+// Signal sends a signal to the leader, or to its process group. It does nothing once the leader has ended.
+func (p *Process) Signal(sig syscall.Signal, group bool) { p.m.children.signal(p.child, sig, group) }
+
+// Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
+func (p *Process) Kill() { killAll(p.tree, time.Now().Add(killTime)) }
+
+// End asks the process and all its descendants to end by SIGTERM and SIGHUP, kills what is left after grace, and returns when they are
+// gone, at most 2 s after that.
+func (p *Process) End(grace time.Duration) { endAll(p.tree, grace, killTime) }
+
+// Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It reports false
+// when the time is over first.
+func (p *Process) Gone(within time.Duration) bool { return allGone(p.tree, time.Now().Add(within)) }
+
+// tree finds the leader and all its descendants.
+func (p *Process) tree() []proc {
+	every := running()
+	set := make(map[int]proc)
+	leader := 0 // its pid names session and group as long as it has not been waited for
+	p.m.children.mu.Lock()
+	if p.m.children.live[p.child.pid] == p.child {
+		leader = p.child.pid
+	}
+	p.m.children.mu.Unlock()
+	variable := marker + "=" + p.id + "\x00"
+	for _, q := range every {
+		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
+		if own || marked(q.pid, variable) {
+			set[q.pid] = q
+		}
+	}
+	below(every, set)
+	found := make([]proc, 0, len(set))
+	for _, q := range set {
+		found = append(found, q)
+	}
+	return found
+}

@@ -1,0 +1,197 @@
+package process
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is a process that was started here and has not been waited for, or how it ended.
+type child struct {
+	pid   int
+	pidfd int // -1 where the kernel has none
+
+	ended chan struct{} // closed when exit is set
+	exit  exit
+}
+
+type exit struct {
+	code   int            // 0-255; 128+n after signal n
+	signal syscall.Signal // 0 when it exited by itself
+	usage  unix.Rusage
+}
+
+// children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher through the
+// pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never a recycled one.
+type children struct {
+	mu       sync.Mutex
+	live     map[int]*child
+	starting int          // starts that have not returned
+	early    map[int]exit // ends that sweep collected while one of them might have been the child's
+}
+
+func newChildren() *children { return &children{live: map[int]*child{}, early: map[int]exit{}} }
+
+// start is syscall.ForkExec whose child is known from before its end on.
+func (c *children) start(path string, argv []string, attr *syscall.ProcAttr) (*child, error) {
+	pidfd := -1
+	attr.Sys.PidFD = &pidfd
+	c.mu.Lock()
+	c.starting++
+	c.mu.Unlock()
+
+	pid, err := syscall.ForkExec(path, argv, attr)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starting--
+	defer func() {
+		if c.starting == 0 {
+			clear(c.early)
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{})}
+	if e, ok := c.early[pid]; ok && !ch.waitable() {
+		ch.exit = e
+		close(ch.ended)
+		return ch, nil
+	}
+	c.live[pid] = ch
+	return ch, nil
+}
+
+// waitable tells an end of this child from an earlier one of an orphan with the same pid.
+func (ch *child) waitable() bool {
+	_, _, err := waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+	return err == nil
+}
+
+func (ch *child) idType() int {
+	if ch.pidfd >= 0 {
+		return unix.P_PIDFD
+	}
+	return unix.P_PID
+}
+
+func (ch *child) id() int {
+	if ch.pidfd >= 0 {
+		return ch.pidfd
+	}
+	return ch.pid
+}
+
+// collect takes the child's end if it has come.
+func (c *children) collect(ch *child) (ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.collectLocked(ch)
+}
+
+func (c *children) collectLocked(ch *child) bool {
+	if c.live[ch.pid] != ch {
+		return true
+	}
+	pid, e, err := waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOHANG)
+	if err == nil && pid == 0 {
+		return false
+	}
+	if err != nil { // somebody else in this program waited for it, against the rule of this package
+		e = exit{code: -1}
+	}
+	ch.exit = e
+	delete(c.live, ch.pid)
+	close(ch.ended)
+	return true
+}
+
+// close gives up the pidfd of an ended child.
+func (c *children) close(ch *child) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch.pidfd >= 0 {
+		_ = unix.Close(ch.pidfd)
+		ch.pidfd = -1
+	}
+}
+
+// signal sends sig to the child, or to its whole process group. It reports false when the child has ended.
+func (c *children) signal(ch *child, sig syscall.Signal, group bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live[ch.pid] != ch {
+		return false
+	}
+	pid := ch.pid
+	if group {
+		pid = -pid
+	}
+	return syscall.Kill(pid, sig) == nil
+}
+
+// sweep collects every child that has ended: those that were started here, and orphans that came to this process.
+func (c *children) sweep() {
+	for {
+		pid, _, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+		if err != nil || pid == 0 {
+			return
+		}
+		c.mu.Lock()
+		if ch := c.live[pid]; ch != nil {
+			c.collectLocked(ch)
+		} else if got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG); err == nil && got == pid && c.starting > 0 {
+			c.early[pid] = e
+		}
+		c.mu.Unlock()
+	}
+}
+
+// reap sweeps on every SIGCHLD until stop is closed.
+func (c *children) reap(stop <-chan struct{}) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGCHLD)
+	defer signal.Stop(ended)
+	for {
+		c.sweep()
+		select {
+		case <-ended:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// waitid is waitid(2); pid is 0 when nothing has ended yet.
+func waitid(idType, id, options int) (pid int, e exit, err error) {
+	// The kernel's siginfo_t for SIGCHLD; x/sys leaves these fields without names.
+	var info struct {
+		signo, errno, code int32
+		_                  [unsafe.Sizeof(uintptr(0)) - 4]byte
+		pid, uid, status   int32
+		_                  [128 - 6*4 - (unsafe.Sizeof(uintptr(0)) - 4)]byte
+	}
+	for {
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)), //nolint:gosec // a system call
+			uintptr(options), uintptr(unsafe.Pointer(&e.usage)), 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, exit{}, errno
+		}
+		break
+	}
+	const exited = 1 // CLD_EXITED; the others are ends by signal
+	e.code = int(info.status)
+	if info.code != exited {
+		e.signal = syscall.Signal(info.status)
+		e.code = 128 + int(info.status)
+	}
+	return int(info.pid), e, nil
+}

@@ -1,0 +1,150 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// ErrNoShell is returned where a script needs a shell and the image has none.
+var ErrNoShell = fault.New(fault.Unprocessable,
+	"this image has no shell (none in /etc/shells, no $SHELL, no sh in PATH); only a plain program with plain arguments can run")
+
+// shellFile lists the shells of the system.
+const shellFile = "/etc/shells"
+
+// preferred is the order in which shells of the list are taken (toolbox.md 3.1).
+var preferred = []string{"/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash"}
+
+// shellFinder finds the shell once, and again when the list of shells has changed or the shell is gone.
+type shellFinder struct {
+	list string // the file; /etc/shells but in tests
+
+	mu    sync.Mutex
+	known bool
+	mtime time.Time // of the list when the shell was found; zero without a list
+	path  string    // "" for none
+}
+
+// find returns the path of the shell. Only for a shell that is not in the list, env matters.
+func (f *shellFinder) find(env []string) (string, error) {
+	var mtime time.Time
+	if st, err := os.Stat(f.list); err == nil {
+		mtime = st.ModTime()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.known || !mtime.Equal(f.mtime) {
+		f.path, f.mtime, f.known = f.search(env), mtime, true
+	}
+	if f.path == "" {
+		f.known = false // an image may get a shell at any time
+		return "", ErrNoShell
+	}
+	return f.path, nil
+}
+
+// forget makes the next find search again.
+func (f *shellFinder) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = false
+}
+
+func (f *shellFinder) search(env []string) string {
+	var listed []string
+	if data, err := os.ReadFile(f.list); err == nil {
+		for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+			listed = append(listed, strings.TrimSpace(lines.Text()))
+		}
+	}
+	for _, path := range preferred {
+		if slices.Contains(listed, path) && executable(path) == nil {
+			return path
+		}
+	}
+	if path := lookup(env, "SHELL"); filepath.IsAbs(path) && executable(path) == nil {
+		return path
+	}
+	path, err := LookPath("sh", lookup(env, "PATH"), "/")
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// defaultPath is searched where the environment has no PATH.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// LookPath finds a program as a shell in folder dir would: name itself when it has a slash, else in the folders of path ("" means the
+// usual ones). Errors: fault.NotFound, and fault.Forbidden for a file that may not be executed.
+func LookPath(name, path, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		return name, programError(name, executable(name))
+	}
+	if path == "" {
+		path = defaultPath
+	}
+	err := fs.ErrNotExist
+	for _, folder := range filepath.SplitList(path) {
+		if !filepath.IsAbs(folder) {
+			folder = filepath.Join(dir, folder)
+		}
+		full := filepath.Join(folder, name)
+		e := executable(full)
+		if e == nil {
+			return full, nil
+		}
+		if errors.Is(e, fs.ErrPermission) {
+			err = e
+		}
+	}
+	return "", programError(name, err)
+}
+
+func programError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", name, err)
+	default:
+		return fault.Newf(fault.NotFound, "%s: command not found: %w", name, err)
+	}
+}
+
+func executable(path string) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if st.IsDir() || st.Mode()&0o111 == 0 {
+		return fs.ErrPermission
+	}
+	return nil
+}
+
+// words splits a script that needs no shell into program and arguments: plain words with blanks between them.
+func words(script string) ([]string, bool) {
+	for _, r := range script {
+		plain := r == ' ' || r == '\t' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' ||
+			strings.ContainsRune("_-+./,:@%", r) || r >= 0x80
+		if !plain {
+			return nil, false
+		}
+	}
+	w := strings.Fields(script)
+	return w, len(w) > 0
+}

@@ -1,0 +1,189 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// proc is a running process as /proc shows it. Pid and start time together are never used twice.
+type proc struct {
+	pid, parent, group, session int
+	started                     uint64 // clock ticks since boot
+}
+
+// finder lists the processes of a set as they are now.
+type finder func() []proc
+
+// running lists every process but this one and the dead.
+func running() []proc {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	names, err := dir.Readdirnames(-1)
+	_ = dir.Close()
+	if err != nil {
+		return nil
+	}
+	all := make([]proc, 0, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if p, ok := stat(pid); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// stat reads one process; ok is false when it has ended, though its parent may not have waited for it yet.
+func stat(pid int) (proc, bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return proc{}, false
+	}
+	f := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:]) // the name before may hold anything
+	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
+		return proc{}, false
+	}
+	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } //nolint:errcheck // the kernel's own numbers
+	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     //nolint:errcheck // as above
+	return proc{pid: pid, parent: number(1), group: number(2), session: number(3), started: started}, true
+}
+
+// below adds to set all of its processes' descendants among all.
+func below(all []proc, set map[int]proc) {
+	for grew := true; grew; {
+		grew = false
+		for _, p := range all {
+			if _, in := set[p.pid]; in {
+				continue
+			}
+			if _, child := set[p.parent]; child {
+				set[p.pid] = p
+				grew = true
+			}
+		}
+	}
+}
+
+// marked reports whether the environment that the process was given has an entry that begins with variable (NAME=value).
+func marked(pid int, variable string) bool {
+	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	want := []byte("\x00" + variable)
+	buf := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(buf)
+	buf[0] = 0
+	for have := 1; ; {
+		n, err := f.Read(buf[have:])
+		have += n
+		if bytes.Contains(buf[:have], want) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		keep := min(have, len(want)-1)
+		copy(buf[:], buf[have-keep:have])
+		have = keep
+	}
+}
+
+// send signals p unless its pid belongs to another process by now.
+func send(p proc, sig syscall.Signal) {
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		fd = -1 // no pidfd here: the check below makes a mistake all but impossible
+	} else if err != nil {
+		return
+	}
+	if now, ok := stat(p.pid); !ok || now.started != p.started {
+		sig = 0
+	}
+	if fd < 0 {
+		_ = unix.Kill(p.pid, sig)
+		return
+	}
+	_ = unix.PidfdSendSignal(fd, sig, nil, 0) // it may have ended
+	_ = unix.Close(fd)
+}
+
+// gone waits until p has ended, or until the deadline.
+func gone(p proc, deadline time.Time) {
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	if now, ok := stat(p.pid); !ok || now.started != p.started {
+		return
+	}
+	_, _ = ignoringEINTR(func() (int, error) {
+		left := int(time.Until(deadline).Milliseconds())
+		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(left, 0)) //nolint:gosec // a descriptor
+	})
+}
+
+// allGone waits until nothing is left of the set, and reports false when the deadline came first.
+func allGone(find finder, deadline time.Time) bool {
+	for {
+		left := find()
+		if len(left) == 0 {
+			return true
+		}
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		gone(left[0], deadline)
+	}
+}
+
+// killAll ends the set at once and reports whether all of it is gone by the deadline. Stopping before killing keeps every parent alive
+// until all of its descendants were seen, so none is lost by being orphaned in between.
+func killAll(find finder, deadline time.Time) bool {
+	var stopped []proc
+	for time.Now().Before(deadline) {
+		fresh := find()
+		fresh = slices.DeleteFunc(fresh, func(p proc) bool { return slices.Contains(stopped, p) })
+		if len(fresh) == 0 {
+			break
+		}
+		for _, p := range fresh {
+			send(p, unix.SIGSTOP)
+		}
+		stopped = append(stopped, fresh...)
+	}
+	for _, p := range stopped {
+		send(p, unix.SIGKILL)
+	}
+	return allGone(func() []proc {
+		left := find()
+		for _, p := range left {
+			send(p, unix.SIGKILL)
+		}
+		return left
+	}, deadline)
+}
+
+// endAll asks the set to end, by SIGTERM and as if its terminal were gone, and kills what is left after grace.
+func endAll(find finder, grace, force time.Duration) bool {
+	for _, p := range find() {
+		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGCONT} {
+			send(p, sig)
+		}
+	}
+	return allGone(find, time.Now().Add(grace)) || killAll(find, time.Now().Add(force))
+}
