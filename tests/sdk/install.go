@@ -1,0 +1,72 @@
+package sdk
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sandlot-dev/sandlot/tests/harness"
+)
+
+// install runs fill in an empty folder of the cache, once for each content of the pin file, and returns the folder. An install that
+// was cut short is done again.
+func install(kind, pins string, fill func(dir string) error) (string, error) {
+	data, err := os.ReadFile(pins)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append([]byte(kind+"\n"), data...))
+	dir, err := harness.Cache("sdk", hex.EncodeToString(sum[:8]))
+	if err != nil {
+		return "", err
+	}
+	whole := filepath.Join(dir, ".whole")
+	if _, err := os.Stat(whole); err == nil {
+		return dir, nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := fill(dir); err != nil {
+		return "", fmt.Errorf("installing %s: %w", filepath.Base(pins), err)
+	}
+	return dir, os.WriteFile(whole, nil, 0o644)
+}
+
+// Python is the interpreter of a virtual environment with one release of the daytona package.
+func Python(release string) (string, error) {
+	pins := filepath.Join(folder(), "python", "requirements-"+release+".txt")
+	dir, err := install("python", pins, func(dir string) error {
+		if _, err := harness.Run(nil, nil, "python3", "-m", "venv", dir); err != nil {
+			return err
+		}
+		_, err := harness.Run(nil, nil, filepath.Join(dir, "bin", "pip"), "install", "-q", "--no-deps", "-r", pins)
+		return err
+	})
+	return filepath.Join(dir, "bin", "python"), err
+}
+
+// TypeScript is a folder in which programs may import @daytona/sdk.
+func TypeScript() (string, error) {
+	from := filepath.Join(folder(), "typescript")
+	return install("typescript", filepath.Join(from, "package-lock.json"), func(dir string) error {
+		for _, name := range []string{"package.json", "package-lock.json"} {
+			data, err := os.ReadFile(filepath.Join(from, name))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+				return err
+			}
+		}
+		_, err := harness.Run(nil, nil, "npm", "ci", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+		return err
+	})
+}
+
+func folder() string { return filepath.Join(harness.Root(), "tests", "sdk") }

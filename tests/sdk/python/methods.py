@@ -1,0 +1,465 @@
+"""Call every public method of the installed daytona package once, and print what became of each as JSON.
+
+Usage: methods.py sync|async. The server and key come from DAYTONA_API_URL and DAYTONA_API_KEY.
+
+One line of output: {"version": ..., "methods": {"Class.method": {"status": ..., "detail": ...}}}. The status is
+  works    the call returned, and returned the right thing
+  refused  the server refused it with a status that the contract gives for a container sandbox
+  501      the server says that it is not built
+  fails    anything else
+The classes are walked, so a method that this program does not call is listed as "fails: not called by the test".
+"""
+
+import asyncio
+import importlib
+import importlib.metadata
+import inspect
+import io
+import json
+import os
+import pathlib
+import pkgutil
+import sys
+import tempfile
+import urllib.request
+import uuid
+
+import daytona as sdk
+
+MODE = sys.argv[1]
+PACKAGE = "daytona._async" if MODE == "async" else "daytona._sync"
+
+# Methods that call no server, with the reason why they are not asked.
+OFFLINE = {
+    "Sandbox.model_post_init",  # inherited from the model library
+    "ObjectStorage.upload",  # internal; reached by creating from an image with a context
+    "ObjectStorage.compute_archive_base_path",
+    "SnapshotService.process_image_context",
+}
+
+results = {}
+
+
+def walk():
+    """Names of all public methods, the same for both kinds of client."""
+    found = set()
+    modules = [importlib.import_module(f"{PACKAGE}.{m.name}") for m in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__)]
+    modules.append(importlib.import_module("daytona.handle." + ("async_pty_handle" if MODE == "async" else "pty_handle")))
+    for module in modules:
+        for name, cls in vars(module).items():
+            if not inspect.isclass(cls) or cls.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            for method in dir(cls):
+                own = any(method in vars(base) and base.__module__.startswith("daytona.") for base in cls.__mro__)
+                if own and not method.startswith("_") and callable(getattr(cls, method, None)):
+                    found.add(f"{name.removeprefix('Async')}.{method}")
+    return found - OFFLINE
+
+
+async def call(work):
+    """Run one call of either kind of client, at most a minute."""
+
+    async def both():
+        if MODE == "async":
+            got = work()
+        else:
+            got = await asyncio.to_thread(work)
+        return await got if inspect.isawaitable(got) else got
+
+    return await asyncio.wait_for(both(), 60)
+
+
+def classify(err):
+    status = getattr(err, "status_code", None) or getattr(err, "status", None)
+    text = f"{type(err).__name__}: {err}".replace("\n", " ")[:300]
+    if status == 501 or "is not built yet" in text or "HTTP 501" in text or "status code 501" in text:
+        return "501", text
+    return "fails", text
+
+
+async def step(name, work, check=None, refused=None):
+    """Call work, and note under name what came of it. check says whether the value is right; refused is the status that the
+    contract gives for this call on a container. A method called twice keeps its worse result."""
+    value = None
+    try:
+        value = await call(work)
+        status, detail = "works", ""
+        if check is not None and not check(value):
+            status, detail = "fails", f"wrong answer: {value!r}"[:300]
+    except Exception as err:  # noqa: BLE001 - every failure is a row of the table
+        status, detail = classify(err)
+        if refused is not None and getattr(err, "status_code", None) == refused:
+            status = "refused"
+    order = ["works", "refused", "501", "fails"]
+    if name not in results or order.index(status) > order.index(results[name]["status"]):
+        results[name] = {"status": status, "detail": detail}
+    return value
+
+
+async def collect(items):
+    if hasattr(items, "__aiter__"):
+        return [item async for item in items]
+    return await asyncio.to_thread(lambda: list(items))
+
+
+async def sandboxes(client):
+    tag = uuid.uuid4().hex[:8]
+    params = sdk.CreateSandboxFromSnapshotParams(
+        name=f"table-{tag}", language="python", labels={"table": tag}, env_vars={"FROM_CREATE": "yes"}, auto_stop_interval=30
+    )
+    box = await step("Daytona.create", lambda: client.create(params, timeout=60), lambda b: b.state == "started" and b.cpu > 0)
+    if box is None:
+        return None, None
+    other = await step("Daytona.create", lambda: client.create(timeout=60), lambda b: b.state == "started")
+    await step("Daytona.get", lambda: client.get(box.id), lambda b: b.name == box.name)
+    await step("Daytona.get", lambda: client.get(box.name), lambda b: b.id == box.id)
+    await step(
+        "Daytona.list",
+        lambda: _listed(client, sdk.ListSandboxesQuery(labels={"table": tag}, limit=2)),
+        lambda found: [b.id for b in found] == [box.id],
+    )
+    await step("Daytona.stop", lambda: client.stop(other))
+    await step("Daytona.start", lambda: client.start(other))
+    return box, other
+
+
+def _listed(client, query):
+    if MODE == "async":
+        return collect(client.list(query))
+    return list(client.list(query))
+
+
+async def settings(box):
+    await step("Sandbox.set_labels", lambda: box.set_labels({"a": "b"}), lambda got: got == {"a": "b"})
+    await step("Sandbox.set_autostop_interval", lambda: box.set_autostop_interval(31))
+    await step("Sandbox.set_auto_archive_interval", lambda: box.set_auto_archive_interval(120))
+    await step("Sandbox.set_auto_delete_interval", lambda: box.set_auto_delete_interval(60))
+    await step("Sandbox.set_auto_delete_interval", lambda: box.set_auto_delete_interval(-1))
+    await step("Sandbox.refresh_data", box.refresh_data)
+    if (box.auto_stop_interval, box.auto_archive_interval, box.auto_delete_interval) != (31, 120, -1):
+        results["Sandbox.refresh_data"] = {"status": "fails", "detail": "the intervals do not read back"}
+    await step("Sandbox.set_auto_pause_interval", lambda: box.set_auto_pause_interval(0), refused=422)
+    await step("Sandbox.set_ttl", lambda: box.set_ttl(600))
+    await step("Sandbox.set_public", lambda: box.set_public(True))
+    await step("Sandbox.set_public", lambda: box.set_public(False))
+    await step("Sandbox.refresh_activity", box.refresh_activity)
+    await step("Sandbox.get_user_home_dir", box.get_user_home_dir, lambda d: d.startswith("/"))
+    await step("Sandbox.get_user_root_dir", box.get_user_root_dir, lambda d: d.startswith("/"))
+    await step("Sandbox.get_work_dir", box.get_work_dir, lambda d: d.startswith("/"))
+    await step("Sandbox.get_metrics_latest", box.get_metrics_latest, lambda m: m.mem_total > 0)
+    await step("Sandbox.get_metrics", box.get_metrics)
+    await step("Sandbox.update_env", lambda: box.update_env({"LATER": "1"}, unset=["NOTHING"]))
+    await step("Sandbox.update_network_settings", lambda: box.update_network_settings(network_block_all=False))
+    await step("Sandbox.update_secrets", lambda: box.update_secrets({}))
+    await step("Sandbox.get_preview_link", lambda: box.get_preview_link(3000), lambda p: p.url.startswith("http") and p.token)
+    signed = await step("Sandbox.create_signed_preview_url", lambda: box.create_signed_preview_url(3000, 60))
+    token = signed.token if signed else "a" * 16
+    await step("Sandbox.expire_signed_preview_url", lambda: box.expire_signed_preview_url(3000, token))
+    access = await step("Sandbox.create_ssh_access", lambda: box.create_ssh_access(5))
+    token = access.token if access else "a" * 32
+    await step("Sandbox.validate_ssh_access", lambda: box.validate_ssh_access(token))
+    await step("Sandbox.revoke_ssh_access", lambda: box.revoke_ssh_access(token))
+
+
+async def signed_urls(box):
+    await step("FileSystem.upload_file", lambda: box.fs.upload_file(b"signed", "signed.txt"))
+    url = await step("Sandbox.download_url", lambda: box.download_url("signed.txt"))
+    if url:
+        await step("Sandbox.download_url", lambda: urllib.request.urlopen(url).read(), lambda got: got == b"signed")
+    url = await step("Sandbox.upload_url", lambda: box.upload_url("signed.txt"))
+    if url:
+        await step("Sandbox.upload_url", lambda: urllib.request.urlopen(urllib.request.Request(url, b"again", method="POST")).status, lambda s: s == 200)
+    await step("Sandbox.rotate_signing_key", box.rotate_signing_key)
+
+
+async def files(box, folder):
+    fs = box.fs
+    local = pathlib.Path(folder, "local.txt")
+    local.write_bytes(b"from a local file\n")
+    await step("FileSystem.create_folder", lambda: fs.create_folder("work/deep", "755"))
+    await step("FileSystem.upload_file", lambda: fs.upload_file(b"from memory\x00\xff", "work/memory.bin"))
+    await step("FileSystem.upload_file", lambda: fs.upload_file(str(local), "work/local.txt"))
+    many = [sdk.FileUpload(source=b"one", destination="work/1.txt"), sdk.FileUpload(source=str(local), destination="work/new/2 \u00e9.txt")]
+    await step("FileSystem.upload_files", lambda: fs.upload_files(many))
+    await step("FileSystem.upload_file_stream", lambda: fs.upload_file_stream(io.BytesIO(b"x" * 300_000), "work/stream.bin"))
+    names = {"deep", "memory.bin", "local.txt", "1.txt", "new", "stream.bin"}
+    await step("FileSystem.list_files", lambda: fs.list_files("work"), lambda got: {f.name for f in got} == names)
+    await step("FileSystem.list_files", lambda: fs.list_files("work", depth=2), lambda got: "2 \u00e9.txt" in {f.name for f in got})
+    await step("FileSystem.get_file_info", lambda: fs.get_file_info("work/stream.bin"), lambda f: f.size == 300_000 and not f.is_dir)
+    await step("FileSystem.download_file", lambda: fs.download_file("work/memory.bin"), lambda got: got == b"from memory\x00\xff")
+    await step("FileSystem.download_file", lambda: fs.download_file("work/local.txt", str(local) + ".back"))
+    if pathlib.Path(str(local) + ".back").read_bytes() != b"from a local file\n":
+        results["FileSystem.download_file"] = {"status": "fails", "detail": "the downloaded file differs"}
+    wanted = [sdk.FileDownloadRequest(source=p) for p in ("work/1.txt", "work/new/2 \u00e9.txt", "work/missing")]
+    await step(
+        "FileSystem.download_files",
+        lambda: fs.download_files(wanted),
+        lambda got: [r.result for r in got] == [b"one", b"from a local file\n", None] and got[2].error,
+    )
+    await step("FileSystem.download_file_stream", lambda: _streamed(fs, "work/stream.bin"), lambda got: got == b"x" * 300_000)
+    await step("FileSystem.move_files", lambda: fs.move_files("work/1.txt", "work/moved.txt"))
+    await step("FileSystem.set_file_permissions", lambda: fs.set_file_permissions("work/moved.txt", mode="600"))
+    await step("FileSystem.find_files", lambda: fs.find_files("work", "local file"), lambda got: len(got) > 0)
+    await step("FileSystem.search_files", lambda: fs.search_files("work", "*.txt"), lambda got: len(got.files) > 0)
+    await step("FileSystem.replace_in_files", lambda: fs.replace_in_files(["work/moved.txt"], "one", "two"), lambda got: got[0].success)
+    await step("FileSystem.delete_file", lambda: fs.delete_file("work/moved.txt"))
+    await step("FileSystem.delete_file", lambda: fs.delete_file("work", recursive=True))
+    try:
+        await call(lambda: fs.get_file_info("work"))
+        results["FileSystem.delete_file"] = {"status": "fails", "detail": "the folder is still there"}
+    except sdk.DaytonaFileNotFoundError:
+        pass
+
+
+def _streamed(fs, path):
+    if MODE == "async":
+
+        async def read():
+            return b"".join([chunk async for chunk in await fs.download_file_stream(path)])
+
+        return read()
+    return b"".join(fs.download_file_stream(path))
+
+
+async def processes(box):
+    p = box.process
+    await step("Process.exec", lambda: p.exec("echo out; echo err >&2; exit 7"), lambda r: r.exit_code == 7 and "out" in r.result and "err" in r.result)
+    await step("Process.exec", lambda: p.exec("echo $FROM_CREATE $A; pwd", cwd="/tmp", env={"A": "b"}, timeout=10), lambda r: r.result == "yes b\n/tmp\n")
+    try:
+        await call(lambda: p.exec("sleep 30", timeout=1))
+        results["Process.exec"] = {"status": "fails", "detail": "a timeout of 1 s did not end sleep 30"}
+    except sdk.DaytonaProcessExecutionTimeoutError:
+        pass
+    await step("Process.code_run", lambda: p.code_run("import sys; print(sys.argv[1:], 6 * 7)", sdk.CodeRunParams(argv=["a b"])), lambda r: r.result == "['a b'] 42\n")
+    await step("Process.code_run", lambda: p.code_run("raise SystemExit(3)"), lambda r: r.exit_code == 3)
+    await step("Process.create_session", lambda: p.create_session("s1"))
+    await step("Process.list_sessions", p.list_sessions, lambda got: any(s.session_id == "s1" for s in got))
+    await step("Process.get_session", lambda: p.get_session("s1"), lambda s: s.session_id == "s1")
+    ran = await step(
+        "Process.execute_session_command",
+        lambda: p.execute_session_command("s1", sdk.SessionExecuteRequest(command="echo hello")),
+        lambda r: r.exit_code == 0 and r.stdout == "hello\n",
+    )
+    command = ran.cmd_id if ran else "nothing"
+    await step("Process.get_session_command", lambda: p.get_session_command("s1", command), lambda c: c.exit_code == 0)
+    await step("Process.get_session_command_logs", lambda: p.get_session_command_logs("s1", command), lambda r: r.stdout == "hello\n")
+    heard = []
+    await step("Process.get_session_command_logs_async", lambda: p.get_session_command_logs_async("s1", command, heard.append, heard.append), lambda _: "".join(heard) == "hello\n")
+    reading = await step("Process.execute_session_command", lambda: p.execute_session_command("s1", sdk.SessionExecuteRequest(command="read x", run_async=True)))
+    await step("Process.send_session_command_input", lambda: p.send_session_command_input("s1", reading.cmd_id if reading else "nothing", "text\n"))
+    await step("Process.delete_session", lambda: p.delete_session("s1"))
+    await step("Process.get_entrypoint_session", p.get_entrypoint_session)
+    await step("Process.get_entrypoint_logs", p.get_entrypoint_logs)
+    await step("Process.get_entrypoint_logs_async", lambda: p.get_entrypoint_logs_async(heard.append, heard.append))
+
+
+async def terminals(box):
+    p = box.process
+    size = sdk.PtySize(cols=100, rows=30)
+    handle = await step("Process.create_pty_session", lambda: _create_pty(p, size))
+    await step("Process.list_pty_sessions", p.list_pty_sessions, lambda got: [s.id for s in got] == ["t1"])
+    await step("Process.get_pty_session_info", lambda: p.get_pty_session_info("t1"), lambda s: s.cols == 100)
+    await step("Process.resize_pty_session", lambda: p.resize_pty_session("t1", size), lambda s: s.rows == 30)
+    names = ["wait_for_connection", "is_connected", "send_input", "resize", "kill", "wait", "disconnect"]
+    if handle is None:
+        for name in names:
+            results[f"PtyHandle.{name}"] = dict(results["Process.create_pty_session"])
+    else:
+        await step("PtyHandle.wait_for_connection", handle.wait_for_connection)
+        await step("PtyHandle.is_connected", handle.is_connected, lambda yes: yes)
+        await step("PtyHandle.send_input", lambda: handle.send_input("echo hi\n"))
+        await step("PtyHandle.resize", lambda: handle.resize(size))
+        await step("PtyHandle.kill", handle.kill)
+        await step("PtyHandle.wait", handle.wait)
+        await step("PtyHandle.disconnect", handle.disconnect)
+    again = await step("Process.create_pty_session", lambda: _create_pty(p, size))
+    joined = await step("Process.connect_pty_session", lambda: _connect_pty(p))
+    for h in (joined, again):
+        if h is not None:
+            await step("PtyHandle.disconnect", h.disconnect)
+    await step("Process.kill_pty_session", lambda: p.kill_pty_session("t1"))
+
+
+def _create_pty(p, size):
+    if MODE == "async":
+        return p.create_pty_session("t1", on_data=_ignore, pty_size=size)
+    return p.create_pty_session("t1", pty_size=size)
+
+
+def _connect_pty(p):
+    return p.connect_pty_session("t1", on_data=_ignore) if MODE == "async" else p.connect_pty_session("t1")
+
+
+async def _ignore(_data):
+    return None
+
+
+async def interpreter(box):
+    ci = box.code_interpreter
+    context = await step("CodeInterpreter.create_context", ci.create_context)
+    await step("CodeInterpreter.list_contexts", ci.list_contexts)
+    await step("CodeInterpreter.run_code", lambda: ci.run_code("print(1 + 1)"), lambda r: r.stdout == "2\n")
+    if context is None:
+        context = sdk_context()
+    await step("CodeInterpreter.delete_context", lambda: ci.delete_context(context))
+
+
+def sdk_context():
+    from daytona_toolbox_api_client import InterpreterContext
+
+    return InterpreterContext.model_construct(id="nothing")
+
+
+async def repositories(box):
+    git = box.git
+    await step("Git.init", lambda: git.init("repo", initial_branch="main"))
+    await step("Git.configure_user", lambda: git.configure_user("A", "a@example.com"))
+    await step("Git.set_config", lambda: git.set_config("core.abbrev", "12"))
+    await step("Git.get_config", lambda: git.get_config("core.abbrev"), lambda v: v == "12")
+    await step("FileSystem.upload_file", lambda: box.fs.upload_file(b"text", "repo/a.txt"))
+    await step("Git.add", lambda: git.add("repo", ["a.txt"]))
+    await step("Git.commit", lambda: git.commit("repo", "first", "A", "a@example.com"), lambda c: len(c.sha) == 40)
+    await step("Git.status", lambda: git.status("repo"), lambda s: s.current_branch == "main")
+    await step("Git.create_branch", lambda: git.create_branch("repo", "next"))
+    await step("Git.checkout_branch", lambda: git.checkout_branch("repo", "main"))
+    await step("Git.branches", lambda: git.branches("repo"), lambda b: set(b.branches) == {"main", "next"})
+    await step("Git.delete_branch", lambda: git.delete_branch("repo", "next"))
+    await step("Git.init", lambda: git.init("bare.git", bare=True, initial_branch="main"))
+    await step("Git.remote_add", lambda: git.remote_add("repo", "origin", "../bare.git"))
+    await step("Git.remotes", lambda: git.remotes("repo"), lambda r: [x.name for x in r.remotes] == ["origin"])
+    await step("Git.remote_get", lambda: git.remote_get("repo", "origin"), lambda u: u == "../bare.git")
+    await step("Git.push", lambda: git.push("repo", branch="main", remote="origin", set_upstream=True))
+    await step("Git.pull", lambda: git.pull("repo"))
+    await step("Git.clone", lambda: git.clone("bare.git", "clone"))
+    await step("Git.restore", lambda: git.restore("repo", ["a.txt"]))
+    await step("Git.reset", lambda: git.reset("repo", mode="hard", target="HEAD"))
+    await step("Git.dangerously_authenticate", lambda: git.dangerously_authenticate("u", "p", host="git.example.com"))
+
+
+async def languages(box):
+    lsp = await step("Sandbox.create_lsp_server", lambda: box.create_lsp_server("python", "work"))
+    await step("LspServer.start", lsp.start)
+    await step("LspServer.did_open", lambda: lsp.did_open("work/a.py"))
+    await step("LspServer.document_symbols", lambda: lsp.document_symbols("work/a.py"))
+    await step("LspServer.workspace_symbols", lambda: lsp.workspace_symbols("a"))
+    await step("LspServer.sandbox_symbols", lambda: lsp.sandbox_symbols("a"))
+    await step("LspServer.completions", lambda: lsp.completions("work/a.py", sdk.LspCompletionPosition(line=0, character=0)))
+    await step("LspServer.did_close", lambda: lsp.did_close("work/a.py"))
+    await step("LspServer.stop", lsp.stop)
+
+
+async def desktop(box, folder):
+    cu = box.computer_use
+    region = sdk.ScreenshotRegion(x=0, y=0, width=10, height=10)
+    await step("ComputerUse.start", cu.start)
+    await step("ComputerUse.get_status", cu.get_status)
+    for name in ("get_process_status", "get_process_logs", "get_process_errors", "restart_process"):
+        await step(f"ComputerUse.{name}", lambda name=name: getattr(cu, name)("xvfb"))
+    await step("Mouse.get_position", cu.mouse.get_position)
+    await step("Mouse.move", lambda: cu.mouse.move(1, 1))
+    await step("Mouse.click", lambda: cu.mouse.click(1, 1))
+    await step("Mouse.drag", lambda: cu.mouse.drag(1, 1, 2, 2))
+    await step("Mouse.scroll", lambda: cu.mouse.scroll(1, 1, "down"))
+    await step("Mouse.down", cu.mouse.down)
+    await step("Mouse.up", cu.mouse.up)
+    await step("Keyboard.type", lambda: cu.keyboard.type("a"))
+    await step("Keyboard.press", lambda: cu.keyboard.press("a"))
+    await step("Keyboard.hotkey", lambda: cu.keyboard.hotkey("ctrl+a"))
+    await step("Keyboard.down", lambda: cu.keyboard.down("shift"))
+    await step("Keyboard.up", lambda: cu.keyboard.up("shift"))
+    await step("Screenshot.take_full_screen", cu.screenshot.take_full_screen)
+    await step("Screenshot.take_region", lambda: cu.screenshot.take_region(region))
+    await step("Screenshot.take_compressed", cu.screenshot.take_compressed)
+    await step("Screenshot.take_compressed_region", lambda: cu.screenshot.take_compressed_region(region))
+    await step("Display.get_info", cu.display.get_info)
+    await step("Display.get_windows", cu.display.get_windows)
+    rec = await step("RecordingService.start", cu.recording.start)
+    rec_id = rec.id if rec else "nothing"
+    await step("RecordingService.stop", lambda: cu.recording.stop(rec_id))
+    await step("RecordingService.list", cu.recording.list)
+    await step("RecordingService.get", lambda: cu.recording.get(rec_id))
+    await step("RecordingService.download", lambda: cu.recording.download(rec_id, os.path.join(folder, "rec.mp4")))
+    await step("RecordingService.delete", lambda: cu.recording.delete(rec_id))
+    await step("Accessibility.get_tree", cu.accessibility.get_tree)
+    await step("Accessibility.find_nodes", cu.accessibility.find_nodes)
+    await step("Accessibility.focus_node", lambda: cu.accessibility.focus_node("nothing"))
+    await step("Accessibility.invoke_node", lambda: cu.accessibility.invoke_node("nothing"))
+    await step("Accessibility.set_node_value", lambda: cu.accessibility.set_node_value("nothing", "a"))
+    await step("ComputerUse.stop", cu.stop)
+
+
+async def services(client):
+    nothing = str(uuid.uuid4())
+    await step("SnapshotService.list", client.snapshot.list, lambda p: p.total >= 1 and len(p.items) >= 1)
+    await step("SnapshotService.get", lambda: client.snapshot.get("default"))
+    made = await step("SnapshotService.create", lambda: client.snapshot.create(sdk.CreateSnapshotParams(name=f"t-{nothing[:8]}", image="debian:13"), timeout=60))
+    await step("SnapshotService.activate", lambda: client.snapshot.activate(made or nothing))
+    await step("SnapshotService.delete", lambda: client.snapshot.delete(made or nothing))
+    volume = await step("VolumeService.create", lambda: client.volume.create(f"t-{nothing[:8]}"))
+    await step("VolumeService.list", client.volume.list)
+    await step("VolumeService.get", lambda: client.volume.get(f"t-{nothing[:8]}", create=True))
+    if volume is None:
+        from daytona.common.volume import Volume
+
+        volume = Volume.model_construct(id=nothing, name="nothing")
+    await step("VolumeService.delete", lambda: client.volume.delete(volume))
+    secret = await step("SecretService.create", lambda: client.secret.create(sdk.CreateSecretParams(name="TABLE", value="v")))
+    secret_id = secret.id if secret else nothing
+    await step("SecretService.list", client.secret.list)
+    await step("SecretService.get", lambda: client.secret.get(secret_id))
+    await step("SecretService.update", lambda: client.secret.update(secret_id, sdk.UpdateSecretParams(value="w")))
+    await step("SecretService.delete", lambda: client.secret.delete(secret_id))
+    pool = await step("WarmPoolService.create", lambda: client.warm_pool.create("default", 1))
+    pool_id = pool.id if pool else nothing
+    await step("WarmPoolService.list", client.warm_pool.list)
+    await step("WarmPoolService.update", lambda: client.warm_pool.update(pool_id, 0))
+    await step("WarmPoolService.delete", lambda: client.warm_pool.delete(pool_id))
+
+
+async def lives(client, box, other):
+    fork = await step("Sandbox.fork", box.fork, refused=422)
+    if fork is not None:
+        await call(fork.delete)
+    await step("Sandbox.create_snapshot", lambda: box.create_snapshot(f"from-{box.id[:8]}"))
+    await step("Sandbox.pause", box.pause, refused=422)
+    await step("Sandbox.resize", lambda: box.resize(sdk.Resources(cpu=2)))
+    await step("Sandbox.wait_for_resize_complete", box.wait_for_resize_complete)
+    await step("Sandbox.recover", box.recover, refused=400)
+    await step("Sandbox.stop", box.stop, lambda _: box.state == "stopped")
+    await step("Sandbox.wait_for_sandbox_stop", box.wait_for_sandbox_stop)
+    await step("Sandbox.start", box.start, lambda _: box.state == "started")
+    await step("Sandbox.wait_for_sandbox_start", box.wait_for_sandbox_start)
+    await step("Sandbox.start", lambda: box.process.exec("echo back"), lambda r: r.result == "back\n")
+    await step("Sandbox.stop", lambda: box.stop(force=True))
+    await step("Sandbox.archive", box.archive)
+    await step("Sandbox.delete", lambda: box.delete(wait=True))
+    await step("Daytona.delete", lambda: client.delete(other))
+
+
+async def main():
+    client = sdk.AsyncDaytona() if MODE == "async" else sdk.Daytona()
+    with tempfile.TemporaryDirectory() as folder:
+        box, other = await sandboxes(client)
+        if box is not None:
+            await settings(box)
+            await files(box, folder)
+            await signed_urls(box)
+            await processes(box)
+            await terminals(box)
+            await interpreter(box)
+            await repositories(box)
+            await languages(box)
+            await desktop(box, folder)
+            await lives(client, box, other)
+        await services(client)
+    if MODE == "async":
+        await step("Daytona.close", client.close)
+    walked = walk()
+    for name in walked - set(results):
+        results[name] = {"status": "fails", "detail": "not called by the test"}
+    for name in set(results) - walked:
+        results[name] = {"status": "fails", "detail": "called by the test, but not a method of this release"}
+    print(json.dumps({"version": importlib.metadata.version("daytona"), "methods": results}, sort_keys=True))
+
+
+asyncio.run(main())

@@ -1,0 +1,173 @@
+//go:build e2e
+
+package sdk_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/tests/harness"
+	"github.com/sandlot-dev/sandlot/tests/sdk"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/compatibility.md")
+
+// releases of the Python package that have to run the small program; the last is the one of the table.
+var releases = []string{"0.190.1", "0.205.1", "0.226.1"}
+
+func newest() string { return releases[len(releases)-1] }
+
+// program runs one client program against s, in an empty folder and without any setting of this machine's user.
+func program(t *testing.T, s *harness.Sandlot, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "DAYTONA_API_URL="+s.API, "DAYTONA_API_KEY="+s.Key, "PYTHONDONTWRITEBYTECODE=1")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
+func python(t *testing.T, release string) string {
+	t.Helper()
+	path, err := sdk.Python(release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// typescript puts a program beside the installed package, where its imports are found, and returns its path.
+func typescript(t *testing.T, name string, source []byte) string {
+	t.Helper()
+	dir, err := sdk.TypeScript()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, source, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func source(t *testing.T, parts ...string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(append([]string{harness.Root()}, parts...)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestReadme runs the README's own programs, as a reader would.
+func TestReadme(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	readme := string(source(t, "README.md"))
+	for _, tc := range []struct{ fence, program string }{{"python", ""}, {"typescript", ""}} {
+		t.Run(tc.fence, func(t *testing.T) {
+			m := regexp.MustCompile("(?s)```" + tc.fence + "\n(.*?)```").FindStringSubmatch(readme)
+			if m == nil {
+				t.Fatalf("README.md has no %s program", tc.fence)
+			}
+			var out string
+			if tc.fence == "python" {
+				out = program(t, s, python(t, newest()), "-c", m[1])
+			} else {
+				out = program(t, s, "node", typescript(t, "readme.mjs", []byte(m[1])))
+			}
+			if strings.TrimSpace(out) == "" {
+				t.Error("the program printed nothing")
+			}
+			t.Logf("printed: %s", out)
+		})
+	}
+}
+
+func TestPythonReleases(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	for _, release := range releases {
+		t.Run(release, func(t *testing.T) {
+			out := program(t, s, python(t, release), filepath.Join(harness.Root(), "tests", "sdk", "python", "releases.py"))
+			if want := "ok " + release + "\n"; out != want {
+				t.Errorf("printed %q, want %q", out, want)
+			}
+		})
+	}
+}
+
+// mustWork is what this release of Sandlot gives: in both languages' spelling after Class.
+var mustWork = []string{
+	"Daytona.create", "Daytona.get", "Daytona.list", "Daytona.start", "Daytona.stop", "Daytona.delete",
+	"Sandbox.start", "Sandbox.stop", "Sandbox.delete", "Sandbox.set_labels", "Sandbox.refresh_data", "Sandbox.refresh_activity",
+	"Sandbox.set_autostop_interval", "Sandbox.set_auto_archive_interval", "Sandbox.set_auto_delete_interval",
+	"Sandbox.get_user_home_dir", "Sandbox.get_work_dir", "Sandbox.get_preview_link",
+	"Process.exec", "Process.execute_command", "Process.code_run",
+	"FileSystem.list_files", "FileSystem.get_file_info", "FileSystem.get_file_details", "FileSystem.create_folder",
+	"FileSystem.delete_file", "FileSystem.move_files", "FileSystem.upload_file", "FileSystem.upload_files",
+	"FileSystem.upload_file_stream", "FileSystem.download_file", "FileSystem.download_files", "FileSystem.download_file_stream",
+}
+
+func TestEveryMethod(t *testing.T) {
+	s := harness.Start(t, harness.Options{})
+	table := func(out string) (tb sdk.Table) {
+		if err := json.Unmarshal([]byte(out), &tb); err != nil {
+			t.Fatalf("%v: %.2000s", err, out)
+		}
+		return tb
+	}
+	methods := filepath.Join(harness.Root(), "tests", "sdk", "python", "methods.py")
+	sync := table(program(t, s, python(t, newest()), methods, "sync"))
+	async := table(program(t, s, python(t, newest()), methods, "async"))
+	ts := table(program(t, s, "node", typescript(t, "methods.mjs", source(t, "tests", "sdk", "typescript", "methods.mjs"))))
+	for client, tb := range map[string]sdk.Table{"Daytona": sync, "AsyncDaytona": async, "@daytona/sdk": ts} {
+		seen := 0
+		for name, o := range tb.Methods {
+			if o.Status == "fails" {
+				t.Errorf("%s: %s fails: %s", client, name, o.Detail)
+			}
+			for _, must := range mustWork {
+				if name == must || name == camel(must) {
+					seen++
+					if o.Status != "works" {
+						t.Errorf("%s: %s has to work, but: %s: %s", client, name, o.Status, o.Detail)
+					}
+				}
+			}
+		}
+		if seen < 30 {
+			t.Errorf("%s: only %d of the methods that have to work were found", client, seen)
+		}
+	}
+	page := sdk.Page(sync, async, ts, releases)
+	t.Logf("\n%s", page)
+	path := filepath.Join(harness.Root(), "docs", "compatibility.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if old, err := os.ReadFile(path); err != nil || string(old) != page {
+		t.Errorf("docs/compatibility.md is not what the clients give today (%v); run this test with -update and read the difference", err)
+	}
+}
+
+// camel turns Class.some_name into Class.someName.
+func camel(name string) string {
+	return regexp.MustCompile(`_(\w)`).ReplaceAllStringFunc(name, func(m string) string { return strings.ToUpper(m[1:]) })
+}
