@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -11,6 +12,8 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/workspace"
 )
 
 // Source is what error bodies of this server say in their source field; published clients choose typed errors by it.
@@ -26,6 +29,8 @@ type Config struct {
 	Version    string       // answered by GET /version; required
 	SecretHash string       // hex SHA-256 of the secret that callers must present; "" takes all callers
 	Logger     *slog.Logger // required
+
+	Process *process.Manager // starts all processes; required
 }
 
 // Server is the toolbox of one sandbox. It is safe for concurrent use.
@@ -33,18 +38,23 @@ type Server struct {
 	cfg    Config
 	face   serve.Face
 	secret []byte // decoded SecretHash; empty when all callers are taken
+	files  *workspace.Files
 }
 
 // New checks cfg and returns a Server. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.WorkDir == "" || cfg.Home == "" || cfg.Version == "" || cfg.Logger == nil {
-		return nil, fault.New(fault.Invalid, "toolbox: WorkDir, Home, Version and Logger are required")
+	if cfg.WorkDir == "" || cfg.Home == "" || cfg.Version == "" || cfg.Logger == nil || cfg.Process == nil {
+		return nil, fault.New(fault.Invalid, "toolbox: WorkDir, Home, Version, Logger and Process are required")
 	}
 	secret, err := hex.DecodeString(cfg.SecretHash)
 	if err != nil || len(secret) != 0 && len(secret) != sha256.Size {
 		return nil, fault.New(fault.Invalid, "toolbox: SecretHash must be the SHA-256 of the secret in 64 hex digits")
 	}
-	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret}, nil
+	files, err := workspace.New(cfg.WorkDir)
+	if err != nil {
+		return nil, fmt.Errorf("toolbox: %w", err)
+	}
+	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files}, nil
 }
 
 // Handler returns the router of all routes.

@@ -25,12 +25,13 @@ const (
 	Full                 // no room on a disk the call needs
 	Upstream             // another server, reached on the caller's behalf, failed
 	NotBuilt             // the contract has it, this release does not
+	BadRange             // the asked-for part lies outside of the thing
 	Internal             // a failure of ours that the caller may be told in words
 )
 
 var kindNames = [...]string{
 	"unknown", "invalid", "unauthenticated", "forbidden", "not found", "conflict", "gone", "unprocessable", "timeout",
-	"too large", "limited", "unavailable", "full", "upstream", "not built", "internal",
+	"too large", "limited", "unavailable", "full", "upstream", "not built", "bad range", "internal",
 }
 
 // String returns the kind in words.

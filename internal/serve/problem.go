@@ -48,6 +48,7 @@ var answers = map[fault.Kind]answer{
 	fault.Full:            {http.StatusInsufficientStorage, "INSUFFICIENT_STORAGE"},
 	fault.Upstream:        {http.StatusBadGateway, "BAD_GATEWAY"},
 	fault.NotBuilt:        {http.StatusNotImplemented, "NOT_BUILT"},
+	fault.BadRange:        {http.StatusRequestedRangeNotSatisfiable, "RANGE_NOT_SATISFIABLE"},
 }
 
 // NewBody describes err, as the server called source would answer it to r.

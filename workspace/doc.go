@@ -1,0 +1,17 @@
+// Package workspace works on the files of a sandbox: list, read, write, move, find, replace.
+//
+// A Files value stands for the file system as the daemon's user sees it; nothing fences it in. Paths are bytes without NUL, up to
+// 4,095 of them; relative ones start from the folder given to New, "~" and "$X" mean nothing, ".." is resolved by the kernel. Only
+// regular files are read and written: FIFOs, sockets and devices are refused without being opened, so nothing here blocks on them.
+//
+// A write becomes visible as a whole or not at all: content goes to a temporary file (TempPrefix) beside the target, which then takes
+// the target's name, mode and owner. Where that cannot be (a folder that may not be written, a mount point, a file with several
+// names, an owner that cannot be given) the file is written in place, and an error says what it holds. Symbolic links are written through.
+//
+// Memory is bounded whatever the size of files and trees: buffers of at most 1 MiB come from pools, results are handed out while
+// the work goes on. Files is safe for concurrent use and owns nothing that would have to be closed. The rules are those of
+// toolbox.md, section 1.
+//
+//	files, err := workspace.New("/home/daytona")
+//	info, err := files.Stat("notes.txt")
+package workspace

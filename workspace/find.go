@@ -1,0 +1,303 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Match is one line that holds the text looked for.
+type Match struct {
+	File    string
+	Line    int    // from 1
+	Content string // the line without its end, invalid UTF-8 replaced by U+FFFD; at most MaxContent bytes
+	Cut     bool   // Content is only a part of the line, one that holds the text where it fits
+}
+
+// MaxContent is the longest Match.Content in bytes.
+const MaxContent = 64 << 10
+
+// Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the top, each once.
+//
+// Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their first 512
+// bytes are passed over. A root that does not exist has no matches. Files are searched by several goroutines, which end before
+// Find does; yield is called by one at a time.
+func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) error) error {
+	abs, err := f.resolve(name)
+	if err != nil {
+		return err
+	}
+	if text == "" {
+		return fault.New(fault.Invalid, "find: the pattern is empty; give the text to look for")
+	}
+	if strings.Contains(text, "\n") {
+		return nil // no line holds a line end
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	g := new(errgroup.Group)
+	jobs := make(chan *findJob, 4*workers)  // to the searchers
+	order := make(chan *findJob, 4*workers) // to yield, in walking order
+	g.Go(func() error {
+		defer close(order)
+		defer close(jobs)
+		return f.hand(ctx, abs, tidy(name), jobs, order)
+	})
+	for range workers {
+		g.Go(func() error {
+			s := newSearcher(text)
+			defer s.close()
+			for j := range jobs {
+				s.search(ctx, j)
+			}
+			return nil
+		})
+	}
+	for j := range order {
+		for batch := range j.found {
+			for i := range batch {
+				if ctx.Err() != nil {
+					break
+				}
+				if err := yield(batch[i]); err != nil {
+					stop(err)
+				}
+			}
+		}
+	}
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// findJob is some files in walking order and, when they have been searched, their matches.
+type findJob struct {
+	files []foundFile
+	found chan []Match // closed at the end
+}
+
+type foundFile struct{ path, shown string }
+
+// hand cuts the walk into jobs and queues each for searching and for its turn.
+func (f *Files) hand(ctx context.Context, abs, shown string, jobs, order chan<- *findJob) error {
+	const some = 64
+	j := &findJob{}
+	send := func() error {
+		if len(j.files) == 0 {
+			return nil
+		}
+		j.found = make(chan []Match, 1)
+		for _, queue := range []chan<- *findJob{jobs, order} {
+			select {
+			case queue <- j:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		j = &findJob{files: make([]foundFile, 0, some)}
+		return nil
+	}
+	err := walk(ctx, abs, shown, func(p string, e entry) error {
+		if e.kind != unix.DT_REG {
+			return nil
+		}
+		real, err := f.resolve(p)
+		if err != nil {
+			return nil // too long to be opened
+		}
+		if j.files = append(j.files, foundFile{real, p}); len(j.files) < some {
+			return nil
+		}
+		return send()
+	})
+	if err != nil {
+		return err
+	}
+	return send()
+}
+
+// window is how much of a file is looked at in one piece, in bytes; a line longer than that is searched in parts.
+const window = 512 << 10
+
+// searcher looks through files with one buffer.
+type searcher struct {
+	text  []byte
+	buf   []byte
+	batch []Match
+	size  int // bytes of content in batch
+	give  func()
+}
+
+func newSearcher(text string) *searcher {
+	buf, give := Buffer(-1)
+	return &searcher{text: []byte(text), buf: buf[:window], give: give}
+}
+
+func (s *searcher) close() { s.give() }
+
+func (s *searcher) search(ctx context.Context, j *findJob) {
+	defer close(j.found)
+	for _, file := range j.files {
+		if ctx.Err() != nil {
+			break
+		}
+		s.searchFile(ctx, j, file)
+	}
+	s.flush(ctx, j)
+}
+
+func (s *searcher) flush(ctx context.Context, j *findJob) {
+	if len(s.batch) == 0 {
+		return
+	}
+	select {
+	case j.found <- s.batch:
+	case <-ctx.Done():
+	}
+	s.batch, s.size = nil, 0
+}
+
+func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
+	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
+	fd, err := retryFD(func() (int, error) {
+		return unix.Open(file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	line := 1     // of buf[0]
+	have := 0     // bytes in buf
+	first := true // nothing of the file has been looked at
+	inLong := 0   // bytes of the current line that have left the buffer
+	told := false // the current, long line has been found already
+	for ctx.Err() == nil {
+		n, err := readFull(fd, s.buf[have:])
+		if err != nil {
+			return
+		}
+		end := have+n < len(s.buf)
+		data := s.buf[:have+n]
+		if first && bytes.IndexByte(data[:min(len(data), 512)], 0) >= 0 {
+			return
+		}
+		first = false
+		cut := len(data)
+		if !end {
+			cut = bytes.LastIndexByte(data, '\n') + 1
+		}
+		if cut == 0 { // one line fills the window: keep what may hold the beginning of a hit
+			if !told && s.add(file.shown, line, data, bytes.Index(data, s.text), true) {
+				told = true
+			}
+			keep := min(len(s.text)-1, len(data)-1)
+			inLong += len(data) - keep
+			have = copy(s.buf, data[len(data)-keep:])
+			continue
+		}
+		rest := data[:cut]
+		if inLong > 0 { // the long line's end
+			stop := bytes.IndexByte(rest, '\n')
+			last := rest
+			if stop >= 0 {
+				last, rest = rest[:stop], rest[stop+1:]
+			} else {
+				rest = nil
+			}
+			if !told {
+				s.add(file.shown, line, last, hit(last, s.text), true)
+			}
+			line, inLong, told = line+1, 0, false
+		}
+		line = s.lines(file.shown, rest, line)
+		if s.size > 256<<10 || len(s.batch) > 4096 {
+			s.flush(ctx, j)
+		}
+		if end {
+			return
+		}
+		have = copy(s.buf, data[cut:])
+	}
+}
+
+// readFull reads until buf is full or the file has ended.
+func readFull(fd int, buf []byte) (int, error) {
+	got := 0
+	for got < len(buf) {
+		n, err := retryFD(func() (int, error) { return unix.Read(fd, buf[got:]) })
+		if err != nil {
+			return got, err
+		}
+		if n == 0 {
+			break
+		}
+		got += n
+	}
+	return got, nil
+}
+
+// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last.
+func (s *searcher) lines(shown string, data []byte, line int) int {
+	counted := 0
+	for at := 0; ; {
+		i := bytes.Index(data[at:], s.text)
+		if i < 0 {
+			return line + bytes.Count(data[counted:], []byte{'\n'})
+		}
+		i += at
+		from := bytes.LastIndexByte(data[:i], '\n') + 1
+		to := bytes.IndexByte(data[i:], '\n')
+		if to < 0 {
+			to = len(data)
+		} else {
+			to += i
+		}
+		line += bytes.Count(data[counted:from], []byte{'\n'})
+		counted = from
+		s.add(shown, line, data[from:to], hit(data[from:to], s.text), false)
+		if to == len(data) {
+			return line + 1
+		}
+		at = to + 1
+	}
+}
+
+// hit is the place of text in a line, whose "\r\n" counts as its end; -1 when it is not there.
+func hit(line, text []byte) int {
+	return bytes.Index(bytes.TrimSuffix(line, []byte{'\r'}), text)
+}
+
+// add records the match at byte i of a line, if there is one. part says that line is only a part of it.
+func (s *searcher) add(shown string, line int, content []byte, i int, part bool) bool {
+	if i < 0 {
+		return false
+	}
+	content = bytes.TrimSuffix(content, []byte{'\r'})
+	cut := part
+	if len(content) > MaxContent {
+		cut = true
+		from := 0
+		if i+len(s.text) > MaxContent {
+			from = max(0, i-1024)
+		}
+		content = content[from:min(len(content), from+MaxContent)]
+	}
+	text := string(content)
+	if !utf8.ValidString(text) {
+		text = validUTF8(text)
+	}
+	s.batch = append(s.batch, Match{File: shown, Line: line, Content: text, Cut: cut})
+	s.size += len(text)
+	return true
+}
+
+// validUTF8 puts one U+FFFD for each byte that is not UTF-8, as Go's own decoding does.
+func validUTF8(s string) string { return string([]rune(s)) }

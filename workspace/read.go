@@ -1,0 +1,90 @@
+package workspace
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Open opens the regular file at name for reading and describes it. The caller closes the file.
+//
+// Errors: FILE_NOT_FOUND, FILE_ACCESS_DENIED, INVALID_FILE_PATH (folders, FIFOs, sockets, devices; none of these is opened).
+func (f *Files) Open(name string) (*os.File, Info, error) {
+	abs, err := f.resolve(name)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	file, st, err := openRegular(unix.AT_FDCWD, abs, name, "open", unix.O_RDONLY)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	return file, newInfo("", base(abs), st), nil
+}
+
+func base(abs string) string {
+	abs = tidy(abs)
+	for i := len(abs) - 1; i >= 0; i-- {
+		if abs[i] == '/' {
+			return abs[i+1:]
+		}
+	}
+	return abs
+}
+
+// openRegular opens a regular file and nothing else. The look before the open keeps devices from noticing; the one after it holds
+// against a change between the two, and O_NONBLOCK against waiting for a FIFO's other end.
+func openRegular(at int, abs, name, op string, flags int) (*os.File, *unix.Stat_t, error) {
+	var st unix.Stat_t
+	follow := 0
+	if flags&unix.O_NOFOLLOW != 0 {
+		follow = unix.AT_SYMLINK_NOFOLLOW
+	}
+	if err := retry(func() error { return unix.Fstatat(at, abs, &st, follow) }); err != nil {
+		return nil, nil, explain(op, name, err)
+	}
+	if err := mustBeRegular(op, name, &st); err != nil {
+		return nil, nil, err
+	}
+	fd, err := retryFD(func() (int, error) {
+		return unix.Openat(at, abs, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, nil, explain(op, name, err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
+		file.Close()
+		return nil, nil, fault.Codef(fault.Internal, codeRead, "%s %s: %w", op, name, err)
+	}
+	if err := mustBeRegular(op, name, &st); err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, &st, nil
+}
+
+// Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of the others.
+var (
+	smallBufs = sync.Pool{New: func() any { b := make([]byte, SmallBuffer); return &b }}
+	largeBufs = sync.Pool{New: func() any { b := make([]byte, LargeBuffer); return &b }}
+)
+
+// Sizes of pooled buffers in bytes.
+const (
+	SmallBuffer = 64 << 10
+	LargeBuffer = 512 << 10
+)
+
+// Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit that. To be
+// given back with the returned function.
+func Buffer(size int64) ([]byte, func()) {
+	pool := &largeBufs
+	if size >= 0 && size <= SmallBuffer {
+		pool = &smallBufs
+	}
+	b := pool.Get().(*[]byte)
+	return *b, func() { pool.Put(b) }
+}

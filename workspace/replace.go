@@ -1,0 +1,156 @@
+package workspace
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Replaced is what became of one file of a Replace.
+type Replaced struct {
+	File string
+	Err  error // nil also when there was nothing to replace
+}
+
+// Replace puts with in place of every text, taken literally as bytes, in each of names. Files without it are not touched; the
+// others are written as Write does, mode and owner kept. Results are in the order of names; one file's error stops no other.
+func (f *Files) Replace(ctx context.Context, names []string, text, with string) ([]Replaced, error) {
+	if text == "" {
+		return nil, fault.New(fault.Invalid, "replace: the pattern is empty; give the text to replace")
+	}
+	results := make([]Replaced, len(names))
+	var next atomic.Int64
+	work := func() {
+		r := newReplacer(text, with)
+		defer r.give()
+		for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+			results[i].File = names[i]
+			if err := context.Cause(ctx); err != nil {
+				results[i].Err = err
+				continue
+			}
+			results[i].Err = f.replaceIn(names[i], r)
+		}
+	}
+	if len(names) < 8 || repeats(names) {
+		work() // a file named twice is changed twice, one after the other
+		return results, nil
+	}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(work)
+	}
+	wg.Wait()
+	return results, nil
+}
+
+func repeats(names []string) bool {
+	seen := make(map[string]bool, len(names))
+	for _, n := range names {
+		if seen[n] {
+			return true
+		}
+		seen[n] = true
+	}
+	return false
+}
+
+func (f *Files) replaceIn(name string, r *replacer) error {
+	file, _, err := f.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r.reset(int(file.Fd()))
+	found, err := r.find()
+	if err != nil || !found {
+		return explain("replace", name, err)
+	}
+	if _, err := unix.Seek(r.fd, 0, io.SeekStart); err != nil {
+		return explain("replace", name, err)
+	}
+	r.reset(r.fd)
+	if _, err = f.Write(name, r); err != nil {
+		return err
+	}
+	return nil
+}
+
+// replacer is the Source of a file's content with text replaced. It reads in windows, so a file may be of any size.
+type replacer struct {
+	text, with []byte
+	fd         int
+	in, out    []byte
+	lo, hi     int // unread part of in
+	end        bool
+	give       func()
+}
+
+func newReplacer(text, with string) *replacer {
+	in, give := Buffer(-1)
+	if len(in) < 4*len(text) {
+		in = make([]byte, 4*len(text))
+	}
+	return &replacer{text: []byte(text), with: []byte(with), in: in, give: give}
+}
+
+func (r *replacer) reset(fd int) { r.fd, r.lo, r.hi, r.end = fd, 0, 0, false }
+
+func (r *replacer) fill() error {
+	r.hi = copy(r.in, r.in[r.lo:r.hi])
+	r.lo = 0
+	n, err := readFull(r.fd, r.in[r.hi:])
+	if err != nil {
+		return os.NewSyscallError("read", err)
+	}
+	r.hi += n
+	r.end = r.hi < len(r.in)
+	return nil
+}
+
+// find tells whether text is in the file.
+func (r *replacer) find() (bool, error) {
+	for !r.end {
+		if err := r.fill(); err != nil {
+			return false, err
+		}
+		if bytes.Contains(r.in[:r.hi], r.text) {
+			return true, nil
+		}
+		r.lo = max(0, r.hi-len(r.text)+1)
+	}
+	return false, nil
+}
+
+// Next implements Source.
+func (r *replacer) Next() (piece []byte, last bool, err error) {
+	if err := r.fill(); err != nil {
+		return nil, false, err
+	}
+	r.out = r.out[:0]
+	for {
+		i := bytes.Index(r.in[r.lo:r.hi], r.text)
+		if i < 0 {
+			break
+		}
+		r.out = append(append(r.out, r.in[r.lo:r.lo+i]...), r.with...)
+		r.lo += i + len(r.text)
+		if len(r.out) >= LargeBuffer { // a long replacement of a short text must not pile up
+			return r.out, false, nil
+		}
+	}
+	upTo := r.hi
+	if !r.end {
+		upTo = max(r.lo, r.hi-len(r.text)+1)
+	}
+	r.out = append(r.out, r.in[r.lo:upTo]...)
+	r.lo = upTo
+	return r.out, r.end, nil
+}

@@ -1,0 +1,96 @@
+package workspace
+
+import (
+	"context"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Search hands the paths under name whose last element matches the glob pattern (as path/filepath.Match: * ? [a-z] and \) to yield,
+// in walking order, folders and hidden files and the root itself included. Links are not followed. A root that does not exist has
+// no matches. Errors: fault.Invalid for a pattern that cannot be read.
+func (f *Files) Search(ctx context.Context, name, pattern string, yield func(path string) error) error {
+	abs, err := f.resolve(name)
+	if err != nil {
+		return err
+	}
+	if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+		return fault.Newf(fault.Invalid, "search: %q is not a glob pattern; use * ? [a-z] and \\ before a literal one of these", pattern)
+	}
+	return walk(ctx, abs, tidy(name), func(p string, e entry) error {
+		if ok, _ := filepath.Match(pattern, e.name); ok {
+			return yield(p)
+		}
+		return nil
+	})
+}
+
+// walk calls visit for the file or folder at abs, called shown, and all below it: sorted by name, a folder before what is in it.
+// Folders that cannot be read, and what vanishes, are passed over. From "/" it leaves out /proc, /sys and /dev, which hold no files
+// of anybody's and some without end.
+func walk(ctx context.Context, abs, shown string, visit func(path string, e entry) error) error {
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
+		return nil
+	}
+	e := entry{base(abs), byte(st.Mode >> 12)} // DT_… are the file type bits of st_mode
+	if e.name == "" {
+		e.name = "/"
+	}
+	if err := visit(shown, e); err != nil || e.kind != unix.DT_DIR {
+		return err
+	}
+	fd, err := openDir(unix.AT_FDCWD, abs, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil
+	}
+	return walkDir(ctx, fd, shown, tidy(abs) == "/", visit)
+}
+
+func walkDir(ctx context.Context, fd int, shown string, isRoot bool, visit func(path string, e entry) error) error {
+	defer unix.Close(fd)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	entries, err := readDir(fd)
+	if err != nil {
+		return nil
+	}
+	prefix := shown + "/"
+	switch shown {
+	case "/":
+		prefix = "/"
+	case ".":
+		prefix = ""
+	}
+	for _, e := range entries {
+		if isRoot && (e.name == "proc" || e.name == "sys" || e.name == "dev") {
+			continue
+		}
+		if e.kind == unix.DT_UNKNOWN {
+			var st unix.Stat_t
+			if unix.Fstatat(fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+				continue
+			}
+			e.kind = byte(st.Mode >> 12)
+		}
+		p := prefix + e.name
+		if err := visit(p, e); err != nil {
+			return err
+		}
+		if e.kind != unix.DT_DIR {
+			continue
+		}
+		sub, err := openDir(fd, e.name, unix.O_NOFOLLOW)
+		if err != nil {
+			continue
+		}
+		if err := walkDir(ctx, sub, p, false, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
