@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -82,6 +83,13 @@ func (f *Face) Problem(c *gin.Context, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	c.JSON(b.StatusCode, b)
+}
+
+// Answer writes b where there is no gin.
+func Answer(w http.ResponseWriter, b Body) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(b.StatusCode)
+	_ = json.NewEncoder(w).Encode(b) // the caller is gone: nothing to tell it
 }
 
 // Face is what the routes of one server have in common.

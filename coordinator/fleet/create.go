@@ -1,0 +1,207 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"github.com/sandlot-dev/sandlot/internal/auth"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+// Defaults and bounds of a create (api.md 1.2.1).
+const (
+	defaultAutoStop    = 15
+	defaultAutoArchive = 7 * 24 * 60
+	MaxAutoArchive     = 30 * 24 * 60 // minutes; 0 asks for it
+	maxMinutes         = 10 * 365 * 24 * 60
+	maxName            = 255
+)
+
+// Request asks for a sandbox. Nil and zero take the defaults of api.md 1.2.1.
+type Request struct {
+	Organization                           string
+	Name, Snapshot, Target, User           string
+	Env, Labels                            map[string]string
+	Public                                 bool
+	CPU, Memory, Disk                      int
+	AutoStop, AutoArchive, AutoDelete, TTL *int // minutes
+}
+
+// Create makes a sandbox and waits for it as the package comment says. Errors: fault.Invalid naming the field, ErrNameTaken,
+// fault.Unavailable when no runner can take it, fault.Full. After an error there is no sandbox.
+func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
+	s, err := m.plan(ctx, req)
+	if err != nil {
+		return Sandbox{}, err
+	}
+	if err := m.cfg.Runner.Ready(); err != nil {
+		return Sandbox{}, fmt.Errorf("create sandbox: %w", err)
+	}
+	wait := m.watch(s.ID)
+	defer wait.stop()
+	if err := m.cfg.Store.InsertSandbox(ctx, s); err != nil {
+		if errors.Is(err, ErrNameTaken) {
+			return Sandbox{}, fmt.Errorf("sandbox %q: %w", s.Name, ErrNameTaken)
+		}
+		return Sandbox{}, err
+	}
+	m.changed(s)
+	m.kick(s.ID)
+	made, err := wait.settled(ctx, m.cfg.Hold)
+	if err != nil {
+		// The caller is told of a failure, so nothing may stay behind, even if the caller is gone.
+		if _, dropErr := m.want(context.WithoutCancel(ctx), s.ID, lifecycle.Destroyed); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {
+			return Sandbox{}, errors.Join(err, dropErr)
+		}
+		return Sandbox{}, err
+	}
+	return made, nil
+}
+
+// plan checks req and fills in what it leaves open.
+func (m *Manager) plan(ctx context.Context, req Request) (Sandbox, error) {
+	now := time.Now().UTC()
+	s := Sandbox{
+		ID: uuid.NewString(), Organization: req.Organization, Name: req.Name, Region: m.cfg.Region, Runner: m.cfg.RunnerID,
+		User: req.User, Env: maps.Clone(req.Env), Labels: maps.Clone(req.Labels), Public: req.Public,
+		State: lifecycle.Creating, Desired: lifecycle.Started, PreviewToken: auth.NewToken(),
+		CreatedAt: now, UpdatedAt: now, LastActivityAt: now, StateAt: now,
+	}
+	if s.Name == "" {
+		s.Name = s.ID
+	}
+	if err := checkName(s.Name); err != nil {
+		return Sandbox{}, err
+	}
+	if req.Target != "" && req.Target != m.cfg.Region {
+		return Sandbox{}, fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", req.Target, m.cfg.Region)
+	}
+	if err := checkEnv(s.Env); err != nil {
+		return Sandbox{}, err
+	}
+	if err := s.setIntervals(req, now); err != nil {
+		return Sandbox{}, err
+	}
+	if err := m.fromSnapshot(ctx, &s, req); err != nil {
+		return Sandbox{}, err
+	}
+	return s, nil
+}
+
+func (s *Sandbox) setIntervals(req Request, now time.Time) error {
+	s.AutoStop, s.AutoArchive, s.AutoDelete = defaultAutoStop, defaultAutoArchive, -1
+	ttl := 0
+	for _, iv := range []struct {
+		name     string
+		from     *int
+		to       *int
+		negative bool
+	}{
+		{"autoStopInterval", req.AutoStop, &s.AutoStop, false},
+		{"autoArchiveInterval", req.AutoArchive, &s.AutoArchive, false},
+		{"autoDeleteInterval", req.AutoDelete, &s.AutoDelete, true},
+		{"ttlMinutes", req.TTL, &ttl, false},
+	} {
+		if iv.from == nil {
+			continue
+		}
+		n, err := checkMinutes(iv.name, *iv.from, iv.negative)
+		if err != nil {
+			return err
+		}
+		*iv.to = n
+	}
+	if s.AutoArchive == 0 || s.AutoArchive > MaxAutoArchive {
+		s.AutoArchive = MaxAutoArchive
+	}
+	if ttl > 0 {
+		s.DestroyAt = now.Add(time.Duration(ttl) * time.Minute)
+	}
+	return nil
+}
+
+func checkMinutes(field string, n int, negative bool) (int, error) {
+	switch {
+	case n < 0 && negative:
+		return -1, nil
+	case n < 0 || n > maxMinutes:
+		return 0, fault.Newf(fault.Invalid, "%s must be from 0 to %d minutes, not %d", field, maxMinutes, n)
+	}
+	return n, nil
+}
+
+// fromSnapshot sets image and sizes.
+func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) error {
+	name := strings.TrimSpace(req.Snapshot)
+	if name != "" && (req.CPU != 0 || req.Memory != 0 || req.Disk != 0) {
+		return fault.New(fault.Invalid, "cpu, memory and disk are the snapshot's own and cannot be given together with snapshot")
+	}
+	if name == "" {
+		name = m.cfg.DefaultSnapshot
+	}
+	snap, err := m.cfg.Store.Snapshot(ctx, name)
+	if fault.KindOf(err) == fault.NotFound {
+		return fault.Codef(fault.Invalid, "SNAPSHOT_NOT_FOUND", "snapshot %q not found", name)
+	} else if err != nil {
+		return err
+	}
+	s.Snapshot, s.Image, s.CPU, s.Memory, s.Disk = snap.Name, snap.Image, snap.CPU, snap.Memory, snap.Disk
+	for _, size := range []struct {
+		field    string
+		from     int
+		to       *int
+		max      int
+		unitName string
+	}{
+		{"cpu", req.CPU, &s.CPU, m.cfg.MaxCPU, "cores"},
+		{"memory", req.Memory, &s.Memory, m.cfg.MaxMemory, "GiB"},
+		{"disk", req.Disk, &s.Disk, m.cfg.MaxDisk, "GiB"},
+	} {
+		if size.from == 0 {
+			continue
+		}
+		if size.from < 1 || size.from > size.max {
+			return fault.Newf(fault.Invalid, "%s must be from 1 to %d %s, not %d", size.field, size.max, size.unitName, size.from)
+		}
+		*size.to = size.from
+	}
+	return nil
+}
+
+var unsafeName = regexp.MustCompile(`(?i)<[a-z!/]|[a-z][a-z0-9+.-]*://|www\.`)
+
+// checkName refuses what a dashboard or an e-mail could take for markup or a link (api.md 0.8).
+func checkName(name string) error {
+	switch {
+	case len(name) > maxName:
+		return fault.Newf(fault.Invalid, "name must be at most %d bytes, not %d", maxName, len(name))
+	case strings.TrimSpace(name) == "":
+		return fault.New(fault.Invalid, "name must not be blank")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return fault.New(fault.Invalid, "name must not contain control characters")
+	case unsafeName.MatchString(name):
+		return fault.New(fault.Invalid, "name must not contain HTML tags or web addresses")
+	}
+	return nil
+}
+
+func checkEnv(env map[string]string) error {
+	for name, value := range env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fault.Newf(fault.Invalid, "env: %q cannot be the name of a variable", name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return fault.Newf(fault.Invalid, "env: the value of %s contains a NUL byte", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+// Package fleet decides which sandboxes should exist and brings it about.
+//
+// Every sandbox has a record with what is (State) and what is wanted (Desired). A request changes what is wanted and returns; one
+// worker per sandbox closes the difference, a step at a time, each step repeatable, by asking the sandbox's Runner. What runners
+// report corrects what is. So a lost answer, a crash and a change made behind our back are all mended the same way.
+//
+// Create, Start and Stop wait for the result, at most Config.Hold (8 s: one published client gives up after 10), and otherwise
+// answer the state under way. A sandbox that ends by itself becomes stopped and stays so until it is started; one that ended with
+// its engine is started again when the engine is back.
+//
+// Idle sandboxes are stopped, and stopped ones deleted, by their own intervals: one timer waits for the earliest of all deadlines.
+// A sandbox with an open proxied connection is not idle.
+package fleet

@@ -1,0 +1,137 @@
+package fleet
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+// Sandbox is the record of one sandbox. Sizes are cores and GiB, intervals minutes.
+type Sandbox struct {
+	ID, Organization, Name string
+	Region, Runner         string
+	Snapshot, Image        string
+	User                   string // OS user asked for; "" takes the image's
+	Env, Labels            map[string]string
+	Public                 bool
+	CPU, Memory, Disk      int
+	AutoStop               int // 0 is never
+	AutoArchive            int // recorded for clients; containers are not archived in this release
+	AutoDelete             int // negative is never, 0 as soon as it is stopped
+	State, Desired         lifecycle.State
+	Reason                 string // why it is in error, or ended by itself
+	DaemonVersion          string
+	PreviewToken           string    // new on every start
+	CreatedAt, UpdatedAt   time.Time // UTC
+	LastActivityAt         time.Time
+	StateAt                time.Time // of the last change of State
+	DestroyAt              time.Time // zero: no end set
+}
+
+// Shown is the state that clients are told.
+func (s *Sandbox) Shown() lifecycle.State { return lifecycle.Shown(s.State, s.Desired) }
+
+func (s *Sandbox) spec() lifecycle.Spec {
+	return lifecycle.Spec{
+		ID: s.ID, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Image: s.Image, User: s.User, Env: s.Env,
+		CPU: s.CPU, Memory: s.Memory, Disk: s.Disk,
+	}
+}
+
+// Snapshot is what sandboxes are made from.
+type Snapshot struct {
+	ID, Name, Image   string
+	CPU, Memory, Disk int
+	CreatedAt         time.Time
+}
+
+// The errors that callers branch on.
+var (
+	ErrNotFound  = fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox not found")
+	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN", "a sandbox of this name exists; choose another or delete that one")
+)
+
+// Store keeps records. Names are unique among the sandboxes of an organisation that are not wanted destroyed.
+type Store interface {
+	InsertSandbox(ctx context.Context, s Sandbox) error // ErrNameTaken
+	// Sandbox finds by id, else by name. ErrNotFound.
+	Sandbox(ctx context.Context, organization, idOrName string) (Sandbox, error)
+	SandboxByID(ctx context.Context, id string) (Sandbox, error) // ErrNotFound
+	// ChangeSandbox reads, changes and writes in one transaction; an error of change writes nothing and is returned.
+	ChangeSandbox(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) // ErrNotFound, ErrNameTaken
+	DeleteSandbox(ctx context.Context, id string) error
+	ListSandboxes(ctx context.Context, q Query) ([]Sandbox, int, error) // with the number of all that match
+	SandboxesOn(ctx context.Context, runner string) ([]Sandbox, error)
+	Touch(ctx context.Context, id string, at time.Time) error
+
+	Snapshot(ctx context.Context, idOrName string) (Snapshot, error) // fault.NotFound
+	PutSnapshot(ctx context.Context, s Snapshot) error               // by name
+}
+
+// Query selects sandboxes of one organisation.
+type Query struct {
+	Organization             string
+	IDPrefix, NamePrefix     string // case does not matter
+	NamePart                 string
+	Labels                   map[string]string // all must match
+	States                   []lifecycle.State // as shown; none means all
+	Snapshots, Regions       []string
+	MinCPU, MaxCPU           int // 0 is no bound; so below
+	MinMemory, MaxMemory     int
+	MinDisk, MaxDisk         int
+	Public                   *bool
+	CreatedFrom, CreatedTo   time.Time
+	ActivityFrom, ActivityTo time.Time
+	DestroyFrom, DestroyTo   time.Time
+	Sort                     Sort
+	Descending               bool
+	After                    *Cursor // page after this row; nil begins
+	Offset                   int     // rows to leave out, for page-numbered lists
+	Limit                    int
+}
+
+// Sort names the column of a list's order. Ties are broken by id in the same direction.
+type Sort string
+
+// The orders.
+const (
+	SortName     Sort = "name"
+	SortCPU      Sort = "cpu"
+	SortMemory   Sort = "memory"
+	SortDisk     Sort = "disk"
+	SortActivity Sort = "last_activity_at"
+	SortCreated  Sort = "created_at"
+	SortUpdated  Sort = "updated_at"
+	SortState    Sort = "state"
+	SortSnapshot Sort = "snapshot"
+	SortRegion   Sort = "region"
+	SortID       Sort = "id"
+)
+
+// Cursor is a row of a list: its sort value in words and its id.
+type Cursor struct {
+	Value string
+	ID    string
+}
+
+func (q Query) cursor(s Sandbox) *Cursor {
+	value := map[Sort]string{
+		SortName: s.Name, SortState: string(s.State), SortSnapshot: s.Snapshot, SortRegion: s.Region, SortID: s.ID,
+		SortCPU: strconv.Itoa(s.CPU), SortMemory: strconv.Itoa(s.Memory), SortDisk: strconv.Itoa(s.Disk),
+		SortActivity: s.LastActivityAt.Format(time.RFC3339Nano), SortCreated: s.CreatedAt.Format(time.RFC3339Nano),
+		SortUpdated: s.UpdatedAt.Format(time.RFC3339Nano),
+	}
+	return &Cursor{Value: value[q.Sort], ID: s.ID}
+}
+
+// Runner is what a Manager asks of a Docker host. Every method may be repeated safely.
+type Runner interface {
+	Ready() error // nil, or why nothing can be made there now
+	Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error)
+	Start(ctx context.Context, id string) (lifecycle.Observed, error)
+	Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error)
+	Remove(ctx context.Context, id string) error
+}

@@ -1,0 +1,198 @@
+package coordinator
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+const (
+	defaultLimit = 100
+	maxLimit     = 200
+)
+
+// knownStates may be asked for in lists; those that no sandbox of this release is ever in match nothing.
+var knownStates = []string{
+	"archived", "archiving", "build_failed", "building_snapshot", "creating", "destroying", "error", "forking", "paused", "pausing",
+	"pending_build", "pulling_snapshot", "resizing", "restoring", "resuming", "snapshotting", "started", "starting", "stopped",
+	"stopping", "unknown",
+}
+
+// sorts holds the wire's names of orders, those of the older list included.
+var sorts = map[string]fleet.Sort{
+	"": fleet.SortActivity, "name": fleet.SortName, "cpu": fleet.SortCPU, "memoryGib": fleet.SortMemory, "diskGib": fleet.SortDisk,
+	"lastActivityAt": fleet.SortActivity, "createdAt": fleet.SortCreated, "updatedAt": fleet.SortUpdated, "state": fleet.SortState,
+	"snapshot": fleet.SortSnapshot, "region": fleet.SortRegion, "id": fleet.SortID,
+}
+
+// listSandboxes handles GET /sandbox.
+func (s *Server) listSandboxes(c *gin.Context) error {
+	p := params{c: c}
+	q := p.common()
+	q.IDPrefix, q.NamePrefix, q.Regions = c.Query("id"), c.Query("name"), p.list("regionIds")
+	q.CreatedFrom, q.CreatedTo = p.time("createdAtAfter"), p.time("createdAtBefore")
+	q.DestroyFrom, q.DestroyTo = p.time("autoDestroyAtAfter"), p.time("autoDestroyAtBefore")
+	q.After = p.cursor()
+	nothing := len(p.list("sandboxClasses")) > 0 && !slices.Contains(p.list("sandboxClasses"), "container") ||
+		c.Query("isRecoverable") == "true" || p.number("minGpu", 0) > 0
+	if p.err != nil {
+		return p.err
+	}
+	out := api.ListSandboxes{Items: []api.SandboxListItem{}}
+	if nothing {
+		c.JSON(http.StatusOK, out)
+		return nil
+	}
+	page, err := s.cfg.Fleet.List(c.Request.Context(), q)
+	if err != nil {
+		return err
+	}
+	for _, sb := range page.Sandboxes {
+		out.Items = append(out.Items, s.wireItem(sb))
+	}
+	if page.Next != nil {
+		cursor := writeCursor(*page.Next)
+		out.NextCursor = &cursor
+	}
+	c.JSON(http.StatusOK, out)
+	return nil
+}
+
+// paginateSandboxes handles GET /sandbox/paginated.
+func (s *Server) paginateSandboxes(c *gin.Context) error {
+	p := params{c: c}
+	q := p.common()
+	q.NamePart, q.IDPrefix, q.Regions = c.Query("name"), c.Query("id"), p.list("regions")
+	if c.Query("sort") == "" {
+		q.Sort = fleet.SortCreated
+	}
+	number := max(p.number("page", 1), 1)
+	q.Offset = (number - 1) * q.Limit
+	if p.err != nil {
+		return p.err
+	}
+	page, err := s.cfg.Fleet.List(c.Request.Context(), q)
+	if err != nil {
+		return err
+	}
+	out := api.PaginatedSandboxes{Items: []api.Sandbox{}, Total: page.Total, Page: number, TotalPages: (page.Total + q.Limit - 1) / q.Limit}
+	for _, sb := range page.Sandboxes {
+		out.Items = append(out.Items, s.wireSandbox(sb))
+	}
+	c.JSON(http.StatusOK, out)
+	return nil
+}
+
+// params reads query parameters and keeps the first error.
+type params struct {
+	c   *gin.Context
+	err error
+}
+
+// common reads what both lists take.
+func (p *params) common() fleet.Query {
+	q := fleet.Query{
+		Organization: caller(p.c).Organization, Labels: p.labels(), Snapshots: p.list("snapshots"),
+		MinCPU: p.number("minCpu", 0), MaxCPU: p.number("maxCpu", 0), MinMemory: p.number("minMemoryGiB", 0),
+		MaxMemory: p.number("maxMemoryGiB", 0), MinDisk: p.number("minDiskGiB", 0), MaxDisk: p.number("maxDiskGiB", 0),
+		ActivityFrom: p.time("lastEventAfter"), ActivityTo: p.time("lastEventBefore"), Limit: p.number("limit", defaultLimit),
+		Descending: p.c.Query("order") != "asc",
+	}
+	if q.Limit < 1 || q.Limit > maxLimit {
+		p.fail("limit must be from 1 to %d, not %d", maxLimit, q.Limit)
+	}
+	by, ok := sorts[p.c.Query("sort")]
+	if q.Sort = by; !ok {
+		p.fail("sort: %q is not one of name, cpu, memoryGib, diskGib, lastActivityAt, createdAt", p.c.Query("sort"))
+	}
+	for _, state := range p.list("states") {
+		if !slices.Contains(knownStates, state) {
+			p.fail("states: %q is not one of %s", state, strings.Join(knownStates, ", "))
+		}
+		q.States = append(q.States, lifecycle.State(state))
+	}
+	if public := p.c.Query("isPublic"); public != "" {
+		is := public == "true"
+		q.Public = &is
+	}
+	return q
+}
+
+func (p *params) fail(format string, args ...any) {
+	if p.err == nil {
+		p.err = fault.Newf(fault.Invalid, format, args...)
+	}
+}
+
+// list reads a repeated parameter, also in the form key[]=.
+func (p *params) list(key string) []string {
+	return append(p.c.QueryArray(key), p.c.QueryArray(key+"[]")...)
+}
+
+func (p *params) number(key string, otherwise int) int {
+	text := p.c.Query(key)
+	if text == "" {
+		return otherwise
+	}
+	n, err := wholeNumber(key, text)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return n
+}
+
+func (p *params) time(key string) time.Time {
+	text := p.c.Query(key)
+	if text == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		p.fail("%s must be a time such as 2026-08-20T10:11:12Z, not %q", key, text)
+	}
+	return t
+}
+
+func (p *params) labels() map[string]string {
+	text := p.c.Query("labels")
+	if text == "" {
+		return nil
+	}
+	var labels map[string]string
+	if err := json.Unmarshal([]byte(text), &labels); err != nil {
+		p.fail("labels must be a JSON object of strings, not %q", text)
+	}
+	return labels
+}
+
+func (p *params) cursor() *fleet.Cursor {
+	text := p.c.Query("cursor")
+	if text == "" {
+		return nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	var parts []string
+	if err == nil {
+		err = json.Unmarshal(raw, &parts)
+	}
+	if err != nil || len(parts) != 2 {
+		p.fail("cursor does not belong to this list; begin again without one")
+		return nil
+	}
+	return &fleet.Cursor{Value: parts[0], ID: parts[1]}
+}
+
+func writeCursor(c fleet.Cursor) string {
+	raw, _ := json.Marshal([]string{c.Value, c.ID}) // strings always encode
+	return base64.RawURLEncoding.EncodeToString(raw)
+}

@@ -1,0 +1,332 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+type sandboxRow struct {
+	bun.BaseModel `bun:"table:sandboxes"`
+
+	ID             string `bun:",pk"`
+	OrganizationID string
+	Name           string
+	Region, Runner string
+	Snapshot       string
+	Image          string
+	OSUser         string            `bun:"os_user"`
+	Env            map[string]string `bun:"type:json"`
+	Labels         map[string]string `bun:"type:json"`
+	Public         bool
+	CPU            int `bun:"cpu"`
+	Memory, Disk   int
+	AutoStop       int
+	AutoArchive    int
+	AutoDelete     int
+	State, Desired lifecycle.State
+	Reason         string
+	DaemonVersion  string
+	PreviewToken   string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	LastActivityAt time.Time
+	StateAt        time.Time
+	DestroyAt      time.Time `bun:",nullzero"`
+}
+
+type labelRow struct {
+	bun.BaseModel `bun:"table:sandbox_labels"`
+
+	SandboxID, Label, Value string
+}
+
+type snapshotRow struct {
+	bun.BaseModel `bun:"table:snapshots"`
+
+	ID, Name, Image string
+	CPU             int `bun:"cpu"`
+	Memory, Disk    int
+	CreatedAt       time.Time
+}
+
+func toRow(s fleet.Sandbox) *sandboxRow {
+	return &sandboxRow{
+		ID: s.ID, OrganizationID: s.Organization, Name: s.Name, Region: s.Region, Runner: s.Runner, Snapshot: s.Snapshot,
+		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU, Memory: s.Memory,
+		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
+		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
+	}
+}
+
+func (r *sandboxRow) sandbox() fleet.Sandbox {
+	return fleet.Sandbox{
+		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Region: r.Region, Runner: r.Runner, Snapshot: r.Snapshot,
+		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU, Memory: r.Memory,
+		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
+		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
+	}
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// InsertSandbox implements fleet.Store.
+func (d *DB) InsertSandbox(ctx context.Context, s fleet.Sandbox) error {
+	err := d.write(ctx, func(tx bun.Tx) error {
+		if _, err := tx.NewInsert().Model(toRow(s)).Exec(ctx); err != nil {
+			return err
+		}
+		return putLabels(ctx, tx, s)
+	})
+	if unique(err) {
+		return fleet.ErrNameTaken
+	}
+	return err
+}
+
+func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
+	if _, err := tx.NewDelete().Model((*labelRow)(nil)).Where("sandbox_id = ?", s.ID).Exec(ctx); err != nil {
+		return err
+	}
+	rows := make([]labelRow, 0, len(s.Labels))
+	for k, v := range s.Labels {
+		rows = append(rows, labelRow{SandboxID: s.ID, Label: k, Value: v})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := tx.NewInsert().Model(&rows).Exec(ctx)
+	return err
+}
+
+// Sandbox implements fleet.Store.
+func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.Sandbox, error) {
+	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
+	if errors.Is(err, fleet.ErrNotFound) {
+		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
+	}
+	return s, err
+}
+
+// SandboxByID implements fleet.Store.
+func (d *DB) SandboxByID(ctx context.Context, id string) (fleet.Sandbox, error) {
+	return d.oneSandbox(ctx, d.db, "id = ?", id)
+}
+
+func (d *DB) oneSandbox(ctx context.Context, db bun.IDB, where string, args ...any) (fleet.Sandbox, error) {
+	var r sandboxRow
+	err := explain(db.NewSelect().Model(&r).Where(where, args...).Scan(ctx))
+	if fault.KindOf(err) == fault.NotFound {
+		return fleet.Sandbox{}, fleet.ErrNotFound
+	} else if err != nil {
+		return fleet.Sandbox{}, err
+	}
+	return r.sandbox(), nil
+}
+
+// ChangeSandbox implements fleet.Store.
+func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
+	var s fleet.Sandbox
+	err := d.write(ctx, func(tx bun.Tx) error {
+		var err error
+		if s, err = d.oneSandbox(ctx, tx, "id = ?", id); err != nil {
+			return err
+		}
+		labels := fmt.Sprint(s.Labels)
+		if err := change(&s); err != nil {
+			return err
+		}
+		if _, err := tx.NewUpdate().Model(toRow(s)).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		if fmt.Sprint(s.Labels) == labels {
+			return nil
+		}
+		return putLabels(ctx, tx, s)
+	})
+	if unique(err) {
+		return fleet.Sandbox{}, fleet.ErrNameTaken
+	}
+	return s, err
+}
+
+// Touch implements fleet.Store.
+func (d *DB) Touch(ctx context.Context, id string, at time.Time) error {
+	return d.write(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// DeleteSandbox implements fleet.Store.
+func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
+	return d.write(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// SandboxesOn implements fleet.Store.
+func (d *DB) SandboxesOn(ctx context.Context, runner string) ([]fleet.Sandbox, error) {
+	var rows []sandboxRow
+	if err := d.db.NewSelect().Model(&rows).Where("runner = ?", runner).Scan(ctx); err != nil {
+		return nil, explain(err)
+	}
+	return sandboxes(rows), nil
+}
+
+func sandboxes(rows []sandboxRow) []fleet.Sandbox {
+	list := make([]fleet.Sandbox, len(rows))
+	for i := range rows {
+		list[i] = rows[i].sandbox()
+	}
+	return list
+}
+
+// ListSandboxes implements fleet.Store.
+func (d *DB) ListSandboxes(ctx context.Context, q fleet.Query) ([]fleet.Sandbox, int, error) {
+	var rows []sandboxRow
+	sel := filter(d.db.NewSelect().Model(&rows), q)
+	total, err := sel.Count(ctx)
+	if err != nil {
+		return nil, 0, explain(err)
+	}
+	column, direction, beyond := bun.Ident(q.Sort), "ASC", ">"
+	if q.Descending {
+		direction, beyond = "DESC", "<"
+	}
+	if q.After != nil {
+		value, err := sortValue(q.Sort, q.After.Value)
+		if err != nil {
+			return nil, 0, err
+		}
+		sel = sel.Where("(? "+beyond+" ? OR (? = ? AND id "+beyond+" ?))", column, value, column, value, q.After.ID)
+	}
+	sel = sel.OrderExpr("? "+direction+", id "+direction, column).Offset(int64(q.Offset)).Limit(int64(q.Limit))
+	if err := sel.Scan(ctx); err != nil {
+		return nil, 0, explain(err)
+	}
+	return sandboxes(rows), int(total), nil
+}
+
+func filter(sel *bun.SelectQuery, q fleet.Query) *bun.SelectQuery {
+	sel = sel.Where("organization_id = ?", q.Organization)
+	like := func(column, pattern string) {
+		sel = sel.Where(`? LIKE ? ESCAPE '\'`, bun.Ident(column), pattern)
+	}
+	if q.IDPrefix != "" {
+		like("id", escapeLike(q.IDPrefix)+"%")
+	}
+	if q.NamePrefix != "" {
+		like("name", escapeLike(q.NamePrefix)+"%")
+	}
+	if q.NamePart != "" {
+		like("name", "%"+escapeLike(q.NamePart)+"%")
+	}
+	for k, v := range q.Labels {
+		sel = sel.Where("id IN (SELECT sandbox_id FROM sandbox_labels WHERE label = ? AND value = ?)", k, v)
+	}
+	if len(q.States) > 0 {
+		sel = sel.WhereGroup(" AND ", func(sel *bun.SelectQuery) *bun.SelectQuery {
+			for _, is := range lifecycle.States {
+				for _, desired := range lifecycle.Wanted {
+					if slices.Contains(q.States, lifecycle.Shown(is, desired)) {
+						sel = sel.WhereOr("(state = ? AND desired = ?)", is, desired)
+					}
+				}
+			}
+			return sel.WhereOr("1 = 0")
+		})
+	}
+	if len(q.Snapshots) > 0 {
+		sel = sel.Where("snapshot IN (?)", bun.In(q.Snapshots))
+	}
+	if len(q.Regions) > 0 {
+		sel = sel.Where("region IN (?)", bun.In(q.Regions))
+	}
+	for _, b := range []struct {
+		column   string
+		min, max int
+	}{{"cpu", q.MinCPU, q.MaxCPU}, {"memory", q.MinMemory, q.MaxMemory}, {"disk", q.MinDisk, q.MaxDisk}} {
+		if b.min > 0 {
+			sel = sel.Where("? >= ?", bun.Ident(b.column), b.min)
+		}
+		if b.max > 0 {
+			sel = sel.Where("? <= ?", bun.Ident(b.column), b.max)
+		}
+	}
+	if q.Public != nil {
+		sel = sel.Where("public = ?", *q.Public)
+	}
+	for _, b := range []struct {
+		column   string
+		from, to time.Time
+	}{{"created_at", q.CreatedFrom, q.CreatedTo}, {"last_activity_at", q.ActivityFrom, q.ActivityTo}, {"destroy_at", q.DestroyFrom, q.DestroyTo}} {
+		if !b.from.IsZero() {
+			sel = sel.Where("? >= ?", bun.Ident(b.column), b.from.UTC())
+		}
+		if !b.to.IsZero() {
+			sel = sel.Where("? <= ?", bun.Ident(b.column), b.to.UTC())
+		}
+	}
+	return sel
+}
+
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func escapeLike(s string) string { return likeEscaper.Replace(s) }
+
+// sortValue reads a cursor's value, which came from Key of the same column.
+func sortValue(by fleet.Sort, value string) (any, error) {
+	switch by {
+	case fleet.SortCPU, fleet.SortMemory, fleet.SortDisk:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
+		}
+		return n, nil
+	case fleet.SortActivity, fleet.SortCreated, fleet.SortUpdated:
+		t, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
+		}
+		return t, nil
+	}
+	return value, nil
+}
+
+// Snapshot implements fleet.Store.
+func (d *DB) Snapshot(ctx context.Context, idOrName string) (fleet.Snapshot, error) {
+	var r snapshotRow
+	if err := d.db.NewSelect().Model(&r).Where("id = ? OR name = ?", idOrName, idOrName).Limit(1).Scan(ctx); err != nil {
+		return fleet.Snapshot{}, explain(err)
+	}
+	return fleet.Snapshot{ID: r.ID, Name: r.Name, Image: r.Image, CPU: r.CPU, Memory: r.Memory, Disk: r.Disk, CreatedAt: r.CreatedAt}, nil
+}
+
+// PutSnapshot implements fleet.Store.
+func (d *DB) PutSnapshot(ctx context.Context, s fleet.Snapshot) error {
+	return d.write(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&snapshotRow{
+			ID: s.ID, Name: s.Name, Image: s.Image, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk, CreatedAt: s.CreatedAt,
+		}).On("CONFLICT (name) DO UPDATE").Set("image = EXCLUDED.image, cpu = EXCLUDED.cpu, memory = EXCLUDED.memory, disk = EXCLUDED.disk").Exec(ctx)
+		return err
+	})
+}

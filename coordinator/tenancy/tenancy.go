@@ -1,0 +1,152 @@
+package tenancy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sandlot-dev/sandlot/internal/auth"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Permission guards a group of operations, in the words of the wire (api.md 6).
+type Permission string
+
+// The permissions that this release checks.
+const (
+	WriteSandboxes  Permission = "write:sandboxes"
+	DeleteSandboxes Permission = "delete:sandboxes"
+)
+
+// Permissions lists all that the wire knows; the first key has them all.
+var Permissions = []Permission{
+	"write:registries", "delete:registries", "write:snapshots", "delete:snapshots", WriteSandboxes, DeleteSandboxes,
+	"read:volumes", "write:volumes", "delete:volumes", "write:regions", "delete:regions", "read:runners", "write:runners",
+	"delete:runners", "read:audit_logs",
+}
+
+// Organization owns sandboxes and keys.
+type Organization struct {
+	ID, Name, CreatedBy  string
+	Personal             bool
+	CreatedAt, UpdatedAt time.Time
+}
+
+// User is a person or a program.
+type User struct {
+	ID, Name, Email string
+	CreatedAt       time.Time
+}
+
+// Key is an API key without its secret.
+type Key struct {
+	Hash           string // hex SHA-256 of the key
+	Prefix, Suffix string // its first and last three characters
+	Name           string // unique per organisation and user
+	Organization   string
+	User           string
+	Permissions    []Permission
+	CreatedAt      time.Time
+	LastUsedAt     time.Time // zero: never
+	ExpiresAt      time.Time // zero: never
+}
+
+// ErrUnauthenticated is returned for a key that is missing, unknown or expired.
+var ErrUnauthenticated = fault.New(fault.Unauthenticated, "the API key is missing, unknown or expired; `sandlot env` prints a valid one")
+
+// Store keeps the records. The finders return fault.NotFound.
+type Store interface {
+	PutUser(ctx context.Context, u User) error
+	PutOrganization(ctx context.Context, o Organization) error
+	PutKey(ctx context.Context, k Key) error // by hash
+	KeyByHash(ctx context.Context, hash string) (Key, error)
+	KeyUsed(ctx context.Context, hash string, at time.Time) error
+	Organization(ctx context.Context, id string) (Organization, error)
+	PersonalOrganization(ctx context.Context, user string) (Organization, error)
+	User(ctx context.Context, id string) (User, error)
+}
+
+// Manager answers who a caller is. It is safe for concurrent use.
+type Manager struct {
+	store Store
+
+	mu   sync.Mutex
+	used map[string]time.Time // hash → when its use was last written
+}
+
+// New returns a Manager on a Store.
+func New(store Store) *Manager { return &Manager{store: store, used: map[string]time.Time{}} }
+
+// Administrator is the id of the first user.
+const Administrator = "admin"
+
+// Begin makes sure of the first user, its organisation, and that key is valid with all permissions. It may be repeated.
+func (m *Manager) Begin(ctx context.Context, key string) error {
+	now := time.Now().UTC()
+	org, err := m.store.PersonalOrganization(ctx, Administrator)
+	if fault.KindOf(err) == fault.NotFound {
+		org = Organization{ID: uuid.NewString(), Name: "Personal", CreatedBy: Administrator, Personal: true, CreatedAt: now, UpdatedAt: now}
+		if err = m.store.PutUser(ctx, User{ID: Administrator, Name: "Administrator", Email: "admin@localhost", CreatedAt: now}); err == nil {
+			err = m.store.PutOrganization(ctx, org)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("first user and organisation: %w", err)
+	}
+	hash := auth.Hash(key)
+	if _, err := m.store.KeyByHash(ctx, hash); fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	return m.store.PutKey(ctx, Key{
+		Hash: hash, Prefix: key[:min(3, len(key))], Suffix: key[max(0, len(key)-3):], Name: "first key " + hash[:8],
+		Organization: org.ID, User: Administrator, Permissions: Permissions, CreatedAt: now,
+	})
+}
+
+// useStep is how much newer a use of a key must be to be written.
+const useStep = 10 * time.Second
+
+// Authenticate returns the key that a caller presents. ErrUnauthenticated.
+func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
+	if key == "" {
+		return Key{}, ErrUnauthenticated
+	}
+	k, err := m.store.KeyByHash(ctx, auth.Hash(key))
+	now := time.Now().UTC()
+	switch {
+	case fault.KindOf(err) == fault.NotFound, err == nil && !k.ExpiresAt.IsZero() && now.After(k.ExpiresAt):
+		return Key{}, ErrUnauthenticated
+	case err != nil:
+		return Key{}, fault.Newf(fault.Unavailable, "the key could not be checked: %w", err)
+	}
+	m.mu.Lock()
+	write := now.Sub(m.used[k.Hash]) >= useStep
+	if write {
+		m.used[k.Hash] = now
+	}
+	m.mu.Unlock()
+	if write && m.store.KeyUsed(ctx, k.Hash, now) == nil { // a use that is not noted is no reason to refuse the caller
+		k.LastUsedAt = now
+	}
+	return k, nil
+}
+
+// Need returns fault.Forbidden unless k has a permission.
+func (k Key) Need(p Permission) error {
+	if slices.Contains(k.Permissions, p) {
+		return nil
+	}
+	return fault.Newf(fault.Forbidden, "the API key %q lacks the permission %s", k.Name, p)
+}
+
+// Organization returns the organisation of a key.
+func (m *Manager) Organization(ctx context.Context, k Key) (Organization, error) {
+	return m.store.Organization(ctx, k.Organization)
+}
+
+// User returns the user of a key.
+func (m *Manager) User(ctx context.Context, k Key) (User, error) { return m.store.User(ctx, k.User) }
