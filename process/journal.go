@@ -315,7 +315,9 @@ func (j *Journal) Snapshot(from int64) *Reader {
 }
 
 // Follow returns a Reader from an offset on that waits for more until the journal is closed.
-func (j *Journal) Follow(from int64) *Reader { return &Reader{j: j, off: max(from, 0), until: -1, first: -1} }
+func (j *Journal) Follow(from int64) *Reader {
+	return &Reader{j: j, off: max(from, 0), until: -1, first: -1}
+}
 
 // Close gives up the reader's buffer.
 func (r *Reader) Close() {

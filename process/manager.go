@@ -23,8 +23,8 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	Dir  string   // absolute folder that processes start in; required
-	Env  []string // environment of processes, as of os.Environ; variables named SANDLOT_… are left out
+	Dir string   // absolute folder that processes start in; required
+	Env []string // environment of processes, as of os.Environ; variables named SANDLOT_… are left out
 
 	// Reap makes this process take in and reap the orphans of its descendants, as process 1 must. All children of the program are
 	// then waited for here: starting one by other means loses its exit code.

@@ -50,7 +50,7 @@ type Result struct {
 	Lingering bool          // a background child still holds the output
 	Wall      time.Duration // from start to the leader's exit
 	CPU       time.Duration // user and system time of the leader and of those it waited for
-	PeakRSS   int64         // of the largest of these, in bytes
+	PeakRSS   int64         // of the largest of these, in bytes; 0 when it was less than this program's own, and so cannot be told
 	Output    *Journal      // Discard it after use
 }
 
@@ -62,6 +62,7 @@ type Process struct {
 	spec   Spec
 	output *Journal
 	began  time.Time
+	ownRSS int64 // KiB
 
 	done    chan struct{} // closed when result is set
 	drained chan struct{} // closed when also both streams are at their end
@@ -152,6 +153,9 @@ func (p *Process) start() error {
 	if err != nil {
 		return p.explain(err, argv[0])
 	}
+	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
+	p.ownRSS = own.Maxrss
 	p.began = time.Now()
 	if p.child, err = p.m.children.start(path, argv, attr); err != nil {
 		return p.explain(err, argv[0])
@@ -308,7 +312,9 @@ func (p *Process) leaderExited() {
 	p.result.ExitCode, p.result.Signal = e.code, signalName(e.signal)
 	p.result.Wall = time.Since(p.began)
 	p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
-	p.result.PeakRSS = e.usage.Maxrss << 10
+	if e.usage.Maxrss > p.ownRSS {
+		p.result.PeakRSS = e.usage.Maxrss << 10
+	}
 	p.closeExit()
 	closeFD(&p.in)
 	if !p.published() {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+)
+
+var errHelp = errors.New("help was asked for")
+
+// config is what toolboxd was told by its arguments and its environment.
+type config struct {
+	Listen     string   // --listen; default ":2280"
+	Version    bool     // --version
+	Entrypoint []string // the other arguments
+
+	SecretHash string     // SANDLOT_SECRET_SHA256; "" takes all callers
+	Sandbox    string     // DAYTONA_SANDBOX_ID; names the sandbox in logs
+	LogLevel   slog.Level // LOG_LEVEL; default info
+
+	Home    string // of the user; "/" when there is none
+	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
+	Env     []string
+}
+
+func parse(args, env []string, stderr io.Writer) (config, error) {
+	c := config{Env: env}
+	flags := flag.NewFlagSet("toolboxd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&c.Listen, "listen", ":2280", "address to serve on")
+	flags.BoolVar(&c.Version, "version", false, "print the version and exit")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return c, errHelp
+	} else if err != nil {
+		return c, err
+	}
+	c.Entrypoint = flags.Args()
+	get := func(name string) string {
+		for _, v := range env {
+			if value, ok := strings.CutPrefix(v, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	c.SecretHash, c.Sandbox = get("SANDLOT_SECRET_SHA256"), get("DAYTONA_SANDBOX_ID")
+	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
+		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
+	}
+	c.Home = home(get("HOME"))
+	if get("HOME") == "" {
+		c.Env = append(c.Env, "HOME="+c.Home)
+	}
+	if get("PATH") == "" {
+		c.Env = append(c.Env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
+	if get("DAYTONA_USER_HOME_AS_WORKDIR") == "true" {
+		if err := os.Chdir(c.Home); err != nil {
+			_, _ = fmt.Fprintln(stderr, "toolboxd: the home is not used as working directory:", err)
+		}
+	}
+	var err error
+	if c.WorkDir, err = os.Getwd(); err != nil || !filepath.IsAbs(c.WorkDir) {
+		c.WorkDir = "/"
+	}
+	return c, nil
+}
+
+// home is $HOME, else what the user database says, else the root.
+func home(variable string) string {
+	if filepath.IsAbs(variable) {
+		return variable
+	}
+	if u, err := user.Current(); err == nil && filepath.IsAbs(u.HomeDir) {
+		return u.HomeDir
+	}
+	return "/"
+}

@@ -1,0 +1,127 @@
+// Command toolboxd is the daemon inside a sandbox: process 1 of the container, and the toolbox API on port 2280.
+//
+//	toolboxd [--listen :2280] [--version] [--] [program arguments...]
+//
+// With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd needs nothing of the
+// image: no shell, no libc, no home, no writable disk. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
+// passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program.
+//
+// Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 for bad arguments or settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/version"
+	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/toolbox"
+)
+
+// stopGrace is the time that processes have between SIGTERM and SIGKILL when the sandbox stops. With the second that SIGKILL may take and
+// the drain of requests at the same time, toolboxd ends within 8 s.
+const stopGrace = 5 * time.Second
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
+
+func run(args, env []string, stdout, stderr io.Writer) int {
+	cfg, err := parse(args, env, stderr)
+	switch {
+	case errors.Is(err, errHelp):
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintln(stderr, "toolboxd:", err)
+		return 2
+	case cfg.Version:
+		_, _ = fmt.Fprintln(stdout, "toolboxd", version.String())
+		return 0
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	if cfg.Sandbox != "" {
+		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
+	}
+	if err := serveSandbox(cfg, logger); err != nil {
+		logger.Error("toolboxd ended", logkey.Err, err)
+		return 1
+	}
+	return 0
+}
+
+// serveSandbox serves until a signal ends it.
+func serveSandbox(cfg config, logger *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	passed := make(chan os.Signal, 16)
+	signal.Notify(passed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
+	defer signal.Stop(passed)
+
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	oom := protect()
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: oom})
+	if err != nil {
+		return err
+	}
+	server, err := toolbox.New(toolbox.Config{
+		WorkDir: cfg.WorkDir, Home: cfg.Home, Version: version.Version, SecretHash: cfg.SecretHash, Logger: logger, Process: processes,
+	})
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- serve.Until(ctx, ln, server.Handler(), stopGrace) }()
+	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
+
+	entry := startEntrypoint(processes, cfg.Entrypoint, logger)
+	for {
+		select {
+		case sig := <-passed:
+			if s, ok := sig.(syscall.Signal); ok && entry != nil {
+				entry.Signal(s, false)
+			}
+		case <-ctx.Done():
+			return errors.Join(processes.Close(stopGrace), <-ended)
+		case err := <-ended:
+			return errors.Join(err, processes.Close(stopGrace))
+		}
+	}
+}
+
+// startEntrypoint starts the image's own program. That it cannot be started does not end the sandbox.
+func startEntrypoint(m *process.Manager, argv []string, logger *slog.Logger) *process.Process {
+	if len(argv) == 0 {
+		return nil
+	}
+	p, err := m.Start(process.Spec{Argv: argv, Split: true})
+	if err != nil {
+		logger.Error("the entrypoint was not started", logkey.Err, err)
+		return nil
+	}
+	return p
+}
+
+// protect makes this process the last that the kernel kills for memory, as far as it may, and keeps its environment from the sandbox's user.
+// It returns the oom_score_adj that children are to have, "" when nothing was changed.
+func protect() string {
+	const file = "/proc/self/oom_score_adj"
+	was, err := os.ReadFile(file)
+	if err == nil && os.WriteFile(file, []byte("-999"), 0) != nil {
+		was = nil
+	}
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // after the file above, which belongs to root from here on
+	return string(was)
+}

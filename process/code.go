@@ -1,0 +1,93 @@
+package process
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// Code is a program given as text.
+type Code struct {
+	Language string   // python, javascript or typescript
+	Source   string   // the program
+	Argv     []string // its arguments, passed verbatim
+	Spec     Spec     // the rest; Script, Argv and Input are filled in here
+}
+
+// RunCode runs a program in the default folder and waits for its Result, as Run does. Arguments are where the wire has them: in
+// sys.argv[1:] of Python, whose sys.argv[0] is "-", and from process.argv[1] of JavaScript and TypeScript (toolbox.md 3.2).
+func (m *Manager) RunCode(ctx context.Context, code Code) (Result, error) {
+	if strings.TrimSpace(code.Source) == "" {
+		return Result{}, fault.New(fault.Invalid, "the code is empty")
+	}
+	spec := code.Spec
+	switch code.Language {
+	case "python":
+		spec.Argv, spec.Input = append([]string{"python3", "-u", "-"}, code.Argv...), []byte(code.Source)
+	case "javascript":
+		spec.Argv, spec.Input = javascript(code)
+	case "typescript":
+		dir, err := scratchDir()
+		if err != nil {
+			return Result{}, err
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // a folder of ours in the temporary one; the program may have removed it
+		if spec.Argv, err = m.typescript(code, dir); err != nil {
+			return Result{}, err
+		}
+	default:
+		return Result{}, fault.Newf(fault.Invalid, "language %q is not one of python, javascript, typescript", code.Language)
+	}
+	return m.Run(ctx, spec)
+}
+
+// javascript passes the program as an argument, since node then leaves no name of it in process.argv; one that is too long for that
+// comes by standard input, and takes the name out itself.
+func javascript(code Code) (argv []string, input []byte) {
+	if len(code.Source) <= maxArgument && !strings.Contains(code.Source, "\x00") {
+		return append([]string{"node", "-e", code.Source, "--"}, code.Argv...), nil
+	}
+	return append([]string{"node", "-"}, code.Argv...), []byte(withoutName(code.Source))
+}
+
+// withoutName makes a program remove its own name from process.argv, without moving any of its lines.
+func withoutName(source string) string {
+	if strings.HasPrefix(source, "#!") {
+		source = "//" + source[2:]
+	}
+	return "process.argv.splice(1,1);" + source
+}
+
+// typescript takes the first of the runners that the image has; none of them needs the network.
+func (m *Manager) typescript(code Code, dir string) ([]string, error) {
+	file := filepath.Join(dir, "main.ts")
+	if err := os.WriteFile(file, []byte(withoutName(code.Source)), 0o600); err != nil {
+		return nil, fault.Newf(fault.Internal, "write the program: %w", err)
+	}
+	path := lookup(m.Environ(), "PATH")
+	for _, runner := range [][]string{
+		{"ts-node", "--transpileOnly", "--compilerOptions", `{"module":"CommonJS"}`},
+		{"tsx"},
+		{"node", "--experimental-strip-types", "--no-warnings"},
+	} {
+		if _, err := LookPath(runner[0], path, m.cfg.Dir); err == nil {
+			return append(append(runner, file), code.Argv...), nil
+		}
+	}
+	return []string{"ts-node"}, nil // Run says that it is not there
+}
+
+// scratchDir makes a folder in the first place that takes one.
+func scratchDir() (string, error) {
+	var err error
+	for _, parent := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
+		var dir string
+		if dir, err = os.MkdirTemp(parent, "sandlot-"); err == nil {
+			return dir, nil
+		}
+	}
+	return "", fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)
+}

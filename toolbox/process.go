@@ -1,0 +1,142 @@
+package toolbox
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/process"
+)
+
+// execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone.
+func (s *Server) execute(c *gin.Context) error {
+	var req api.ExecuteRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	res, err := s.cfg.Process.Run(context.WithoutCancel(c.Request.Context()), process.Spec{
+		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split,
+	})
+	if err != nil {
+		return err
+	}
+	return answerRun(c, res, req.Timeout, req.Split)
+}
+
+// codeRun handles POST /process/code-run.
+func (s *Server) codeRun(c *gin.Context) error {
+	var req api.CodeRunRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	res, err := s.cfg.Process.RunCode(context.WithoutCancel(c.Request.Context()), process.Code{
+		Language: req.Language, Source: req.Code, Argv: req.Argv,
+		Spec: process.Spec{Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split},
+	})
+	if err != nil {
+		return err
+	}
+	return answerRun(c, res, req.Timeout, req.Split)
+}
+
+// writers are for answers that are too long to be built in memory.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
+
+// answerRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
+func answerRun(c *gin.Context, res process.Result, timeout api.Seconds, split bool) error {
+	defer res.Output.Discard()
+	head, status := []byte("{"), http.StatusOK
+	if res.TimedOut {
+		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",
+			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout))
+		status = body.StatusCode
+		data, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("execute: %w", err)
+		}
+		head = append(bytes.TrimSuffix(data, []byte("}")), ',')
+	}
+	facts, err := json.Marshal(runFacts(res))
+	if err != nil {
+		return fmt.Errorf("execute: %w", err)
+	}
+	w := writers.Get().(*bufio.Writer)
+	defer writers.Put(w)
+	w.Reset(c.Writer)
+	c.Header("Content-Type", "application/json; charset=utf-8")
+	c.Status(status)
+	_, _ = w.Write(head) // errors stay in w until Flush
+	_, _ = fmt.Fprintf(w, `"exitCode":%d,"result":"`, res.ExitCode)
+	err = writeText(w, res.Output, 0)
+	if split {
+		_, _ = w.WriteString(`","stdout":"`)
+		err = errors.Join(err, writeText(w, res.Output, process.Stdout))
+		_, _ = w.WriteString(`","stderr":"`)
+		err = errors.Join(err, writeText(w, res.Output, process.Stderr))
+	}
+	_, _ = w.WriteString(`",`)
+	_, _ = w.Write(facts[1:])
+	return errors.Join(err, w.Flush())
+}
+
+// facts is api.ExecuteResponse without what answerRun streams.
+type facts struct {
+	Signal       string  `json:"signal,omitempty"`
+	TimedOut     bool    `json:"timedOut,omitempty"`
+	Background   bool    `json:"background,omitempty"`
+	Truncated    bool    `json:"truncated,omitempty"`
+	DroppedBytes int64   `json:"droppedBytes,omitempty"`
+	WallMs       float64 `json:"wallMs"`
+	CPUMs        float64 `json:"cpuMs"`
+	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"`
+}
+
+func runFacts(res process.Result) facts {
+	dropped := res.Output.Dropped()
+	return facts{
+		Signal: res.Signal, TimedOut: res.TimedOut, Background: res.Lingering, Truncated: dropped > 0, DroppedBytes: dropped,
+		WallMs: milliseconds(res.Wall), CPUMs: milliseconds(res.CPU), PeakRSSBytes: res.PeakRSS,
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
+func writeText(w *bufio.Writer, j *process.Journal, s process.Stream) error {
+	r := j.Snapshot(0)
+	defer r.Close()
+	t := textWriter{w: w}
+	for {
+		c, err := r.Next(context.Background()) // a snapshot never waits
+		if errors.Is(err, io.EOF) {
+			t.end()
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.Skipped > 0 {
+			t.write(droppedNotice(c.Skipped))
+		}
+		if s == 0 || c.Stream == s {
+			t.write(c.Data)
+		}
+	}
+}
+
+// droppedNotice stands where output is missing.
+func droppedNotice(n int64) []byte {
+	return fmt.Appendf(nil, "[sandlot: %d bytes of output were dropped here; the limit of what is kept was reached]\n", n)
+}
