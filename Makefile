@@ -1,0 +1,86 @@
+# What can be done here: `make` alone lists it. The scripts that some targets call say more in their first lines.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+revision := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
+stamp := -s -w -X github.com/sandlot-dev/sandlot/internal/version.Revision=$(revision)
+ifdef VERSION
+stamp += -X github.com/sandlot-dev/sandlot/internal/version.Version=$(VERSION)
+endif
+# nomsgpack leaves out a codec of gin's that nobody speaks here, and 6 MB with it.
+go_build := CGO_ENABLED=0 go build -tags nomsgpack -buildvcs=false -trimpath -ldflags '$(stamp)'
+# Pinned in a module of its own, so that the linters' dependencies are not ours.
+go_tool := go tool -modfile=scripts/tools/go.mod
+
+.PHONY: help up down clean-all build images test unit race e2e sdk sdk-latest chaos bench check lint vuln gen fresh fmt clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+up: ## Install what is missing, build, start Sandlot in the background and run a first sandbox
+	@scripts/up
+
+down: ## Stop all that `make up` started; sandboxes and data stay
+	@scripts/down
+
+clean-all: ## Stop everything and remove sandboxes, images, data and built files; packages of the system stay
+	@scripts/down all
+
+build: ## Build bin/toolboxd and bin/sandlot, which carries it (VERSION=v1.2.3 stamps a release)
+	$(go_build) -o bin/toolboxd ./cmd/toolboxd
+	cmp -s bin/toolboxd runnerd/inject/bin/toolboxd || cp bin/toolboxd runnerd/inject/bin/toolboxd
+	$(go_build) -o bin/sandlot ./cmd/sandlot
+
+images: build ## Build the default image of sandboxes, if what goes into it changed (FRESH=1: with the newest packages)
+	@scripts/images
+
+test: ready race e2e sdk ## Run every test: unit and contract under the race detector, containers, published clients
+
+.PHONY: ready
+ready: # what tests need: the engine and their programs, our programs, the image
+	@scripts/engine tests
+	@$(MAKE) --no-print-directory images
+
+unit: ## Run the tests that need nothing but Go
+	go test ./...
+
+race: ## Run the same under the race detector
+	go test -race ./...
+
+e2e: ## Run the tests against real containers (after `make images`)
+	go test -tags e2e -timeout 30m ./tests/contract/... ./tests/e2e/...
+
+sdk: ## Run the published Python and TypeScript clients, in pinned releases (after `make images`)
+	go test -tags e2e -timeout 30m ./tests/sdk/...
+
+sdk-latest: ## Run the newest published clients; not part of `make test`
+	SANDLOT_SDK=latest go test -tags e2e -count 1 -timeout 30m ./tests/sdk/...
+
+chaos: ## Kill things at bad moments and look what is left (after `make images`)
+	go test -tags e2e -count 1 -timeout 30m ./tests/chaos/...
+
+bench: ## Measure against bare processes and bare Docker in the same run (after `make images`)
+	go run ./tests/bench
+
+check: lint fresh vuln ## Lint, generated files up to date, known vulnerabilities
+
+lint: ## Run golangci-lint and shellcheck
+	$(go_tool) golangci-lint run
+	shellcheck -x -P SCRIPTDIR $$(git ls-files scripts images .ci | xargs grep -lE '^#!.*bash|shellcheck shell=bash')
+
+vuln: ## Look for known vulnerabilities in what the binaries call
+	@scripts/vuln
+
+gen: ## Rebuild generated files
+	go generate ./...
+
+fresh: ## Fail if `make gen` changes anything
+	@scripts/fresh
+
+fmt: ## Format Go files
+	$(go_tool) golangci-lint fmt
+
+clean: ## Remove built files
+	rm -rf bin runnerd/inject/bin/toolboxd
