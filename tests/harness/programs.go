@@ -163,8 +163,8 @@ func (p *Process) Tail() string {
 	return string(data)
 }
 
-// answers reports whether something listens at addr, or an error as soon as p has ended.
-func (p *Process) answers(addr string, within time.Duration) error {
+// Answers waits until something listens at addr; it is an error when p ends before.
+func (p *Process) Answers(addr string, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	gone := false

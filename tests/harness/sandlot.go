@@ -99,7 +99,7 @@ func (s *Sandlot) Run() error {
 		return err
 	}
 	for _, addr := range []string{s.listen, s.Proxy} {
-		if err := s.Process.answers(addr, 30*time.Second); err != nil {
+		if err := s.Process.Answers(addr, 30*time.Second); err != nil {
 			s.Process.Kill()
 			return err
 		}

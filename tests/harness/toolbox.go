@@ -9,22 +9,25 @@ import (
 // waitState bounds a wait for a sandbox's state.
 const waitState = 60 * time.Second
 
-// Toolboxd runs the daemon of a sandbox as an ordinary process on loopback, without a secret, and returns its base URL.
-// home is its home and work folder.
-func Toolboxd(t testing.TB, env ...string) (url, home string, p *Process) {
-	t.Helper()
+// SpawnToolboxd runs the daemon of a sandbox as an ordinary process at addr, without a secret. home is its home and work folder, log
+// the file of its output. It returns at once; Answers waits for it.
+func SpawnToolboxd(addr, home, log string, env ...string) (*Process, error) {
 	program, err := Bin("toolboxd")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
+	return Spawn(log, append([]string{"HOME=" + home, "DAYTONA_USER_HOME_AS_WORKDIR=true", "DAYTONA_SANDBOX_ID=test"}, env...), program, "--listen", addr)
+}
+
+// Toolboxd is SpawnToolboxd on a free loopback port until the test ends; it returns the base URL and the home.
+func Toolboxd(t testing.TB, env ...string) (url, home string, p *Process) {
+	t.Helper()
 	addr, err := FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
 	home = t.TempDir()
-	p, err = Spawn(filepath.Join(t.TempDir(), "toolboxd.log"), append([]string{
-		"SANDLOT_TOOLBOX_LISTEN=" + addr, "HOME=" + home, "DAYTONA_USER_HOME_AS_WORKDIR=true", "DAYTONA_SANDBOX_ID=test",
-	}, env...), program)
+	p, err = SpawnToolboxd(addr, home, filepath.Join(t.TempDir(), "toolboxd.log"), env...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +39,7 @@ func Toolboxd(t testing.TB, env ...string) (url, home string, p *Process) {
 			t.Logf("log of toolboxd:\n%s", p.Tail())
 		}
 	})
-	if err := p.answers(addr, 10*time.Second); err != nil {
+	if err := p.Answers(addr, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	return "http://" + addr, home, p
