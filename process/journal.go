@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
-	"os"
 	"sort"
 	"sync"
 
@@ -27,13 +26,22 @@ type Limits struct {
 }
 
 const (
-	blockSize  = 64 << 10
+	blockSize  = 64 << 10  // of a block in memory, and of a slot of the spool
 	headerSize = 4         // stream in the top byte, length in the others
 	minRead    = 4 << 10   // a block with less room than this is full
+	tiny       = 2 << 10   // a settled block up to this size stays in memory
 	maxRecord  = 1<<24 - 1 // never reached: a record stays within its block
 )
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
+func newBlock() []byte { return blocks.Get().(*[blockSize]byte)[:] }
+
+func freeBlock(b []byte) {
+	if cap(b) == blockSize {
+		blocks.Put((*[blockSize]byte)(b[:blockSize]))
+	}
+}
 
 // Journal is the output of one process: both streams, byte-exact, in the order of arrival.
 //
@@ -41,42 +49,46 @@ var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 // readers, each at its own pace: none slows the writer or another reader. It is safe for concurrent use.
 type Journal struct {
 	limits Limits
+	spool  *spool
+	own    bool // the spool is this journal's alone
 
 	write sync.Mutex // held while appending; taken before mu
 
 	mu      sync.Mutex
 	blocks  []block // oldest first, the last one is being filled
-	inMem   int     // blocks with buf set
-	last    int     // where the newest record's header is in the newest block
+	inMem   int     // blocks with buf set; these are the newest
+	last    int     // where the newest record's header is in the newest block; less than 0 for none
 	start   int64   // offset of the oldest byte kept
 	end     int64   // offset behind the newest byte
 	total   [3]int64
 	closed  bool
-	gone    bool // Discard was called
 	changed chan struct{}
-	file    *os.File
-	free    []int // slots of the file that may be written again
-	slots   int   // slots the file has
 }
 
-// block is a run of records, in memory or in a slot of the file. A record is a header and its bytes.
+// block is a run of records, in memory or in a slot of the spool. A record is a header and its bytes.
 type block struct {
-	first int64            // offset of its first byte
-	bytes int64            // of output, without headers
-	used  int              // bytes with headers
-	buf   *[blockSize]byte // nil when in the file
+	first int64  // offset of its first byte
+	bytes int64  // of output, without headers
+	used  int    // bytes with headers
+	buf   []byte // nil when in the spool
 	slot  int
 }
 
-// NewJournal returns an empty Journal.
+// NewJournal returns an empty Journal with a file of its own.
 func NewJournal(l Limits) *Journal {
+	j := newJournal(l, newSpool(0))
+	j.own = true
+	return j
+}
+
+func newJournal(l Limits, s *spool) *Journal {
 	if l.Memory == 0 {
 		l.Memory = 1 << 20
 	}
 	if l.File == 0 {
 		l.File = 256 << 20
 	}
-	return &Journal{limits: l}
+	return &Journal{limits: l, spool: s}
 }
 
 // Append adds data to a stream. After Close it does nothing.
@@ -94,8 +106,9 @@ func (j *Journal) Append(s Stream, data []byte) {
 	}
 }
 
-// fill reads once from fd into the journal. n is 0 at the end of the stream, and -1 when a closed journal takes nothing.
-func (j *Journal) fill(s Stream, fd int) (n int, err error) {
+// Fill reads once from a descriptor, at most 64 KiB. n is 0 at the end of the stream, and -1 without an error when the journal is closed
+// and nothing was read.
+func (j *Journal) Fill(s Stream, fd int) (n int, err error) {
 	j.write.Lock()
 	defer j.write.Unlock()
 	room := j.room(s)
@@ -116,7 +129,7 @@ func (j *Journal) room(s Stream) []byte {
 	}
 	if n := len(j.blocks); n == 0 || blockSize-j.blocks[n-1].used < minRead+headerSize {
 		j.spill()
-		b := block{first: j.end, buf: blocks.Get().(*[blockSize]byte)}
+		b := block{first: j.end, buf: newBlock()}
 		j.mu.Lock()
 		j.blocks = append(j.blocks, b)
 		j.inMem++
@@ -162,70 +175,44 @@ func (j *Journal) wakeLocked() {
 	}
 }
 
-// spill moves the oldest blocks in memory to the file until there is room for one more. The caller holds write.
+// spill moves the oldest blocks in memory to the spool until there is room for one more. The caller holds write.
 func (j *Journal) spill() {
 	for most := max(int(j.limits.Memory/blockSize), 2); j.inMem >= most; {
-		slot := j.save(&j.blocks[len(j.blocks)-j.inMem]) // blocks in the file are always older than those in memory
-		j.mu.Lock()
-		i := len(j.blocks) - j.inMem
-		buf := j.blocks[i].buf
-		j.blocks[i].buf, j.blocks[i].slot = nil, slot
-		j.inMem--
-		if slot < 0 { // nothing could be kept: all up to here is lost, since a journal has no holes
-			j.dropLocked(i + 1)
-		}
-		j.mu.Unlock()
-		blocks.Put(buf)
+		j.spillOldest()
 	}
 }
 
-// save writes a block to a slot of the file, dropping the oldest block in it when it is at its limit. It returns -1 without a file.
-func (j *Journal) save(b *block) int {
-	buf := b.buf[:b.used] // b moves when older blocks are dropped
+func (j *Journal) spillOldest() {
+	b := j.blocks[len(j.blocks)-j.inMem]
+	slot := j.save(b.buf[:b.used])
+	j.mu.Lock()
+	i := len(j.blocks) - j.inMem // saving may have dropped older ones
+	j.blocks[i].buf, j.blocks[i].slot = nil, slot
+	j.inMem--
+	if slot < 0 { // nothing could be kept: all up to here is lost, since a journal has no holes
+		j.dropLocked(i + 1)
+	}
+	j.mu.Unlock()
+	freeBlock(b.buf)
+}
+
+// save writes a block to the spool, at the cost of this journal's oldest ones there when the journal or the spool is full. It returns
+// -1 when that did not help either.
+func (j *Journal) save(data []byte) int {
 	for {
-		slot := j.slot()
-		if slot < 0 {
+		inFile := len(j.blocks) - j.inMem
+		if int64(inFile+1)*blockSize <= j.limits.File {
+			if slot := j.spool.put(data); slot >= 0 {
+				return slot
+			}
+		}
+		if inFile == 0 {
 			return -1
 		}
-		if _, err := j.file.WriteAt(buf, int64(slot)*blockSize); err == nil {
-			return slot
-		}
-		if slot == j.slots-1 { // no room on the disk: stay within what the file has
-			j.slots--
-		} else {
-			j.slots = 0 // what was written before cannot be written again: give up on the file
-		}
-		j.limits.File = int64(j.slots) * blockSize
-	}
-}
-
-// slot returns a slot of the file to write to, -1 when there is no file.
-func (j *Journal) slot() int {
-	if j.limits.File < blockSize {
-		return -1
-	}
-	if j.file == nil {
-		f, err := scratchFile()
-		if err != nil {
-			j.limits.File = 0
-			return -1
-		}
-		j.mu.Lock()
-		j.file = f
-		j.mu.Unlock()
-	}
-	if len(j.free) == 0 && int64(j.slots+1)*blockSize > j.limits.File {
 		j.mu.Lock()
 		j.dropLocked(1)
 		j.mu.Unlock()
 	}
-	if n := len(j.free); n > 0 {
-		slot := j.free[n-1]
-		j.free = j.free[:n-1]
-		return slot
-	}
-	j.slots++
-	return j.slots - 1
 }
 
 // dropLocked forgets the n oldest blocks, none of which is in memory.
@@ -233,10 +220,28 @@ func (j *Journal) dropLocked(n int) {
 	for _, b := range j.blocks[:n] {
 		j.start = max(j.start, b.first+b.bytes)
 		if b.slot >= 0 {
-			j.free = append(j.free, b.slot)
+			j.spool.free(b.slot)
 		}
 	}
 	j.blocks = j.blocks[n:]
+}
+
+// Settle closes the journal and keeps what is there in as little memory as it can.
+func (j *Journal) Settle() {
+	j.Close()
+	j.write.Lock()
+	defer j.write.Unlock()
+	for j.inMem > 0 && j.blocks[len(j.blocks)-j.inMem].used > tiny && j.limits.File >= blockSize {
+		j.spillOldest()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := len(j.blocks) - j.inMem; i < len(j.blocks); i++ {
+		b := &j.blocks[i]
+		was := b.buf
+		b.buf = append([]byte(nil), was[:b.used]...)
+		freeBlock(was)
+	}
 }
 
 // Close says that no more will come: readers end with io.EOF behind the last byte. What is kept stays readable until Discard.
@@ -255,18 +260,14 @@ func (j *Journal) Discard() {
 	defer j.write.Unlock()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.gone {
-		return
+	for i := len(j.blocks) - j.inMem; i < len(j.blocks); i++ {
+		freeBlock(j.blocks[i].buf)
+		j.blocks[i].slot = -1
 	}
-	j.closed, j.gone, j.start = true, true, j.end
-	for _, b := range j.blocks {
-		if b.buf != nil {
-			blocks.Put(b.buf)
-		}
-	}
-	j.blocks, j.inMem, j.free = nil, 0, nil
-	if j.file != nil {
-		_ = j.file.Close() // unlinked already; nothing is lost
+	j.dropLocked(len(j.blocks))
+	j.closed, j.inMem, j.start = true, 0, j.end
+	if j.own {
+		j.spool.close()
 	}
 	j.wakeLocked()
 }
@@ -305,7 +306,7 @@ type Reader struct {
 	first int64 // first offset of the block that pos and skip refer to; less than 0 for none
 	pos   int   // of the next record's header in that block
 	skip  int   // bytes of that record that were given
-	buf   *[blockSize]byte
+	buf   []byte
 	have  []byte // part of buf: copy of the block from pos on
 }
 
@@ -322,7 +323,7 @@ func (j *Journal) Follow(from int64) *Reader {
 // Close gives up the reader's buffer.
 func (r *Reader) Close() {
 	if r.buf != nil {
-		blocks.Put(r.buf)
+		freeBlock(r.buf)
 		r.buf, r.have, r.first = nil, nil, -1
 	}
 }
@@ -410,10 +411,10 @@ func (r *Reader) fetch() (lost int64, wait <-chan struct{}, err error) {
 		r.first, r.pos, r.skip = b.first, 0, 0
 	}
 	if r.buf == nil {
-		r.buf = blocks.Get().(*[blockSize]byte)
+		r.buf = newBlock()
 	}
 	if b.buf != nil {
-		r.have = r.buf[:copy(r.buf[:], b.buf[r.pos:b.used])]
+		r.have = r.buf[:copy(r.buf, b.buf[r.pos:b.used])]
 	} else if !r.load(b) {
 		return lost, nil, nil // dropped meanwhile: try again
 	}
@@ -421,16 +422,16 @@ func (r *Reader) fetch() (lost int64, wait <-chan struct{}, err error) {
 	return lost, nil, nil
 }
 
-// load copies a block from the file, without keeping the writer waiting. It reports whether the block is still the same.
+// load copies a block from the spool, without keeping the writer waiting. It reports whether the block is still the same.
 func (r *Reader) load(b block) bool {
-	j, f := r.j, r.j.file
+	j := r.j
 	j.mu.Unlock()
-	n, err := f.ReadAt(r.buf[:b.used-r.pos], int64(b.slot)*blockSize+int64(r.pos))
+	n, err := j.spool.get(b.slot, r.buf[:b.used-r.pos], r.pos)
 	j.mu.Lock()
-	if j.start > b.first || j.gone {
+	if j.start > b.first {
 		return false
 	}
-	if err != nil { // the file cannot be read: what it holds is lost
+	if err != nil { // the disk cannot be read: what the block held is lost
 		j.start = b.first + b.bytes
 		return false
 	}
@@ -453,24 +454,6 @@ func (r *Reader) seek(b block) {
 		r.pos += headerSize + size
 		r.have = r.have[headerSize+size:]
 	}
-}
-
-// scratchFile makes a file without a name, in the first folder that takes one.
-func scratchFile() (*os.File, error) {
-	var err error
-	for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", "."} {
-		var fd int
-		fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-		if err == nil {
-			return os.NewFile(uintptr(fd), "journal"), nil //nolint:gosec // a descriptor
-		}
-		f, terr := os.CreateTemp(dir, "journal-*") // a filesystem without O_TMPFILE
-		if terr == nil {
-			_ = os.Remove(f.Name()) // it then has a name until it is closed; nothing worse
-			return f, nil
-		}
-	}
-	return nil, err
 }
 
 func ignoringEINTR(f func() (int, error)) (int, error) {

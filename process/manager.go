@@ -30,6 +30,7 @@ type Config struct {
 	// then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
+	SpoolBytes  int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
 	OOMScoreAdj string // written to each child's oom_score_adj; "" leaves what it inherits
 }
 
@@ -44,6 +45,7 @@ type Manager struct {
 	cfg      Config
 	children *children
 	shells   shellFinder
+	spool    *spool
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
 	count    atomic.Uint64
@@ -67,7 +69,7 @@ func NewManager(cfg Config) (*Manager, error) {
 	_, _ = rand.Read(id) // never fails
 	m := &Manager{
 		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id),
-		stop: make(chan struct{}), env: withoutOwn(cfg.Env),
+		spool: newSpool(cfg.SpoolBytes), stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -157,6 +159,9 @@ func (m *Manager) Shell() (string, error) { return m.shells.find(m.Environ()) }
 // Dir returns the folder that relative ones start from.
 func (m *Manager) Dir() string { return m.cfg.Dir }
 
+// NewJournal returns an empty Journal whose disk side is that of this Manager's processes.
+func (m *Manager) NewJournal(l Limits) *Journal { return newJournal(l, m.spool) }
+
 func (m *Manager) nextID() string {
 	return m.prefix + "-" + strconv.FormatUint(m.count.Add(1), 10)
 }
@@ -209,7 +214,7 @@ func (m *Manager) Close(grace time.Duration) error {
 func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	p, err := m.Start(spec)
 	if code, known := startCode(err); err != nil && known {
-		out := NewJournal(spec.Limits)
+		out := m.NewJournal(spec.Limits)
 		out.Append(Stderr, []byte(err.Error()+"\n"))
 		out.Close()
 		return Result{ExitCode: code, Output: out}, nil

@@ -9,16 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits on several descriptors in one goroutine, in the order in which they became ready. It is an epoll descriptor that is itself
+// Poller waits on several descriptors in one goroutine, in the order in which they became ready. It is an epoll descriptor that is itself
 // waited on through the runtime, so that a waiting goroutine costs no thread.
-type poller struct {
+type Poller struct {
 	file   *os.File
 	raw    syscall.RawConn
 	fd     int
 	events [4]unix.EpollEvent
 }
 
-func newPoller() (*poller, error) {
+// NewPoller returns a Poller of nothing.
+func NewPoller() (*Poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -31,16 +32,17 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &poller{file: f, raw: raw, fd: fd}, nil
+	return &Poller{file: f, raw: raw, fd: fd}, nil
 }
 
-// add watches fd; events is EPOLLIN or EPOLLOUT.
-func (p *poller) add(fd int, events uint32) error {
+// Add watches fd; events is EPOLLIN or EPOLLOUT. A closed descriptor leaves by itself. It may be called while another goroutine waits.
+func (p *Poller) Add(fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}) //nolint:gosec // a descriptor
 }
 
-// wait returns the descriptors that are ready, or os.ErrDeadlineExceeded once the deadline has passed, be they ready or not.
-func (p *poller) wait() ([]unix.EpollEvent, error) {
+// Wait returns the descriptors that are ready. Errors: os.ErrDeadlineExceeded once the deadline has passed, be they ready or not;
+// os.ErrClosed after Close.
+func (p *Poller) Wait() ([]unix.EpollEvent, error) {
 	n := 0
 	var inner error
 	err := p.raw.Read(func(uintptr) bool {
@@ -50,7 +52,8 @@ func (p *poller) wait() ([]unix.EpollEvent, error) {
 	return p.events[:max(n, 0)], errors.Join(err, inner)
 }
 
-// deadline ends the next waits at t; the zero time takes a deadline away.
-func (p *poller) deadline(t time.Time) { _ = p.file.SetReadDeadline(t) }
+// Deadline ends the next waits at t; the zero time takes a deadline away.
+func (p *Poller) Deadline(t time.Time) { _ = p.file.SetReadDeadline(t) }
 
-func (p *poller) close() { _ = p.file.Close() }
+// Close ends a wait and all later ones.
+func (p *Poller) Close() { _ = p.file.Close() }

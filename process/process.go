@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,8 @@ type Spec struct {
 	Env map[string]string // added to the Manager's environment
 
 	Input   []byte        // standard input; nil is /dev/null
+	Stdin   *os.File      // standard input in place of Input; the caller closes it after Start
+	Extra   []*os.File    // descriptors from 3 on, nil for none at that place; the caller closes them after Start
 	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
 	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 	Split   bool          // keep stdout and stderr apart, at the cost of the exact order between them
@@ -68,7 +71,7 @@ type Process struct {
 	drained chan struct{} // closed when also both streams are at their end
 	result  Result
 
-	poll            *poller
+	poll            *Poller
 	exitFD          int // readable when the leader has exited
 	in, out, err    int // our ends of the pipes; -1 for none
 	input           []byte
@@ -95,9 +98,9 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 		m: m, id: m.nextID(), spec: spec, input: spec.Input,
 		done: make(chan struct{}), drained: make(chan struct{}), exitFD: -1, in: -1, out: -1, err: -1,
 	}
-	p.output = NewJournal(spec.Limits)
+	p.output = m.NewJournal(spec.Limits)
 	var err error
-	if p.poll, err = newPoller(); err != nil {
+	if p.poll, err = NewPoller(); err != nil {
 		return nil, fault.Newf(fault.Internal, "start a process: %w", err)
 	}
 	if err := p.start(); err != nil {
@@ -182,7 +185,7 @@ func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr,
 	}
 	theirs.add(fd)
 	attr.Files = append(attr.Files, uintptr(fd)) //nolint:gosec // a descriptor
-	return []string{shell, "/proc/self/fd/3"}, nil
+	return []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}, nil
 }
 
 // explain says what was wrong with a start: the folder, the program, or the system.
@@ -213,7 +216,10 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 		return fds, nil
 	}
 	fds := []uintptr{p.m.null.Fd(), 0, 0}
-	if p.input != nil {
+	switch {
+	case p.spec.Stdin != nil:
+		fds[0] = p.spec.Stdin.Fd()
+	case p.input != nil:
 		r, w, err := pipe(false, true)
 		if err != nil {
 			return nil, err
@@ -234,6 +240,13 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 		theirs.add(w)
 		p.err, fds[2] = r, uintptr(w) //nolint:gosec // a descriptor
 	}
+	for _, f := range p.spec.Extra {
+		fd := ^uintptr(0)
+		if f != nil {
+			fd = f.Fd()
+		}
+		fds = append(fds, fd)
+	}
 	return fds, nil
 }
 
@@ -252,17 +265,17 @@ func (p *Process) follow() error {
 			_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		}()
 	}
-	err := p.poll.add(p.exitFD, unix.EPOLLIN)
+	err := p.poll.Add(p.exitFD, unix.EPOLLIN)
 	for _, fd := range []int{p.out, p.err} {
 		if fd >= 0 {
-			err = errors.Join(err, p.poll.add(fd, unix.EPOLLIN))
+			err = errors.Join(err, p.poll.Add(fd, unix.EPOLLIN))
 		}
 	}
 	if p.feed(); p.in >= 0 {
-		err = errors.Join(err, p.poll.add(p.in, unix.EPOLLOUT))
+		err = errors.Join(err, p.poll.Add(p.in, unix.EPOLLOUT))
 	}
 	if p.spec.Timeout > 0 {
-		p.poll.deadline(p.began.Add(p.spec.Timeout))
+		p.poll.Deadline(p.began.Add(p.spec.Timeout))
 	}
 	if err != nil {
 		p.Kill()
@@ -277,7 +290,7 @@ func (p *Process) watch() {
 		if p.exited && p.out < 0 && p.err < 0 {
 			break
 		}
-		events, err := p.poll.wait()
+		events, err := p.poll.Wait()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			p.late()
 		}
@@ -318,13 +331,13 @@ func (p *Process) leaderExited() {
 	p.closeExit()
 	closeFD(&p.in)
 	if !p.published() {
-		p.poll.deadline(time.Now().Add(p.spec.Linger))
+		p.poll.Deadline(time.Now().Add(p.spec.Linger))
 	}
 }
 
 // late is called when the deadline has passed: that of the command, of its killed processes' end, or of lingering output.
 func (p *Process) late() {
-	p.poll.deadline(time.Time{})
+	p.poll.Deadline(time.Time{})
 	switch {
 	case p.published():
 	case p.exited:
@@ -333,7 +346,7 @@ func (p *Process) late() {
 	case !p.result.TimedOut:
 		p.result.TimedOut = true
 		p.Kill()
-		p.poll.deadline(time.Now().Add(killTime))
+		p.poll.Deadline(time.Now().Add(killTime))
 	default: // it belongs to another user, or hangs in the kernel
 		p.result.ExitCode, p.result.Wall, p.result.Lingering = -1, time.Since(p.began), true
 		p.publish()
@@ -359,11 +372,9 @@ func (p *Process) publish() {
 
 // read takes what is in one of the output pipes.
 func (p *Process) read(fd *int, s Stream) {
-	n, err := p.output.fill(s, *fd)
+	n, err := p.output.Fill(s, *fd)
 	if n < 0 && err == nil { // nobody wants it any more
-		buf := blocks.Get().(*[blockSize]byte)
-		n, err = ignoringEINTR(func() (int, error) { return unix.Read(*fd, buf[:]) })
-		blocks.Put(buf)
+		n, err = Drop(*fd)
 	}
 	switch {
 	case errors.Is(err, unix.EAGAIN):
@@ -374,6 +385,13 @@ func (p *Process) read(fd *int, s Stream) {
 		p.widened = true
 		_, _ = unix.FcntlInt(uintptr(*fd), unix.F_SETPIPE_SZ, 1<<20) //nolint:gosec // a descriptor
 	}
+}
+
+// Drop reads once from a descriptor and forgets what it read, at most 64 KiB. n is 0 at the end of the stream.
+func Drop(fd int) (n int, err error) {
+	buf := newBlock()
+	defer freeBlock(buf)
+	return ignoringEINTR(func() (int, error) { return unix.Read(fd, buf) })
 }
 
 // feed writes what the pipe takes of the input, and closes it behind the last byte.
@@ -397,7 +415,7 @@ func (p *Process) feed() {
 
 // release closes every descriptor of ours.
 func (p *Process) release() {
-	p.poll.close()
+	p.poll.Close()
 	p.closeExit()
 	closeFD(&p.in)
 	closeFD(&p.out)

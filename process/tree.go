@@ -84,8 +84,8 @@ func marked(pid int, variable string) bool {
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
 	want := []byte("\x00" + variable)
-	buf := blocks.Get().(*[blockSize]byte)
-	defer blocks.Put(buf)
+	buf := newBlock()
+	defer freeBlock(buf)
 	buf[0] = 0
 	for have := 1; ; {
 		n, err := f.Read(buf[have:])
@@ -97,7 +97,7 @@ func marked(pid int, variable string) bool {
 			return false
 		}
 		keep := min(have, len(want)-1)
-		copy(buf[:], buf[have-keep:have])
+		copy(buf, buf[have-keep:have])
 		have = keep
 	}
 }

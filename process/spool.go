@@ -1,0 +1,114 @@
+package process
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// spool is the disk side of journals: a file without a name, made when first needed, of slots of one block each.
+type spool struct {
+	mu    sync.Mutex
+	file  *os.File
+	most  int   // slots the file may have; lowered when the disk is full
+	slots int   // slots it has
+	idle  []int // slots that may be written again
+}
+
+// newSpool returns a spool of at most limit bytes; 0 means 2 GiB.
+func newSpool(limit int64) *spool {
+	if limit == 0 {
+		limit = 2 << 30
+	}
+	return &spool{most: int(limit / blockSize)}
+}
+
+// put keeps data in a slot, and returns -1 when there is no room.
+func (s *spool) put(data []byte) int {
+	s.mu.Lock()
+	f, slot := s.reserve()
+	s.mu.Unlock()
+	if slot < 0 {
+		return -1
+	}
+	if _, err := f.WriteAt(data, int64(slot)*blockSize); err == nil {
+		return slot
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, slot)
+	s.most = min(s.most, s.slots) // no room on the disk: stay within what the file has
+	return -1
+}
+
+func (s *spool) reserve() (*os.File, int) {
+	if n := len(s.idle); n > 0 {
+		slot := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return s.file, slot
+	}
+	if s.slots >= s.most {
+		return nil, -1
+	}
+	if s.file == nil {
+		f, err := scratchFile()
+		if err != nil {
+			s.most = 0
+			return nil, -1
+		}
+		s.file = f
+	}
+	s.slots++
+	return s.file, s.slots - 1
+}
+
+// get reads from a slot, from byte at on.
+func (s *spool) get(slot int, buf []byte, at int) (int, error) {
+	s.mu.Lock()
+	f := s.file
+	s.mu.Unlock()
+	if f == nil {
+		return 0, os.ErrClosed
+	}
+	return f.ReadAt(buf, int64(slot)*blockSize+int64(at))
+}
+
+// free gives up a slot. The file goes back to nothing when no slot is in use.
+func (s *spool) free(slot int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, slot)
+	if len(s.idle) == s.slots && s.file != nil {
+		_ = s.file.Truncate(0) // room on the disk; keeping it would do no harm but that
+		s.idle, s.slots = s.idle[:0], 0
+	}
+}
+
+func (s *spool) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file != nil {
+		_ = s.file.Close()
+		s.file = nil
+	}
+	s.most = 0
+}
+
+// scratchFile makes a file without a name, in the first folder that takes one.
+func scratchFile() (*os.File, error) {
+	var err error
+	for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", "."} {
+		var fd int
+		fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			return os.NewFile(uintptr(fd), "journal"), nil //nolint:gosec // a descriptor
+		}
+		f, terr := os.CreateTemp(dir, "journal-*") // a filesystem without O_TMPFILE
+		if terr == nil {
+			_ = os.Remove(f.Name()) // it then has a name until it is closed; nothing worse
+			return f, nil
+		}
+	}
+	return nil, err
+}
