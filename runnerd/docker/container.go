@@ -76,10 +76,7 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 			CPUPeriod: cpuPeriod, CPUQuota: int64(spec.CPU) * cpuPeriod,
 			Memory: memory, MemorySwap: memory, // the sum of both: no swap
 			PidsLimit: &pids,
-			Ulimits: []*units.Ulimit{
-				{Name: "core", Soft: 0, Hard: 0},
-				{Name: "nofile", Soft: 1 << 16, Hard: 1 << 20},
-			},
+			Ulimits: []*units.Ulimit{{Name: "core"}},
 		},
 	}
 	if e.cfg.Profile != ProfileCompat {
@@ -88,12 +85,12 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 	return cfg, host, nil
 }
 
-// environment is, later over earlier: certificates where the image names none, the runner's own settings, the creator's
+// environment is, later over earlier: certificates where the image does not see to them itself, the runner's own settings, the creator's
 // variables, and who the sandbox is.
 func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool) []string {
 	env := map[string]string{}
-	for _, name := range caVariables {
-		if !slices.ContainsFunc(image, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }) {
+	if e.cfg.CA && !slices.ContainsFunc(image, func(kv string) bool { return strings.HasPrefix(kv, caVariables[0]+"=") }) {
+		for _, name := range caVariables {
 			env[name] = caFile
 		}
 	}

@@ -36,7 +36,8 @@ type Config struct {
 	Host       string                 // address of the engine; "" takes DOCKER_HOST or the usual socket
 	Instance   string                 // label value that separates installations on one engine
 	Network    string                 // name of our bridge; "" means "sandlot"
-	Inject     string                 // folder on the engine's host with toolboxd and ca-certificates.crt, never changed
+	Inject     string                 // folder on the engine's host with toolboxd, never changed
+	CA         bool                   // Inject has ca-certificates.crt too
 	Env        map[string]string      // variables that every sandbox gets
 	Profile    string                 // ProfileHardened or ProfileCompat; "" means hardened
 	Runtime    string                 // OCI runtime, such as runsc; "" takes the engine's default
@@ -218,13 +219,25 @@ func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string
 	for _, action := range []events.Action{events.ActionStart, events.ActionDie, events.ActionDestroy} {
 		f.Add("event", string(action))
 	}
-	messages, failed := e.api.Events(ctx, events.ListOptions{Filters: f})
+	// The engine answers the request only with the first event, so its coming to be is not waited for; what happens until it is
+	// there is replayed, by time.
+	since := time.Now()
+	type stream struct {
+		messages <-chan events.Message
+		failed   <-chan error
+	}
+	opened := make(chan stream, 1)
+	go func() { // ends with ctx, at the latest
+		messages, failed := e.api.Events(ctx, events.ListOptions{Filters: f, Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())})
+		opened <- stream{messages, failed}
+	}()
 	ready()
+	s := <-opened
 	for {
 		select {
-		case m := <-messages:
+		case m := <-s.messages:
 			changed(m.Actor.Attributes[labelSandbox])
-		case err := <-failed:
+		case err := <-s.failed:
 			return e.explain(err)
 		}
 	}

@@ -85,6 +85,7 @@ type Manager struct {
 	seen  map[string]lifecycle.Observed // as last reported
 	addrs map[string]netip.Addr         // of those that run
 	dirty map[string]bool               // changed while nobody looked yet
+	down  error                         // why the engine is not followed; nil while it is
 	seq   uint64                        // counts what operations found out
 	fresh map[string]uint64             // seq of each sandbox's last finding, by which an older list is known to be stale
 	wg    sync.WaitGroup
@@ -107,7 +108,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Heartbeat = 30 * time.Second
 	}
 	return &Manager{
-		cfg: cfg, locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
+		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
 		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, fresh: map[string]uint64{},
 	}, nil
 }
@@ -215,6 +216,19 @@ func (m *Manager) Address(id string) (Address, error) {
 		return Address{}, fmt.Errorf("sandbox %s: %w", id, ErrNotFound)
 	}
 	return m.at(id, addr), nil
+}
+
+// Ready returns nil while the engine answers, else why not (ErrEngineDown).
+func (m *Manager) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.down
+}
+
+func (m *Manager) setDown(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = err
 }
 
 // SecretHash returns the hash of a sandbox's secret, which is all that the sandbox is given of it.

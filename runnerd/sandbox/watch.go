@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"time"
@@ -17,10 +18,17 @@ func (m *Manager) Run(ctx context.Context, to Reporter) error {
 	defer m.wg.Wait()
 	wait := 100 * time.Millisecond
 	for ctx.Err() == nil {
-		err := m.follow(ctx, to, func() { wait = 100 * time.Millisecond })
+		err := m.follow(ctx, to, func() {
+			wait = 100 * time.Millisecond
+			m.setDown(nil)
+		})
 		if ctx.Err() != nil {
 			break
 		}
+		if !errors.Is(err, ErrEngineDown) {
+			err = fmt.Errorf("%w: %w", ErrEngineDown, err)
+		}
+		m.setDown(err)
 		m.cfg.Logger.Warn("lost the container engine; trying again", logkey.Err, err, "wait", wait)
 		select {
 		case <-ctx.Done():

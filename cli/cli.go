@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandlot-dev/sandlot/api/client"
+)
+
+// Access is how a server is reached.
+type Access struct {
+	URL       string // of the control API
+	Key       string
+	Dashboard string // "" where not known
+	Data      string // folder of a server on this machine; "" where it is elsewhere
+}
+
+// ExitCode is an error that says nothing but with which code to end.
+type ExitCode int
+
+// Error implements error.
+func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// Commands returns the verbs.
+func Commands(access func() (Access, error)) []*cobra.Command {
+	connect := func() (*client.Client, error) {
+		a, err := access()
+		if err != nil {
+			return nil, err
+		}
+		return client.New(a.URL, a.Key), nil
+	}
+	return []*cobra.Command{runCommand(connect), listCommand(connect), deleteCommand(connect)}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sandlot-dev/sandlot/coordinator"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/coordinator/store"
+	"github.com/sandlot-dev/sandlot/coordinator/tenancy"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/version"
+	"github.com/sandlot-dev/sandlot/proxy"
+	"github.com/sandlot-dev/sandlot/runnerd"
+)
+
+// installation is coordinator, runner and proxy in one process.
+type installation struct {
+	cfg         config
+	logger      *slog.Logger
+	db          *store.DB
+	runner      *runnerd.Runner
+	fleet       *fleet.Manager
+	proxy       *proxy.Proxy
+	coordinator *coordinator.Server
+}
+
+// join makes all parts and begins nothing.
+func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *installation, err error) {
+	in := &installation{cfg: cfg, logger: logger}
+	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, "sandlot.db")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.db.Close())
+		}
+	}()
+	tenants := tenancy.New(in.db)
+	if err := tenants.Begin(ctx, keys.API); err != nil {
+		return nil, err
+	}
+	snapshot := fleet.Snapshot{
+		ID: uuid.NewString(), Name: cfg.DefaultSnapshot, Image: cfg.DefaultImage, CPU: 1, Memory: 1, Disk: 3, CreatedAt: time.Now().UTC(),
+	}
+	if err := in.db.PutSnapshot(ctx, snapshot); err != nil {
+		return nil, err
+	}
+	in.runner, err = runnerd.New(runnerd.Config{
+		ID: keys.Runner, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
+		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
+		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	domain, err := previewDomain(cfg.PreviewURL)
+	if err != nil {
+		return nil, err
+	}
+	where := &locator{runner: in.runner, tenants: tenants}
+	if in.proxy, err = proxy.New(proxy.Config{Locator: where, Domain: domain, Logger: logger.With("part", "proxy")}); err != nil {
+		return nil, err
+	}
+	in.fleet, err = fleet.New(fleet.Config{
+		Store: in.db, Runner: in.runner, RunnerID: keys.Runner, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
+		MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory, MaxDisk: cfg.MaxDisk, Logger: logger.With("part", "coordinator"),
+		Changed: func(s fleet.Sandbox) { in.proxy.Forget(s.ID) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	where.fleet = in.fleet
+	in.coordinator, err = coordinator.New(coordinator.Config{
+		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Version: version.Version, Revision: version.Revision,
+		Region: cfg.Region, Runner: keys.Runner, DefaultSnapshot: cfg.DefaultSnapshot, ToolboxURL: cfg.ToolboxURL,
+		PreviewURL: cfg.PreviewURL, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
+		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),
+	})
+	return in, err
+}
+
+// run serves until ctx ends. ready is called when all listeners are open.
+func (in *installation) run(ctx context.Context, ready func() error) (err error) {
+	defer func() { err = errors.Join(err, in.db.Close()) }()
+	listen := net.ListenConfig{}
+	apiListener, err := listen.Listen(ctx, "tcp", in.cfg.APIListen)
+	if err != nil {
+		return fmt.Errorf("api_listen: %w; choose another address with --api-listen", err)
+	}
+	proxyListener, err := listen.Listen(ctx, "tcp", in.cfg.ProxyListen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("proxy_listen: %w; choose another address with --proxy-listen", err), apiListener.Close())
+	}
+	// Servers end first; what they ask for work ends after them.
+	behind, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	work, _ := errgroup.WithContext(behind)
+	work.Go(func() error { return in.runner.Run(behind, in.fleet) })
+	work.Go(func() error { return in.fleet.Run(behind) })
+	servers, ctx := errgroup.WithContext(ctx)
+	servers.Go(func() error { return serve.Until(ctx, apiListener, in.coordinator.Handler(), in.cfg.Drain) })
+	servers.Go(func() error { return serve.Until(ctx, proxyListener, in.proxy, in.cfg.Drain) })
+	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL, "data", in.cfg.Data)
+	servers.Go(ready)
+	err = servers.Wait()
+	end()
+	err = errors.Join(err, work.Wait())
+	in.logger.Info("sandlot is down", logkey.Err, err)
+	return err
+}
+
+func dashboardURL(cfg config) string {
+	return "http://" + reachable(cfg.APIListen) + "/dashboard"
+}
+
+// locator answers the proxy from the coordinator and runner of this process.
+type locator struct {
+	fleet   *fleet.Manager
+	tenants *tenancy.Manager
+	runner  *runnerd.Runner
+}
+
+// Locate implements proxy.Locator.
+func (l *locator) Locate(ctx context.Context, id string) (proxy.Target, error) {
+	s, err := l.fleet.ByID(ctx, id)
+	if err != nil {
+		return proxy.Target{}, err
+	}
+	t := proxy.Target{ID: s.ID, State: string(s.Shown()), Public: s.Public, PreviewToken: s.PreviewToken}
+	if s.Shown() != lifecycle.Started {
+		return t, nil
+	}
+	at, err := l.runner.Address(id)
+	if err != nil {
+		return t, nil //nolint:nilerr // the runner has just lost it: its report follows, and the caller is told that it does not run
+	}
+	t.Addr, t.Secret = at.Addr, at.Secret
+	return t, nil
+}
+
+// Admit implements proxy.Locator.
+func (l *locator) Admit(ctx context.Context, key, id string) (time.Time, error) {
+	k, err := l.tenants.Authenticate(ctx, key)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = l.fleet.Get(ctx, k.Organization, id)
+	return k.ExpiresAt, err
+}
+
+// Touch implements proxy.Locator.
+func (l *locator) Touch(id string, opened int) { l.fleet.Touch(id, opened) }
+
+var _ proxy.Locator = (*locator)(nil)
+
+// keys are what an installation makes at its first start and keeps in its data folder, readable by its user alone.
+type keys struct {
+	API    string    `yaml:"api_key"`    // the first API key
+	Secret string    `yaml:"runner_key"` // secrets of sandboxes are derived from it
+	Runner string    `yaml:"runner_id"`
+	Label  string    `yaml:"instance"`
+	Began  time.Time `yaml:"began"`
+}

@@ -1,0 +1,72 @@
+// Command sandlot is all of Sandlot outside a sandbox: the servers, and the command line.
+//
+//	sandlot up        run coordinator, runner and proxy in this process
+//	sandlot env       print what clients need, as shell exports
+//	sandlot doctor    check engine, ports, disk and the rest, and say what to mend
+//	sandlot run       run one command in a fresh sandbox
+//
+// Exit codes: 0 done; 1 it failed, or the check found something broken; 2 bad arguments or settings. `sandlot run` ends with the
+// command's own code.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sandlot-dev/sandlot/cli"
+	"github.com/sandlot-dev/sandlot/internal/version"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	root := command(getenv)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var code cli.ExitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	_, _ = fmt.Fprintln(stderr, "sandlot:", err)
+	var wrong usageError
+	if errors.As(err, &wrong) {
+		return 2
+	}
+	return 1
+}
+
+// usageError marks bad arguments and settings.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func command(getenv func(string) string) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sandlot",
+		Short:         "Sandboxes for AI agents, on your own machine",
+		Long:          "Sandlot makes full Linux computers in containers that a program creates, drives and throws away.\nExit codes: 0 done; 1 failed; 2 bad arguments or settings.",
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	set := newSettings(getenv)
+	set.flags(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set))
+	root.AddCommand(cli.Commands(func() (cli.Access, error) { return access(set, getenv) })...)
+	return root
+}

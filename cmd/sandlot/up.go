@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/cli"
+	"github.com/sandlot-dev/sandlot/internal/version"
+)
+
+func upCommand(set *settings) *cobra.Command {
+	var detach bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run coordinator, runner and proxy in this process",
+		Long:  "Runs until SIGTERM or SIGINT, then lets open requests end. Sandboxes go on running and are found again at the next start.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, _, err := set.config()
+			if err != nil {
+				return err
+			}
+			if detach {
+				return background(cmd.Context(), cfg, cmd.OutOrStdout())
+			}
+			return up(cmd.Context(), cfg, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().BoolVar(&detach, "detach", false, "run in the background and return when it is ready; the log is sandlot.log in the data folder")
+	return cmd
+}
+
+// up serves until ctx ends.
+func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
+	held, err := lock(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, held.Close()) }()
+	made, err := loadKeys(cfg.Data, &cfg)
+	if err != nil {
+		return err
+	}
+	in, err := join(ctx, cfg, made, newLogger(cfg, stderr))
+	if err != nil {
+		return err
+	}
+	return in.run(ctx, func() error {
+		err := writeState(cfg.Data, state{PID: os.Getpid(), APIURL: cfg.APIURL, Dashboard: dashboardURL(cfg), Version: version.String()})
+		if err != nil {
+			return err
+		}
+		return tellReady()
+	})
+}
+
+// readyEnv names the descriptor on which a server in the background says that it is ready.
+const readyEnv = "SANDLOT_READY_FD"
+
+func tellReady() error {
+	if os.Getenv(readyEnv) == "" { //nolint:forbidigo // between the two halves of up --detach alone
+		return nil
+	}
+	f := os.NewFile(3, "ready")
+	_, err := f.WriteString("ready")
+	return errors.Join(err, f.Close())
+}
+
+// background starts this program again, detached, and waits until it is ready or has ended.
+func background(ctx context.Context, cfg config, stdout io.Writer) error {
+	if s, running, err := readState(cfg.Data); err != nil {
+		return err
+	} else if running {
+		_, err := fmt.Fprintf(stdout, "sandlot runs already (process %d, %s)\n", s.PID, s.Version)
+		return err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return err
+	}
+	logPath := filepath.Join(cfg.Data, "sandlot.log")
+	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close() //nolint:errcheck // the child has its own
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()                                                                                      //nolint:errcheck // only read from
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" }) // both spellings that cobra
+	args = slices.DeleteFunc(args, func(a string) bool { return a == "--detach=true" })                  // takes
+	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)                              //nolint:gosec // G204: this program, with its own arguments
+	child.Stdout, child.Stderr, child.ExtraFiles, child.Dir = logFile, logFile, []*os.File{w}, "/"
+	child.Env = append(os.Environ(), readyEnv+"=3")
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	began := time.Now()
+	if err := errors.Join(child.Start(), w.Close()); err != nil {
+		return err
+	}
+	word, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if string(word) != "ready" {
+		_ = child.Wait() // its log says why
+		return fmt.Errorf("sandlot did not start; the end of %s:\n%s", logPath, lastLines(logPath, 2000))
+	}
+	_, err = fmt.Fprintf(stdout, "sandlot is up (process %d, %s, after %v)\n", child.Process.Pid, version.String(), time.Since(began).Round(time.Millisecond))
+	return errors.Join(err, child.Process.Release())
+}
+
+func lastLines(path string, most int64) string {
+	f, err := os.Open(path) //nolint:gosec // G304: our own log
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close() //nolint:errcheck // only read from
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(0, size-most), io.SeekStart) // at worst the whole log is shown
+	}
+	raw, _ := io.ReadAll(f)
+	return string(raw)
+}
+
+func downCommand(set *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Stop the server of this data folder; sandboxes go on running",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, _, err := set.config()
+			if err != nil {
+				return err
+			}
+			s, running, err := readState(cfg.Data)
+			if err != nil {
+				return err
+			}
+			if !running {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "sandlot does not run")
+				return err
+			}
+			if err := endProcess(s.PID, cfg.Drain+10*time.Second); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), "sandlot is down")
+			return err
+		},
+	}
+}
+
+// endProcess sends SIGTERM and waits for the end of a process that is not ours.
+func endProcess(pid int, within time.Duration) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing to lose
+	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	deadline := time.Now().Add(within)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds())) //nolint:gosec // G115: a descriptor
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case n == 0:
+			return fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", pid, within)
+		}
+		return nil
+	}
+}
+
+func envCommand(set *settings) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "env",
+		Short: "Print what clients need, as shell exports: eval \"$(sandlot env)\"",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := localAccess(set)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
+					"DAYTONA_API_URL": a.URL, "DAYTONA_API_KEY": a.Key, "dashboard": a.Dashboard, "data": a.Data,
+				})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "export DAYTONA_API_URL=%s\nexport DAYTONA_API_KEY=%s\n", a.URL, a.Key)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// localAccess returns how the server of the data folder is reached.
+func localAccess(set *settings) (cli.Access, error) {
+	cfg, _, err := set.config()
+	if err != nil {
+		return cli.Access{}, err
+	}
+	s, _, err := readState(cfg.Data)
+	if err != nil {
+		return cli.Access{}, err
+	}
+	k := keys{}
+	if _, err := os.Stat(filepath.Join(cfg.Data, "keys.yaml")); err == nil {
+		if k, err = loadKeys(cfg.Data, &cfg); err != nil {
+			return cli.Access{}, err
+		}
+	} else if k.API = cfg.APIKey; k.API == "" {
+		return cli.Access{}, fmt.Errorf("no API key in %s: start the server first (sandlot up), or name its data folder with --data", cfg.Data)
+	}
+	a := cli.Access{URL: cfg.APIURL, Key: k.API, Dashboard: dashboardURL(cfg), Data: cfg.Data}
+	if s.APIURL != "" {
+		a.URL, a.Dashboard = s.APIURL, s.Dashboard
+	}
+	return a, nil
+}
+
+// access returns what the environment says of a server, as the published clients read it, else the server of this machine.
+func access(set *settings, getenv func(string) string) (cli.Access, error) {
+	if url, key := getenv("DAYTONA_API_URL"), getenv("DAYTONA_API_KEY"); url != "" && key != "" {
+		return cli.Access{URL: url, Key: key}, nil
+	}
+	return localAccess(set)
+}
+
+func configCommand(set *settings) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print every setting, its value and where that is from; secrets are hidden",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, found, err := set.config()
+			if err != nil {
+				return err
+			}
+			return printConfig(cmd.OutOrStdout(), found, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printConfig(w io.Writer, found map[string]source, asJSON bool) error {
+	type line struct {
+		Name   string `json:"name"`
+		Value  string `json:"value"`
+		Source string `json:"source"`
+		Env    string `json:"env"`
+		Usage  string `json:"usage"`
+	}
+	var lines []line
+	for _, st := range table {
+		v, ok := found[st.name]
+		if !ok {
+			v = source{"", "not set"}
+		}
+		if st.secret && v.text != "" || st.name == "sandbox_env" && v.text != "" {
+			v.text = "***" // proxies' addresses carry passwords too
+		}
+		lines = append(lines, line{st.name, v.text, v.from, envName(st.name), st.usage})
+	}
+	if asJSON {
+		return json.NewEncoder(w).Encode(lines)
+	}
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tw, "SETTING\tVALUE\tSOURCE") // errors come out at Flush
+	for _, l := range lines {
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\n", l.Name, l.Value, l.Source)
+	}
+	return tw.Flush()
+}
+
+func newLogger(cfg config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked with the settings
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

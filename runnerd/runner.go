@@ -1,0 +1,112 @@
+package runnerd
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/auth"
+	"github.com/sandlot-dev/sandlot/runnerd/docker"
+	"github.com/sandlot-dev/sandlot/runnerd/inject"
+	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
+)
+
+// Config is what a Runner needs. ID, Data, Instance, Key and Logger are required.
+type Config struct {
+	ID       string
+	Data     string // folder for what sandboxes mount
+	Instance string // see docker.Config, as the next five
+	Host     string
+	Network  string
+	Profile  string
+	Runtime  string
+	Pids     int64
+	Env      map[string]string // variables that every sandbox gets
+	CABundle string            // PEM file that sandboxes trust; "" none
+	MinRoom  uint64            // bytes that must be free for a create
+	Key      []byte            // secrets of sandboxes are derived from it
+	Logger   *slog.Logger
+}
+
+// Runner owns the sandboxes of this host. It is safe for concurrent use.
+type Runner struct {
+	*sandbox.Manager
+
+	engine *docker.Engine
+}
+
+// New installs what sandboxes mount and returns a Runner. It does not connect to the engine.
+func New(cfg Config) (*Runner, error) {
+	folder, hasCA, err := install(cfg.Data, cfg.CABundle)
+	if err != nil {
+		return nil, fmt.Errorf("runner: install toolboxd: %w", err)
+	}
+	engine, err := docker.New(docker.Config{
+		Host: cfg.Host, Instance: cfg.Instance, Network: cfg.Network, Inject: folder, CA: hasCA, Env: cfg.Env, Profile: cfg.Profile,
+		Runtime: cfg.Runtime, PidsLimit: cfg.Pids,
+		SecretHash: func(id string) string { return auth.Hash(auth.SandboxSecret(cfg.Key, id)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	m, err := sandbox.New(sandbox.Config{
+		Runner: cfg.ID, Driver: engine, Toolbox: prober{}, Key: cfg.Key, MinRoom: cfg.MinRoom, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return &Runner{Manager: m, engine: engine}, nil
+}
+
+// Run follows the engine and reports until ctx ends.
+func (r *Runner) Run(ctx context.Context, to sandbox.Reporter) error {
+	return errors.Join(r.Manager.Run(ctx, to), r.engine.Close())
+}
+
+// Close gives up the connections of a Runner that was never run.
+func (r *Runner) Close() error { return r.engine.Close() }
+
+// install writes toolboxd and the certificates into a folder named by their content.
+func install(data, caBundle string) (folder string, hasCA bool, err error) {
+	program, err := inject.Toolboxd()
+	if err != nil {
+		return "", false, err
+	}
+	var ca []byte
+	if caBundle != "" {
+		if ca, err = os.ReadFile(caBundle); errors.Is(err, fs.ErrNotExist) {
+			ca = nil
+		} else if err != nil {
+			return "", false, fmt.Errorf("ca_bundle: %w", err)
+		}
+	}
+	sum := sha256.New()
+	_, _ = sum.Write(program) // a hash never fails to write
+	_, _ = sum.Write(ca)
+	folder = filepath.Join(data, "inject", hex.EncodeToString(sum.Sum(nil))[:16])
+	if _, err := os.Stat(folder); err == nil {
+		return folder, ca != nil, nil
+	}
+	parts := folder + ".new"
+	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(parts, 0o755)); err != nil { //nolint:gosec // G301: sandbox users read it
+		return "", false, err
+	}
+	err = os.WriteFile(filepath.Join(parts, "toolboxd"), program, 0o755) //nolint:gosec // G306: sandbox users run it
+	if err == nil && ca != nil {
+		err = os.WriteFile(filepath.Join(parts, "ca-certificates.crt"), ca, 0o644) //nolint:gosec // G306: sandbox users read it
+	}
+	if err == nil {
+		err = os.Rename(parts, folder)
+	}
+	return folder, ca != nil, err
+}
+
+// readyWithin bounds the time from the start of a container to the first answer of its toolbox.
+const readyWithin = 10 * time.Second
