@@ -311,8 +311,11 @@ type Reader struct {
 }
 
 // Snapshot returns a Reader over what is there now, from an offset on.
-func (j *Journal) Snapshot(from int64) *Reader {
-	return &Reader{j: j, off: max(from, 0), until: j.Size(0), first: -1}
+func (j *Journal) Snapshot(from int64) *Reader { return j.Until(from, j.Size(0)) }
+
+// Until returns a Reader over what is between two offsets, all of it written already.
+func (j *Journal) Until(from, to int64) *Reader {
+	return &Reader{j: j, off: max(from, 0), until: max(to, 0), first: -1}
 }
 
 // Follow returns a Reader from an offset on that waits for more until the journal is closed.

@@ -1,0 +1,20 @@
+// Package session keeps shells alive between requests.
+//
+// A Manager owns every Session of one sandbox. A Session is one shell; its commands run in that shell one after another, in the
+// order they were given, and share its folder, variables, functions and descriptors. Each command has its own output: both streams as a
+// journal that outlives the shell and ends with the session.
+//
+// A command's text goes to a file that the shell sources, with its output and input redirected to FIFOs that the daemon holds; the
+// shell then writes the exit code to a control pipe. So completion is an event on a descriptor, and no helper process runs. Descriptor 9
+// of the shell is that control pipe; commands do not have it. The order between the two streams is that of arrival.
+//
+// What ends the shell (exit, exec, set -e, a signal) completes the running command with the shell's exit code and ends the session: it
+// can still be read, and be replaced by a new one of the same id. A background process may hold a command's output open: the command
+// is complete 100 ms after its exit code then, and what comes later is still added to its journal.
+//
+// The program that an image brings is the session "entrypoint" with one command, "entrypoint_command"; it is not in the list and cannot be
+// written to, or deleted.
+//
+// Managers, Sessions and Commands are safe for concurrent use. Limits: 256 sessions; 1,000 commands waiting in one session; 256 MiB of
+// output per command, of which the oldest bytes go first; 64 KiB of input that a command has not read.
+package session

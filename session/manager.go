@@ -1,0 +1,215 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process"
+)
+
+// The session of the image's own program, and its one command.
+const (
+	EntrypointID      = "entrypoint"
+	EntrypointCommand = "entrypoint_command"
+)
+
+// maxSessions and maxWaiting bound what one sandbox may ask for.
+const (
+	maxSessions = 256
+	maxWaiting  = 1000
+)
+
+// The errors of this room.
+var (
+	ErrNotFound        = fault.New(fault.NotFound, "there is no such session; create it first")
+	ErrCommandNotFound = fault.New(fault.NotFound, "there is no such command in the session")
+	ErrExists          = fault.New(fault.Conflict, "a session of this id is running; delete it first or take another id")
+	ErrReserved        = fault.New(fault.Invalid, `the session "entrypoint" belongs to the image's own program: it can be read, not used`)
+	ErrEnded           = &fault.Error{Kind: fault.Gone, Code: "SESSION_ENDED", Msg: "the session's shell has ended; create the session again to go on"}
+	ErrCompleted       = &fault.Error{Kind: fault.Gone, Code: "COMMAND_ALREADY_COMPLETED", Msg: "the command has completed and takes no input any more"}
+)
+
+// Config is what a Manager needs.
+type Config struct {
+	Processes *process.Manager // required
+	Grace     time.Duration    // from SIGTERM to SIGKILL when a session is deleted; 0 means 5 s
+	Limits    process.Limits   // of each command's output
+}
+
+// Manager owns the sessions of a sandbox.
+type Manager struct {
+	cfg Config
+
+	mu         sync.Mutex
+	order      []*Session // by creation
+	entrypoint *Session
+}
+
+// NewManager checks cfg and returns a Manager. It starts nothing.
+func NewManager(cfg Config) (*Manager, error) {
+	if cfg.Processes == nil {
+		return nil, fault.New(fault.Invalid, "session: Processes is required")
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 5 * time.Second
+	}
+	return &Manager{cfg: cfg}, nil
+}
+
+// Create starts the shell of a new session. A session of the same id whose shell has ended is replaced, its logs included. Errors:
+// fault.Invalid for a bad id, ErrReserved, ErrExists, fault.Limited, and those of process.Manager.Start.
+func (m *Manager) Create(id string) (*Session, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	s := &Session{m: m, id: id, fifos: map[int]fifo{}, over: make(chan struct{})}
+	replaced, err := m.add(s)
+	if err != nil {
+		return nil, err
+	}
+	if replaced != nil {
+		replaced.discard()
+	}
+	if err := s.start(); err != nil {
+		m.remove(s)
+		return nil, fmt.Errorf("session %q: %w", id, err)
+	}
+	return s, nil
+}
+
+func checkID(id string) error {
+	switch {
+	case id == EntrypointID:
+		return ErrReserved
+	case strings.TrimSpace(id) == "":
+		return fault.New(fault.Invalid, "the session id is empty")
+	case len(id) > 255, strings.ContainsAny(id, "/\x00"), id == ".", id == "..":
+		return fault.Newf(fault.Invalid, "%.80q cannot be a session id: at most 255 bytes, no slash, no NUL, not . or ..", id)
+	}
+	return nil
+}
+
+// add takes the id before the shell starts, so that of two calls at once one fails. Until then the session is locked by starting.
+func (m *Manager) add(s *Session) (replaced *Session, err error) {
+	s.starting.Lock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.indexLocked(s.id)
+	switch {
+	case i >= 0 && !m.order[i].Ended():
+		return nil, fmt.Errorf("session %q: %w", s.id, ErrExists)
+	case i >= 0:
+		replaced = m.order[i]
+		m.order = slices.Delete(m.order, i, i+1)
+	case len(m.order) >= maxSessions:
+		return nil, fault.Newf(fault.Limited, "the sandbox has %d sessions, which is the limit; delete some first", maxSessions)
+	}
+	m.order = append(m.order, s)
+	return replaced, nil
+}
+
+func (m *Manager) remove(s *Session) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.Index(m.order, s)
+	if i < 0 {
+		return false
+	}
+	m.order = slices.Delete(m.order, i, i+1)
+	return true
+}
+
+func (m *Manager) indexLocked(id string) int {
+	return slices.IndexFunc(m.order, func(s *Session) bool { return s.id == id })
+}
+
+// Get returns a session, the entrypoint's too. Error: ErrNotFound.
+func (m *Manager) Get(id string) (*Session, error) {
+	m.mu.Lock()
+	s := m.entrypoint
+	if id != EntrypointID {
+		s = nil
+		if i := m.indexLocked(id); i >= 0 {
+			s = m.order[i]
+		}
+	}
+	m.mu.Unlock()
+	if s == nil {
+		return nil, fmt.Errorf("session %q: %w", id, ErrNotFound)
+	}
+	s.starting.Lock() // wait until its shell runs
+	s.starting.Unlock()
+	return s, nil
+}
+
+// List returns the sessions by age, without the entrypoint's.
+func (m *Manager) List() []*Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.order)
+}
+
+// Delete ends a session's shell and all that it started, and forgets the session and its logs. A caller that waits for one of its commands
+// gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
+func (m *Manager) Delete(id string) error {
+	if id == EntrypointID {
+		return ErrReserved
+	}
+	s, err := m.Get(id)
+	if err != nil {
+		return err
+	}
+	if !m.remove(s) {
+		return fmt.Errorf("session %q: %w", id, ErrNotFound)
+	}
+	s.end(m.cfg.Grace)
+	s.discard()
+	return nil
+}
+
+// StartEntrypoint runs the image's own program as the entrypoint session. It is to be called at most once. A program that cannot be
+// started gives a session whose command has failed with the reason as its output; the error says the same.
+func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
+	quoted := make([]string, len(argv))
+	for i, a := range argv {
+		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), stdin: -1, done: make(chan struct{})}
+	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Split: true, Limits: m.cfg.Limits})
+	if err != nil {
+		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
+		c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
+		c.complete(127, nil)
+		c.output.Settle()
+	} else {
+		c.output = p.Output()
+		go func() {
+			c.complete(p.Result().ExitCode, nil)
+			<-p.Drained()
+			c.output.Settle()
+		}()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.entrypoint = &Session{m: m, id: EntrypointID, commands: []*Command{c}, ended: true}
+	return p, err
+}
+
+// scratch makes the folder of a session's files, where memory is best: a disk would cost more than the commands.
+func scratch() (string, error) {
+	var errs []error
+	for _, parent := range []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."} {
+		dir, err := os.MkdirTemp(parent, "sandlot-")
+		if err == nil {
+			return dir, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", fault.Newf(fault.Full, "a session needs a folder to write to (/dev/shm, /tmp or /var/tmp): %w", errors.Join(errs...))
+}
