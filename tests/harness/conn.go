@@ -192,7 +192,9 @@ func (b *Box) Toolbox(method, path string, body any) Answer {
 // Refresh reads the sandbox again.
 func (b *Box) Refresh() *Box {
 	b.c.t.Helper()
-	b.c.API("GET", "/sandbox/"+b.ID, nil).Want(http.StatusOK).Into(b)
+	fresh := Box{c: b.c}
+	b.c.API("GET", "/sandbox/"+b.ID, nil).Want(http.StatusOK).Into(&fresh)
+	*b = fresh
 	return b
 }
 

@@ -1,0 +1,167 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Engine is a Docker engine of a test's own, with its own data, containerd and address range, which may be killed. It needs root.
+type Engine struct {
+	Host string // its address, for DOCKER_HOST
+
+	dir, data string
+	proc      *Process
+}
+
+// StartEngine runs a private engine until the test ends. dataRoot is where it keeps its data; "" is a folder of the test's own. Without
+// root or dockerd the test is skipped.
+func StartEngine(t testing.TB, dataRoot string) *Engine {
+	t.Helper()
+	e, err := NewEngine(dataRoot)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of dockerd:\n%s", e.proc.Tail())
+		}
+		if err := e.Close(); err != nil {
+			t.Errorf("stopping the engine: %v", err)
+		}
+	})
+	return e
+}
+
+// NewEngine is StartEngine for callers without a test: they call Close.
+func NewEngine(dataRoot string) (*Engine, error) {
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("an engine of one's own needs root: %w", errors.ErrUnsupported)
+	}
+	// Its sockets' paths may have 107 bytes, which a test's own folder could use up.
+	dir, err := os.MkdirTemp("", "sle")
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Host: "unix://" + filepath.Join(dir, "s"), dir: dir, data: dataRoot}
+	if e.data == "" {
+		e.data = filepath.Join(dir, "data")
+	}
+	if err := e.Run(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// Run starts the engine, again after a Kill, and waits until it answers.
+func (e *Engine) Run() error {
+	program, err := exec.LookPath("dockerd")
+	if err != nil {
+		if program, err = exec.LookPath("/usr/sbin/dockerd"); err != nil {
+			return fmt.Errorf("no dockerd on this machine: %w", errors.ErrUnsupported)
+		}
+	}
+	e.proc, err = Spawn(filepath.Join(e.dir, "dockerd.log"), nil, program, "--host", e.Host, "--data-root", e.data,
+		"--exec-root", filepath.Join(e.dir, "x"), "--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "--default-address-pool", "base=10.213.0.0/16,size=24")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	var last error
+	if !until(ctx, func() bool {
+		select {
+		case <-e.proc.Ended():
+			return true
+		default:
+		}
+		_, last = Docker(e.Host, nil, "version")
+		return last == nil
+	}) || last != nil {
+		return fmt.Errorf("dockerd does not answer: %w\n%s", last, e.proc.Tail())
+	}
+	return nil
+}
+
+// Kill ends the engine as a crash would: its containerd and its containers stay.
+func (e *Engine) Kill() { e.proc.Kill() }
+
+// Close ends the engine, its containers and its containerd, and removes its data.
+func (e *Engine) Close() error {
+	if e.proc != nil {
+		select {
+		case <-e.proc.Ended(): // killed: only an engine ends what it left
+			if err := e.Run(); err != nil {
+				e.endContainerd()
+			}
+		default:
+		}
+		if out, err := Docker(e.Host, nil, "ps", "-aq"); err == nil && out != "" {
+			_, _ = Docker(e.Host, nil, append([]string{"rm", "-f"}, strings.Fields(out)...)...)
+		}
+		if out, err := Docker(e.Host, nil, "network", "ls", "-q", "--filter", "type=custom"); err == nil && out != "" {
+			_, _ = Docker(e.Host, nil, append([]string{"network", "rm"}, strings.Fields(out)...)...)
+		}
+		_ = e.proc.Stop(30 * time.Second)
+		e.endContainerd()
+	}
+	unmount(e.dir)
+	return os.RemoveAll(e.dir)
+}
+
+// endContainerd ends the containerd that an engine started for itself, when it was left behind.
+func (e *Engine) endContainerd() {
+	data, err := os.ReadFile(filepath.Join(e.dir, "x", "containerd", "containerd.pid"))
+	if err != nil {
+		return
+	}
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// unmount takes away what is mounted at dir or below it, the last first.
+func unmount(dir string) {
+	data, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return
+	}
+	lines := strings.Split(string(data), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		fields := strings.Fields(lines[i])
+		if len(fields) > 1 && (fields[1] == dir || strings.HasPrefix(fields[1], dir+"/")) {
+			_ = syscall.Unmount(fields[1], syscall.MNT_DETACH)
+		}
+	}
+}
+
+// SmallDisk mounts a file system of the given size, in MiB, until the test ends, and returns its folder. The test is skipped where
+// nothing can be mounted.
+func SmallDisk(t testing.TB, size int) string {
+	t.Helper()
+	dir := t.TempDir()
+	image, at := filepath.Join(dir, "disk"), filepath.Join(dir, "mnt")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Run(nil, nil, "sh", "-c", `truncate -s "$1"M "$2" && mkfs.ext4 -q -m 0 "$2" && mount -o loop "$2" "$3"`, "sh", strconv.Itoa(size), image, at)
+	if err != nil { // no loop devices here
+		if _, err2 := Run(nil, nil, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dM", size), "none", at); err2 != nil {
+			t.Skipf("no small disk: %v; %v", err, err2)
+		}
+	}
+	t.Cleanup(func() { unmount(at) })
+	return at
+}
