@@ -16,6 +16,7 @@ type Poller struct {
 	raw    syscall.RawConn
 	fd     int
 	events [4]unix.EpollEvent
+	keys   [4]int32
 }
 
 // NewPoller returns a Poller of nothing.
@@ -35,21 +36,27 @@ func NewPoller() (*Poller, error) {
 	return &Poller{file: f, raw: raw, fd: fd}, nil
 }
 
-// Add watches fd; events is EPOLLIN or EPOLLOUT. A closed descriptor leaves by itself. It may be called while another goroutine waits.
-func (p *Poller) Add(fd int, events uint32) error {
-	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}) //nolint:gosec // a descriptor
+// Add watches fd; events is EPOLLIN or EPOLLOUT, and key is what Wait says of it. A closed descriptor leaves by itself, but an event of it
+// may have been taken before: keys that are not used twice tell it from a later descriptor of the same number. Add may be called
+// while another goroutine waits.
+func (p *Poller) Add(fd int, events uint32, key int32) error {
+	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: key})
 }
 
-// Wait returns the descriptors that are ready. Errors: os.ErrDeadlineExceeded once the deadline has passed, be they ready or not;
-// os.ErrClosed after Close.
-func (p *Poller) Wait() ([]unix.EpollEvent, error) {
+// Wait returns the keys of descriptors that are ready. Errors: os.ErrDeadlineExceeded once the deadline has passed, be they ready or not;
+// os.ErrClosed after Close. The slice is valid until the next call.
+func (p *Poller) Wait() ([]int32, error) {
 	n := 0
 	var inner error
 	err := p.raw.Read(func(uintptr) bool {
 		n, inner = ignoringEINTR(func() (int, error) { return unix.EpollWait(p.fd, p.events[:], 0) })
 		return n != 0
 	})
-	return p.events[:max(n, 0)], errors.Join(err, inner)
+	n = max(n, 0)
+	for i, e := range p.events[:n] {
+		p.keys[i] = e.Fd
+	}
+	return p.keys[:n], errors.Join(err, inner)
 }
 
 // Deadline ends the next waits at t; the zero time takes a deadline away.

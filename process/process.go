@@ -265,14 +265,16 @@ func (p *Process) follow() error {
 			_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 		}()
 	}
-	err := p.poll.Add(p.exitFD, unix.EPOLLIN)
-	for _, fd := range []int{p.out, p.err} {
-		if fd >= 0 {
-			err = errors.Join(err, p.poll.Add(fd, unix.EPOLLIN))
+	p.feed()
+	err := p.poll.Add(p.exitFD, unix.EPOLLIN, keyExit)
+	for _, w := range []struct {
+		fd     int
+		events uint32
+		key    int32
+	}{{p.out, unix.EPOLLIN, keyOut}, {p.err, unix.EPOLLIN, keyErr}, {p.in, unix.EPOLLOUT, keyIn}} {
+		if w.fd >= 0 {
+			err = errors.Join(err, p.poll.Add(w.fd, w.events, w.key))
 		}
-	}
-	if p.feed(); p.in >= 0 {
-		err = errors.Join(err, p.poll.Add(p.in, unix.EPOLLOUT))
 	}
 	if p.spec.Timeout > 0 {
 		p.poll.Deadline(p.began.Add(p.spec.Timeout))
@@ -290,12 +292,12 @@ func (p *Process) watch() {
 		if p.exited && p.out < 0 && p.err < 0 {
 			break
 		}
-		events, err := p.poll.Wait()
+		ready, err := p.poll.Wait()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			p.late()
 		}
-		for _, e := range events {
-			p.handle(int(e.Fd))
+		for _, key := range ready {
+			p.handle(key)
 		}
 	}
 	p.publish()
@@ -304,17 +306,25 @@ func (p *Process) watch() {
 	close(p.drained)
 }
 
-func (p *Process) handle(fd int) {
-	switch fd {
-	case p.exitFD:
+// The keys of a process's descriptors.
+const (
+	keyExit int32 = iota
+	keyOut
+	keyErr
+	keyIn
+)
+
+func (p *Process) handle(key int32) {
+	switch {
+	case key == keyExit && !p.exited:
 		if p.m.children.collect(p.child) {
 			p.leaderExited()
 		}
-	case p.out:
+	case key == keyOut && p.out >= 0:
 		p.read(&p.out, Stdout)
-	case p.err:
+	case key == keyErr && p.err >= 0:
 		p.read(&p.err, Stderr)
-	case p.in:
+	case key == keyIn:
 		p.feed()
 	}
 }

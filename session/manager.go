@@ -68,7 +68,7 @@ func (m *Manager) Create(id string) (*Session, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	s := &Session{m: m, id: id, fifos: map[int]fifo{}, over: make(chan struct{})}
+	s := &Session{m: m, id: id, fifos: map[int32]fifo{}, over: make(chan struct{})}
 	replaced, err := m.add(s)
 	if err != nil {
 		return nil, err

@@ -38,19 +38,26 @@ type Session struct {
 	poll    *process.Poller
 	over    chan struct{} // closed when the shell has ended and all commands are done
 
+	reading sync.Mutex // held while reading from a FIFO; taken before mu
+
 	mu       sync.Mutex
-	commands []*Command   // by age
-	queue    []*Command   // not begun
-	running  *Command     // begun, its exit code not known
-	count    int          // names files
-	fifos    map[int]fifo // our reading ends
-	ended    bool         // no shell any more
+	commands []*Command     // by age
+	queue    []*Command     // not begun
+	running  *Command       // begun, its exit code not known
+	count    int            // names files
+	fifos    map[int32]fifo // our reading ends, by their keys in poll
+	lastKey  int32
+	ended    bool // no shell any more
 	deleted  bool
 	partial  []byte // of a line of the control pipe
 }
 
+// controlKey is that of the control pipe; FIFOs have those above.
+const controlKey = 0
+
 // fifo is where one stream of a command comes in.
 type fifo struct {
+	fd     int
 	c      *Command
 	stream process.Stream
 }
@@ -80,7 +87,7 @@ func (s *Session) start() (err error) {
 		s.poll.Close()
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
-	go s.watch(s.control)
+	go s.watch()
 	go func() { s.shellEnded(s.shell.Result().ExitCode) }()
 	return nil
 }
@@ -113,7 +120,7 @@ func (s *Session) startShell(shell string) error {
 		err = unix.SetNonblock(s.control, true)
 	}
 	if err == nil {
-		err = s.poll.Add(s.control, unix.EPOLLIN)
+		err = s.poll.Add(s.control, unix.EPOLLIN, controlKey)
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
@@ -224,10 +231,10 @@ func (s *Session) launchLocked(c *Command) error {
 		return err
 	}
 	out, errOut, in := s.file(s.count, "o"), s.file(s.count, "e"), "/dev/null"
-	if err := s.addFIFOLocked(out, fifo{c, process.Stdout}); err != nil {
+	if err := s.addFIFOLocked(out, c, process.Stdout); err != nil {
 		return err
 	}
-	if err := s.addFIFOLocked(errOut, fifo{c, process.Stderr}); err != nil {
+	if err := s.addFIFOLocked(errOut, c, process.Stderr); err != nil {
 		s.closeFIFOsLocked(c)
 		return err
 	}
@@ -276,38 +283,38 @@ func openFIFO(path string, mode int) (int, error) {
 	return fd, nil
 }
 
-func (s *Session) addFIFOLocked(path string, f fifo) error {
+func (s *Session) addFIFOLocked(path string, c *Command, stream process.Stream) error {
 	fd, err := openFIFO(path, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	s.fifos[fd] = f
-	return s.poll.Add(fd, unix.EPOLLIN)
+	s.lastKey++
+	s.fifos[s.lastKey] = fifo{fd, c, stream}
+	return s.poll.Add(fd, unix.EPOLLIN, s.lastKey)
 }
 
 func (s *Session) closeFIFOsLocked(c *Command) {
-	for fd, f := range s.fifos {
+	for key, f := range s.fifos {
 		if f.c == c {
-			delete(s.fifos, fd)
-			_ = unix.Close(fd)
+			delete(s.fifos, key)
+			_ = unix.Close(f.fd)
 		}
 	}
 }
 
 // watch is the one goroutine that reads what commands write and what the shell reports. It ends when the shell has, and nobody can write
 // any more.
-func (s *Session) watch(control int) {
+func (s *Session) watch() {
 	for {
-		events, err := s.poll.Wait()
+		ready, err := s.poll.Wait()
 		if err != nil {
 			break
 		}
-		for _, e := range events {
-			if fd := int(e.Fd); fd != control {
-				s.read(fd)
+		for _, key := range ready {
+			if key != controlKey {
+				s.read(key)
 			} else if s.report() {
 				s.closeControl()
-				control = -1
 			}
 		}
 	}
@@ -359,21 +366,18 @@ func (s *Session) finish(c *Command, number, code int, err error) {
 	s.mu.Lock()
 	held := s.fifosOfLocked(c)
 	s.mu.Unlock()
-	open := false
-	for _, fd := range held {
-		left, ferr := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0) //nolint:gosec // a descriptor
-		if ferr != nil {
-			left = 1 << 20
+	for _, key := range held {
+		for left := pipeSize; left > 0; { // what was in it when the command ended
+			n := s.read(key)
+			if n <= 0 {
+				break
+			}
+			left -= n
 		}
-		n := 1
-		for ; n > 0 && left > 0; left -= n {
-			n = s.read(fd)
-		}
-		open = open || n != 0
 	}
 	s.mu.Lock()
 	c.pending = &outcome{code, err}
-	open = open && len(s.fifosOfLocked(c)) > 0
+	open := len(s.fifosOfLocked(c)) > 0
 	s.mu.Unlock()
 	if open && err == nil {
 		time.AfterFunc(linger, func() { c.complete(code, nil) })
@@ -385,53 +389,58 @@ func (s *Session) finish(c *Command, number, code int, err error) {
 	}
 }
 
-func (s *Session) fifosOfLocked(c *Command) (fds []int) {
-	for fd, f := range s.fifos {
+func (s *Session) fifosOfLocked(c *Command) (keys []int32) {
+	for key, f := range s.fifos {
 		if f.c == c {
-			fds = append(fds, fd)
+			keys = append(keys, key)
 		}
 	}
-	slices.Sort(fds) // standard output was opened first
-	return fds
+	slices.Sort(keys) // standard output was opened first
+	return keys
 }
 
+// pipeSize is the most that a FIFO holds, in bytes. It has 64 KiB until there is much output.
+const pipeSize = 1 << 20
+
 // read takes what is in a FIFO, once. It returns 0 at its end and less than 0 when there is nothing now.
-func (s *Session) read(fd int) int {
+func (s *Session) read(key int32) int {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	s.mu.Lock()
-	f, ok := s.fifos[fd]
+	f, ok := s.fifos[key]
 	s.mu.Unlock()
 	if !ok {
 		return 0
 	}
-	n, err := f.c.output.Fill(f.stream, fd)
+	n, err := f.c.output.Fill(f.stream, f.fd)
 	if n < 0 && err == nil { // the session is deleted: nobody wants it any more
-		n, err = process.Drop(fd)
+		n, err = process.Drop(f.fd)
 	}
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
 	}
 	if n > 0 {
-		if n > 32<<10 { // much output: fewer turns with a larger pipe
-			_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, 1<<20) //nolint:gosec // a descriptor
+		if n > 32<<10 { // fewer turns with a larger pipe
+			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize) //nolint:gosec // a descriptor
 		}
 		return n
 	}
-	s.closed(fd, f.c)
+	s.closed(key, f)
 	return 0
 }
 
 // closed is called when a FIFO is at its end.
-func (s *Session) closed(fd int, c *Command) {
+func (s *Session) closed(key int32, f fifo) {
 	s.mu.Lock()
-	delete(s.fifos, fd)
-	_ = unix.Close(fd)
-	last := len(s.fifosOfLocked(c)) == 0
-	pending := c.pending
+	delete(s.fifos, key)
+	_ = unix.Close(f.fd)
+	last := len(s.fifosOfLocked(f.c)) == 0
+	pending := f.c.pending
 	over := s.ended && len(s.fifos) == 0
 	s.mu.Unlock()
 	if last && pending != nil { // it had ended before
-		c.complete(pending.code, pending.err)
-		c.output.Settle()
+		f.c.complete(pending.code, pending.err)
+		f.c.output.Settle()
 	}
 	if over {
 		s.poll.Close()
