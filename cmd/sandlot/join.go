@@ -93,6 +93,22 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 // run serves until ctx ends. ready is called when all listeners are open.
 func (in *installation) run(ctx context.Context, ready func() error) (err error) {
 	defer func() { err = errors.Join(err, in.db.Close()) }()
+	// Servers end first; what they ask for work ends after them.
+	behind, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var work errgroup.Group
+	work.Go(func() error { return in.runner.Run(behind, in.fleet) })
+	work.Go(func() error { return in.fleet.Run(behind) })
+	defer func() {
+		end()
+		err = errors.Join(err, work.Wait())
+	}()
+	select { // so that the first request finds the engine, where there is one
+	case <-in.runner.Begun():
+	case <-time.After(engineWithin):
+	case <-ctx.Done():
+		return nil
+	}
 	listen := net.ListenConfig{}
 	apiListener, err := listen.Listen(ctx, "tcp", in.cfg.APIListen)
 	if err != nil {
@@ -102,23 +118,18 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	if err != nil {
 		return errors.Join(fmt.Errorf("proxy_listen: %w; choose another address with --proxy-listen", err), apiListener.Close())
 	}
-	// Servers end first; what they ask for work ends after them.
-	behind, end := context.WithCancel(context.WithoutCancel(ctx))
-	defer end()
-	work, _ := errgroup.WithContext(behind)
-	work.Go(func() error { return in.runner.Run(behind, in.fleet) })
-	work.Go(func() error { return in.fleet.Run(behind) })
 	servers, ctx := errgroup.WithContext(ctx)
 	servers.Go(func() error { return serve.Until(ctx, apiListener, in.coordinator.Handler(), in.cfg.Drain) })
 	servers.Go(func() error { return serve.Until(ctx, proxyListener, in.proxy, in.cfg.Drain) })
 	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL, "data", in.cfg.Data)
 	servers.Go(ready)
 	err = servers.Wait()
-	end()
-	err = errors.Join(err, work.Wait())
 	in.logger.Info("sandlot is down", logkey.Err, err)
 	return err
 }
+
+// engineWithin bounds how long a start waits for the engine before it serves without one.
+const engineWithin = 3 * time.Second
 
 func dashboardURL(cfg config) string {
 	return "http://" + reachable(cfg.APIListen) + "/dashboard"

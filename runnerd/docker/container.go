@@ -76,7 +76,7 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 			CPUPeriod: cpuPeriod, CPUQuota: int64(spec.CPU) * cpuPeriod,
 			Memory: memory, MemorySwap: memory, // the sum of both: no swap
 			PidsLimit: &pids,
-			Ulimits: []*units.Ulimit{{Name: "core"}},
+			Ulimits:   []*units.Ulimit{{Name: "core"}},
 		},
 	}
 	if e.cfg.Profile != ProfileCompat {

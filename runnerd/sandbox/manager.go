@@ -89,6 +89,9 @@ type Manager struct {
 	seq   uint64                        // counts what operations found out
 	fresh map[string]uint64             // seq of each sandbox's last finding, by which an older list is known to be stale
 	wg    sync.WaitGroup
+
+	begun chan struct{} // closed when the first attempt to follow the engine has an end
+	once  sync.Once
 }
 
 type opLock struct {
@@ -109,7 +112,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	return &Manager{
 		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
-		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, fresh: map[string]uint64{},
+		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, fresh: map[string]uint64{}, begun: make(chan struct{}),
 	}, nil
 }
 
@@ -225,10 +228,14 @@ func (m *Manager) Ready() error {
 	return m.down
 }
 
+// Begun is closed when the first attempt to reach the engine has succeeded or failed.
+func (m *Manager) Begun() <-chan struct{} { return m.begun }
+
 func (m *Manager) setDown(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.down = err
+	m.once.Do(func() { close(m.begun) })
 }
 
 // SecretHash returns the hash of a sandbox's secret, which is all that the sandbox is given of it.
