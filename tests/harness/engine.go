@@ -72,8 +72,12 @@ func (e *Engine) Run() error {
 			return fmt.Errorf("no dockerd on this machine: %w", errors.ErrUnsupported)
 		}
 	}
+	settings := filepath.Join(e.dir, "daemon.json") // its own, in place of the machine's
+	if err := os.WriteFile(settings, []byte("{}"), 0o600); err != nil {
+		return err
+	}
 	e.proc, err = Spawn(filepath.Join(e.dir, "dockerd.log"), nil, program, "--host", e.Host, "--data-root", e.data,
-		"--exec-root", filepath.Join(e.dir, "x"), "--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
+		"--exec-root", filepath.Join(e.dir, "x"), "--pidfile", filepath.Join(e.dir, "pid"), "--config-file", settings,
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "--default-address-pool", "base=10.213.0.0/16,size=24")
 	if err != nil {
 		return err
@@ -95,8 +99,35 @@ func (e *Engine) Run() error {
 	return nil
 }
 
-// Kill ends the engine as a crash would: its containerd and its containers stay.
-func (e *Engine) Kill() { e.proc.Kill() }
+// Kill ends the engine as a crash would: its containers stay.
+func (e *Engine) Kill() {
+	e.proc.Kill()
+	// Its containerd ends with it. Where nobody reaps orphans it stays a zombie, which the next dockerd would take for a living one.
+	pid, err := e.containerd()
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if until(ctx, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}) {
+		_ = os.Remove(e.containerdFile())
+	}
+}
+
+func (e *Engine) containerdFile() string {
+	return filepath.Join(e.dir, "x", "containerd", "containerd.pid")
+}
+
+func (e *Engine) containerd() (pid int, err error) {
+	data, err := os.ReadFile(e.containerdFile())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(data)))
+}
 
 // Close ends the engine, its containers and its containerd, and removes its data.
 func (e *Engine) Close() error {
@@ -123,11 +154,7 @@ func (e *Engine) Close() error {
 
 // endContainerd ends the containerd that an engine started for itself, when it was left behind.
 func (e *Engine) endContainerd() {
-	data, err := os.ReadFile(filepath.Join(e.dir, "x", "containerd", "containerd.pid"))
-	if err != nil {
-		return
-	}
-	if pid, err := strconv.Atoi(strings.TrimSpace(string(data))); err == nil {
+	if pid, err := e.containerd(); err == nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }

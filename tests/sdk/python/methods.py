@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import pkgutil
+import re
 import sys
 import tempfile
 import urllib.request
@@ -72,7 +73,7 @@ async def call(work):
 def classify(err):
     status = getattr(err, "status_code", None) or getattr(err, "status", None)
     text = f"{type(err).__name__}: {err}".replace("\n", " ")[:300]
-    if status == 501 or "is not built yet" in text or "HTTP 501" in text or "status code 501" in text:
+    if status == 501 or "is not built yet" in text or re.search(r"\b501\b.*(Not Implemented|Invalid response status)", text):
         return "501", text
     return "fails", text
 

@@ -59,6 +59,8 @@ async function step(name, work, check, refused) {
   } catch (err) {
     detail = `${err?.constructor?.name}: ${err?.message}`.replaceAll('\n', ' ').slice(0, 300)
     status = err?.statusCode === 501 || /is not built yet|response: 501|status code 501/.test(detail) ? '501' : 'fails'
+    // A refused websocket is told as "[object Object]"; whether terminals are built is then what listing them said.
+    if (/\[object Object\]/.test(detail) && results['Process.listPtySessions']?.status === '501') status = '501'
     if (refused && err?.statusCode === refused) status = 'refused'
   }
   const order = ['works', 'refused', '501', 'fails']
@@ -180,6 +182,7 @@ async function processes(box) {
   await step('Process.getEntrypointSession', () => p.getEntrypointSession())
   await step('Process.getEntrypointLogs', () => p.getEntrypointLogs())
   const options = { id: 't1', cols: 100, rows: 30, onData: () => {} }
+  await step('Process.listPtySessions', () => p.listPtySessions(), (l) => l.length === 0)
   const handle = await step('Process.createPty', () => p.createPty(options))
   await step('Process.listPtySessions', () => p.listPtySessions(), (l) => l.length === 1)
   await step('Process.getPtySessionInfo', () => p.getPtySessionInfo('t1'), (s) => s.cols === 100)
