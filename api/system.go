@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Strings is an answer whose values are all strings, as several typed clients decode it.
 type Strings map[string]string
 
@@ -11,4 +13,36 @@ type Dir struct {
 // InitializeRequest is the body of POST /init.
 type InitializeRequest struct {
 	Token string `json:"token"` // may be missing
+}
+
+// UpdateEnvRequest is the body of POST /env. First go the variables whose value begins with UnsetValuePrefix ("" means none) and
+// whose name is not in Set, then those in Unset; then Set is applied.
+type UpdateEnvRequest struct {
+	Set              map[string]string `json:"set,omitempty"`
+	Unset            []string          `json:"unset,omitempty"`
+	UnsetValuePrefix string            `json:"unsetValuePrefix,omitempty"`
+}
+
+// SystemMetrics answers GET /system/metrics. Sizes are bytes; totals are what the sandbox is granted.
+type SystemMetrics struct {
+	CPUCount      int       `json:"cpuCount"`
+	CPUUsedPct    float64   `json:"cpuUsedPct"` // of the processors granted, mean since the call before; 0 at first
+	MemTotal      int64     `json:"memTotal"`
+	MemUsed       int64     `json:"memUsed"` // without the page cache
+	MemCache      int64     `json:"memCache"`
+	DiskTotal     int64     `json:"diskTotal"`
+	DiskUsed      int64     `json:"diskUsed"`
+	DiskFree      int64     `json:"diskFree"`
+	Timestamp     time.Time `json:"timestamp"`
+	TimestampUnix int64     `json:"timestampUnix"` // seconds
+}
+
+// PortList answers GET /port: TCP ports that processes of the sandbox listen on.
+type PortList struct {
+	Ports []int `json:"ports"`
+}
+
+// PortInUse answers GET /port/{port}/in-use.
+type PortInUse struct {
+	IsInUse bool `json:"isInUse"`
 }

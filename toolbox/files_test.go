@@ -25,23 +25,36 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
+
+// newToolbox returns a toolbox that works in dir.
+func newToolbox(tb testing.TB, dir string) *toolbox.Server {
+	tb.Helper()
+	processes, err := process.NewManager(process.Config{Dir: dir, Env: os.Environ()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = processes.Close(0) })
+	sessions, err := session.NewManager(session.Config{Processes: processes})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := toolbox.New(toolbox.Config{
+		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(slog.DiscardHandler), Process: processes, Sessions: sessions,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
 
 // filesServer serves a toolbox that works in a folder of its own.
 func filesServer(t *testing.T) (base, dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	processes, err := process.NewManager(process.Config{Dir: dir, Env: os.Environ()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = processes.Close(0) })
-	s, err := toolbox.New(toolbox.Config{WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(slog.DiscardHandler), Process: processes})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(s.Handler())
+	srv := httptest.NewServer(newToolbox(t, dir).Handler())
 	t.Cleanup(srv.Close)
 	return srv.URL, dir
 }

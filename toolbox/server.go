@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
@@ -30,7 +33,8 @@ type Config struct {
 	SecretHash string       // hex SHA-256 of the secret that callers must present; "" takes all callers
 	Logger     *slog.Logger // required
 
-	Process *process.Manager // starts all processes; required
+	Process  *process.Manager // starts all processes; required
+	Sessions *session.Manager // nil means one of its own
 }
 
 // Server is the toolbox of one sandbox. It is safe for concurrent use.
@@ -39,6 +43,8 @@ type Server struct {
 	face   serve.Face
 	secret []byte // decoded SecretHash; empty when all callers are taken
 	files  *workspace.Files
+	meter  measure.Meter
+	ports  *httputil.ReverseProxy // behind /proxy/{port}
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -50,11 +56,16 @@ func New(cfg Config) (*Server, error) {
 	if err != nil || len(secret) != 0 && len(secret) != sha256.Size {
 		return nil, fault.New(fault.Invalid, "toolbox: SecretHash must be the SHA-256 of the secret in 64 hex digits")
 	}
+	if cfg.Sessions == nil {
+		if cfg.Sessions, err = session.NewManager(session.Config{Processes: cfg.Process}); err != nil {
+			return nil, fmt.Errorf("toolbox: %w", err)
+		}
+	}
 	files, err := workspace.New(cfg.WorkDir)
 	if err != nil {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
-	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files}, nil
+	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, ports: newPortProxy()}, nil
 }
 
 // Handler returns the router of all routes.
@@ -62,6 +73,9 @@ func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
 	e.Use(s.face.Guard(s.checkSecret))
 	serve.Mount(&s.face, e, s, routes)
+	proxy := s.face.Wrap(func(c *gin.Context) error { return s.proxyPort(c) })
+	e.Any("/proxy/:port", proxy) // any method, so no line of the table
+	e.Any("/proxy/:port/*path", proxy)
 	return e
 }
 

@@ -36,3 +36,26 @@ func (s *Server) initialize(c *gin.Context) error {
 	c.JSON(http.StatusOK, api.Strings{"message": "initialized"})
 	return nil
 }
+
+// updateEnv handles POST /env: what processes get that start from now on.
+func (s *Server) updateEnv(c *gin.Context) error {
+	var req api.UpdateEnvRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	if err := s.cfg.Process.ChangeEnv(req.Set, req.Unset, req.UnsetValuePrefix); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, api.Strings{"message": "environment changed"})
+	return nil
+}
+
+// metrics handles GET /system/metrics.
+func (s *Server) metrics(c *gin.Context) error {
+	u := s.meter.Read()
+	c.JSON(http.StatusOK, api.SystemMetrics{
+		CPUCount: u.CPUs, CPUUsedPct: u.CPUPercent, MemTotal: u.MemTotal, MemUsed: u.MemUsed, MemCache: u.MemCache,
+		DiskTotal: u.DiskTotal, DiskUsed: u.DiskUsed, DiskFree: u.DiskFree, Timestamp: u.At.UTC(), TimestampUnix: u.At.Unix(),
+	})
+	return nil
+}

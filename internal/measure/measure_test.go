@@ -1,0 +1,168 @@
+package measure
+
+import (
+	"encoding/binary"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+func tree(t *testing.T, files map[string]string) *Meter {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		_ = os.MkdirAll(filepath.Dir(root+name), 0o755)
+		if err := os.WriteFile(root+name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &Meter{Root: root}
+}
+
+const meminfo = "MemTotal:       8000000 kB\nMemFree:        3000000 kB\nBuffers:        1000 kB\nCached:         1000000 kB\nShmem:          500000 kB\n"
+
+func TestMeterReadsWhatIsGranted(t *testing.T) {
+	for _, tc := range []struct {
+		name               string
+		files              map[string]string
+		cpus               int
+		total, used, cache int64
+	}{
+		{"version 2", map[string]string{
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\nuser_usec 1\n", "/sys/fs/cgroup/cpu.max": "50000 100000\n",
+			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n", "/sys/fs/cgroup/memory.stat": "anon 1\nfile 300000\nshmem 100000\n",
+		}, 1, 4000000, 800000, 200000},
+		{"version 2 without limits", map[string]string{
+			"/proc/self/cgroup": "0::/x\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/x/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/x/cpu.max": "max 100000\n",
+			"/sys/fs/cgroup/x/memory.current": "1000000\n", "/sys/fs/cgroup/x/memory.max": "max\n", "/sys/fs/cgroup/x/memory.stat": "file 300000\n",
+		}, 0, 8000000 << 10, 700000, 300000},
+		{"version 1, the host's path shown", map[string]string{
+			"/proc/self/cgroup": "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			"/sys/fs/cgroup/memory/memory.stat": "cache 1\ntotal_cache 200000\ntotal_shmem 50000\n",
+		}, 1, 8000000 << 10, 750000, 150000},
+		{"no groups", map[string]string{"/proc/meminfo": meminfo, "/proc/stat": "cpu 1 2 3 4 5 6 7 8\n"}, 0, 8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10},
+		{"nothing at all", nil, 0, 0, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			u := tree(t, tc.files).Read()
+			if tc.cpus != 0 && u.CPUs != tc.cpus || u.CPUs < 1 || u.MemTotal != tc.total || u.MemUsed != tc.used || u.MemCache != tc.cache || u.CPUPercent != 0 || u.DiskTotal == 0 {
+				t.Errorf("%+v; want %+v", u, tc)
+			}
+		})
+	}
+}
+
+func TestPercentIsOfTheGrant(t *testing.T) {
+	m := &Meter{}
+	now := time.Now()
+	for _, tc := range []struct {
+		after, used time.Duration
+		granted     float64
+		want        float64
+	}{
+		{0, time.Second, 0.5, 0},
+		{time.Second, 1250 * time.Millisecond, 0.5, 50},
+		{time.Second + MinWindow/2, 2 * time.Second, 0.5, 50}, // too soon: the last figure
+		{2 * time.Second, 1250 * time.Millisecond, 0.5, 0},
+		{3 * time.Second, 9 * time.Second, 0.5, 100},
+		{4 * time.Second, -1, 0.5, 0},
+	} {
+		if got := m.window(now.Add(tc.after), tc.used, tc.granted); got != tc.want {
+			t.Errorf("after %v: %v, want %v", tc.after, got, tc.want)
+		}
+	}
+}
+
+func TestRealMeterSeesWork(t *testing.T) {
+	m := &Meter{}
+	first := m.Read()
+	for end := time.Now().Add(2 * MinWindow); time.Now().Before(end); { //nolint:revive // busy on purpose
+	}
+	second := m.Read()
+	if first.CPUPercent != 0 || second.CPUPercent <= 0 || second.MemTotal <= 0 || second.MemUsed <= 0 || second.DiskUsed <= 0 || second.CPUs < 1 {
+		t.Errorf("%+v then %+v", first, second)
+	}
+}
+
+func TestPortsAreFreshAndNotOurOwn(t *testing.T) {
+	own, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	port := own.Addr().(*net.TCPAddr).Port
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Logf("%s: %v", addr, err)
+			continue
+		}
+		// a child holds the socket, and this process not any more
+		f, _ := ln.(*net.TCPListener).File()
+		child := exec.Command("/bin/cat")
+		child.ExtraFiles = []*os.File{f}
+		in, _ := child.StdinPipe()
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		other := ln.Addr().(*net.TCPAddr).Port
+		_, _ = f.Close(), ln.Close()
+		ports, err := Ports()
+		if err != nil || !slices.Contains(ports, other) || slices.Contains(ports, port) || !slices.IsSorted(ports) {
+			t.Errorf("%s: %v %v; want %d in it and not %d", addr, ports, err, other, port)
+		}
+		if used, err := InUse(other); !used || err != nil {
+			t.Errorf("%d in use: %v %v", other, used, err)
+		}
+		_ = in.Close()
+		_ = child.Wait()
+		if used, err := InUse(other); used || err != nil {
+			t.Errorf("%d still in use: %v %v", other, used, err)
+		}
+	}
+	diag, err := listening()
+	table, perr := fromProc("/proc/net")
+	if err != nil || perr != nil {
+		t.Fatal(err, perr)
+	}
+	for _, s := range table {
+		if s.port == port && !slices.Contains(diag, s) {
+			t.Errorf("%v is in the table and not in the kernel's answer", s)
+		}
+	}
+}
+
+func FuzzPorts(f *testing.F) {
+	f.Add([]byte("  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 123 1\n"))
+	msg := make([]byte, 88)
+	binary.NativeEndian.PutUint32(msg, 88)
+	binary.NativeEndian.PutUint16(msg[4:], diagByFamily)
+	f.Add(msg)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, s := range parseTable(string(data)) {
+			if s.port < 0 || s.port > 65535 {
+				t.Fatal(s)
+			}
+		}
+		_, _, _ = parseDiag(data)
+	})
+}
+
+func BenchmarkPorts(b *testing.B) {
+	for b.Loop() {
+		_, _ = Ports()
+	}
+}
+
+func BenchmarkMeter(b *testing.B) {
+	m := &Meter{}
+	for b.Loop() {
+		m.Read()
+	}
+}

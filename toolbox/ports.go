@@ -1,0 +1,106 @@
+package toolbox
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/measure"
+)
+
+// listPorts handles GET /port.
+func (s *Server) listPorts(c *gin.Context) error {
+	ports, err := measure.Ports()
+	if err != nil {
+		return fault.Newf(fault.Internal, "%w", err)
+	}
+	c.JSON(http.StatusOK, api.PortList{Ports: ports})
+	return nil
+}
+
+// portInUse handles GET /port/:port/in-use.
+func (s *Server) portInUse(c *gin.Context) error {
+	port, err := portParam(c, 3000, 9999)
+	if err != nil {
+		return err
+	}
+	used, err := measure.InUse(port)
+	if err != nil {
+		return fault.Newf(fault.Internal, "%w", err)
+	}
+	c.JSON(http.StatusOK, api.PortInUse{IsInUse: used})
+	return nil
+}
+
+func portParam(c *gin.Context, least, most int) (int, error) {
+	text := c.Param("port")
+	port, err := strconv.Atoi(text)
+	if err != nil || port < least || port > most {
+		return 0, fault.Newf(fault.Invalid, "port %q is not a whole number from %d to %d", text, least, most)
+	}
+	return port, nil
+}
+
+// newPortProxy returns the proxy behind /proxy/{port}. It dials this sandbox's loopback addresses and nothing else.
+func newPortProxy() *httputil.ReverseProxy {
+	dial := func(ctx context.Context, _, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		d := net.Dialer{Timeout: 10 * time.Second}
+		conn, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+port)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if conn6, err6 := d.DialContext(ctx, "tcp6", "[::1]:"+port); err6 == nil {
+				return conn6, nil
+			}
+		}
+		return conn, err
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			port, path, _ := strings.Cut(strings.TrimPrefix(r.In.URL.EscapedPath(), "/proxy/"), "/")
+			host := "localhost:" + port
+			r.Out.URL = &url.URL{Scheme: "http", Host: host, RawPath: "/" + path, RawQuery: r.In.URL.RawQuery}
+			r.Out.URL.Path, _ = url.PathUnescape(r.Out.URL.RawPath) // it was part of a URL that has been parsed
+			r.Out.Host = host                                       // development servers refuse names they do not know
+			if from := r.In.Header["X-Forwarded-For"]; from != nil {
+				r.Out.Header["X-Forwarded-For"] = from
+			}
+			for _, h := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
+				if v := r.In.Header.Get(h); v != "" {
+					r.Out.Header.Set(h, v)
+				}
+			}
+		},
+		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
+		FlushInterval: -1,
+	}
+}
+
+// proxyPort handles /proxy/:port/…, any method, websockets too.
+func (s *Server) proxyPort(c *gin.Context) error {
+	port, err := portParam(c, 1, 65535)
+	if err != nil {
+		return err
+	}
+	var failed error
+	p := *s.ports
+	p.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err }
+	p.ServeHTTP(c.Writer, c.Request)
+	if failed != nil {
+		return fault.Newf(fault.Upstream, "nothing answers on port %d of the sandbox: %w; start a server there first", port, failed)
+	}
+	return nil
+}

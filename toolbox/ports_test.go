@@ -1,0 +1,166 @@
+package toolbox_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/api"
+)
+
+func TestPortsAndMetricsAnswer(t *testing.T) {
+	base, _ := filesServer(t)
+	res, body := call(t, "GET", base+"/port", nil)
+	var ports api.PortList
+	if err := json.Unmarshal([]byte(body), &ports); err != nil || res.StatusCode != 200 || ports.Ports == nil {
+		t.Errorf("ports: %d %s", res.StatusCode, body)
+	}
+	for _, p := range []string{"2999", "10000", "x", "3000.0", "-1"} {
+		res, body := call(t, "GET", base+"/port/"+p+"/in-use", nil)
+		wantProblem(t, p, res, body, 400, "BAD_REQUEST")
+	}
+	var ln net.Listener
+	port := 9999
+	for ; ln == nil && port > 9900; port-- {
+		ln, _ = net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	}
+	port++
+	if _, body := call(t, "GET", fmt.Sprint(base, "/port/", port, "/in-use"), nil); body != `{"isInUse":true}` {
+		t.Errorf("in use: %s", body)
+	}
+	_ = ln.Close()
+	if _, body := call(t, "GET", fmt.Sprint(base, "/port/", port, "/in-use"), nil); body != `{"isInUse":false}` {
+		t.Errorf("not in use: %s", body)
+	}
+	_, body = call(t, "GET", base+"/system/metrics", nil)
+	var m api.SystemMetrics
+	if err := json.Unmarshal([]byte(body), &m); err != nil || m.CPUCount < 1 || m.MemTotal < m.MemUsed || m.DiskTotal <= 0 || time.Since(m.Timestamp) > time.Minute || m.TimestampUnix != m.Timestamp.Unix() {
+		t.Errorf("metrics: %s", body)
+	}
+}
+
+func TestEnvReachesLaterProcesses(t *testing.T) {
+	base, _ := filesServer(t)
+	for _, tc := range []struct {
+		body   string
+		status int
+		want   string
+	}{
+		{`{"set":{"A":"1","B":"secret-x"}}`, 200, "1 secret-x"},
+		{`{"set":{"C":"secret-y"},"unsetValuePrefix":"secret-","unset":["A"]}`, 200, " "},
+		{`{"set":{"A":"2","9":"x"}}`, 400, " "},
+		{`{}`, 200, " "},
+	} {
+		res, body := call(t, "POST", base+"/env", strings.NewReader(tc.body))
+		if res.StatusCode != tc.status {
+			t.Errorf("%s: %d %s", tc.body, res.StatusCode, body)
+		}
+		_, body = call(t, "POST", base+"/process/execute", strings.NewReader(`{"command":"echo \"$A $B\""}`))
+		var r api.ExecuteResponse
+		if err := json.Unmarshal([]byte(body), &r); err != nil || strings.TrimRight(r.Result, "\n") != tc.want {
+			t.Errorf("after %s: %s, want %q", tc.body, body, tc.want)
+		}
+	}
+}
+
+func TestProxyKeepsPathQueryAndBody(t *testing.T) {
+	base, _ := filesServer(t)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-App", "yes")
+		w.WriteHeader(http.StatusTeapot)
+		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.RequestURI, body)
+	}))
+	defer app.Close()
+	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
+	for _, tc := range []struct{ method, path, want string }{
+		{"GET", "", "/"},
+		{"GET", "/", "/"},
+		{"POST", "/a%2Fb/c%20d/?q=%20x&y", "/a%2Fb/c%20d/?q=%20x&y"},
+		{"DELETE", "/x//y", "/x//y"},
+		{"OPTIONS", "/../z", "/../z"},
+	} {
+		res, body := call(t, tc.method, base+"/proxy/"+port+tc.path, strings.NewReader("body"))
+		if want := fmt.Sprintf("%s localhost:%s %s body", tc.method, port, tc.want); res.StatusCode != 418 || body != want || res.Header.Get("X-App") != "yes" {
+			t.Errorf("%s: %d %q, want %q", tc.path, res.StatusCode, body, want)
+		}
+	}
+	for _, p := range []string{"0", "65536", "x", "80@example.com", "127.0.0.1:80"} {
+		res, body := call(t, "GET", base+"/proxy/"+p+"/", nil)
+		wantProblem(t, p, res, body, 400, "BAD_REQUEST")
+	}
+	app.Close()
+	res, body := call(t, "GET", base+"/proxy/"+port+"/", nil)
+	wantProblem(t, "closed", res, body, 502, "BAD_GATEWAY")
+}
+
+func TestProxyReachesIPv6Servers(t *testing.T) {
+	base, _ := filesServer(t)
+	ln, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6")
+	}
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "six") }))
+	app.Listener = ln
+	app.Start()
+	defer app.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	if _, body := call(t, "GET", base+"/proxy/"+port, nil); body != "six" {
+		t.Errorf("got %q", body)
+	}
+}
+
+// TestProxyPassesUpgradesAndStreams speaks a made-up protocol after the upgrade, as websockets do.
+func TestProxyPassesUpgradesAndStreams(t *testing.T) {
+	base, _ := filesServer(t)
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" { // a stream that sends one line and waits for the client to go
+			_, _ = io.WriteString(w, "first\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		}
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		_, _ = io.Copy(conn, rw)
+	}))
+	defer app.Close()
+	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /proxy/%s/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n", port)
+	r := bufio.NewReader(conn)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatal(res, err)
+	}
+	fmt.Fprintf(conn, "ping\n")
+	if line, err := r.ReadString('\n'); line != "ping\n" {
+		t.Errorf("%q %v", line, err)
+	}
+	stream, err := http.Get(base + "/proxy/" + port + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stream.Body).ReadString('\n'); line != "first\n" {
+		t.Errorf("%q %v", line, err)
+	}
+	stream.Body.Close()
+}
