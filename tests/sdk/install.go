@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
@@ -38,8 +39,34 @@ func install(kind, pins string, fill func(dir string) error) (string, error) {
 	return dir, os.WriteFile(whole, nil, 0o644)
 }
 
+// Latest in place of a release installs the newest one there is, anew for each day.
+const Latest = "latest"
+
+// latest is install for what has no pins.
+func latest(kind string, fill func(dir string) error) (string, error) {
+	dir, err := harness.Cache("sdk", "latest")
+	if err != nil {
+		return "", err
+	}
+	pins := filepath.Join(dir, "pins-"+kind)
+	if err := os.WriteFile(pins, []byte(time.Now().UTC().Format(time.DateOnly)), 0o644); err != nil {
+		return "", err
+	}
+	return install(kind+" "+Latest, pins, fill)
+}
+
 // Python is the interpreter of a virtual environment with one release of the daytona package.
 func Python(release string) (string, error) {
+	if release == Latest {
+		dir, err := latest("python", func(dir string) error {
+			if _, err := harness.Run(nil, nil, "python3", "-m", "venv", dir); err != nil {
+				return err
+			}
+			_, err := harness.Run(nil, nil, filepath.Join(dir, "bin", "pip"), "install", "-q", "daytona")
+			return err
+		})
+		return filepath.Join(dir, "bin", "python"), err
+	}
 	pins := filepath.Join(folder(), "python", "requirements-"+release+".txt")
 	dir, err := install("python", pins, func(dir string) error {
 		if _, err := harness.Run(nil, nil, "python3", "-m", "venv", dir); err != nil {
@@ -51,8 +78,14 @@ func Python(release string) (string, error) {
 	return filepath.Join(dir, "bin", "python"), err
 }
 
-// TypeScript is a folder in which programs may import @daytona/sdk.
-func TypeScript() (string, error) {
+// TypeScript is a folder in which programs may import @daytona/sdk: the pinned release, or Latest.
+func TypeScript(release string) (string, error) {
+	if release == Latest {
+		return latest("typescript", func(dir string) error {
+			_, err := harness.Run(nil, nil, "npm", "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "@daytona/sdk")
+			return err
+		})
+	}
 	from := filepath.Join(folder(), "typescript")
 	return install("typescript", filepath.Join(from, "package-lock.json"), func(dir string) error {
 		for _, name := range []string{"package.json", "package-lock.json"} {
