@@ -1,0 +1,521 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+)
+
+const org = "org"
+
+// memory is a Store of one snapshot.
+type memory struct {
+	fleet.Store
+
+	mu   sync.Mutex
+	rows map[string]fleet.Sandbox
+}
+
+func (m *memory) InsertSandbox(_ context.Context, s fleet.Sandbox) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, other := range m.rows {
+		if other.Name == s.Name && other.Desired != lifecycle.Destroyed {
+			return fleet.ErrNameTaken
+		}
+	}
+	m.rows[s.ID] = s
+	return nil
+}
+
+func (m *memory) Sandbox(_ context.Context, organization, ref string) (fleet.Sandbox, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.rows {
+		if s.Organization == organization && (s.ID == ref || s.Name == ref && s.Desired != lifecycle.Destroyed) {
+			return s, nil
+		}
+	}
+	return fleet.Sandbox{}, fleet.ErrNotFound
+}
+
+func (m *memory) SandboxByID(_ context.Context, id string) (fleet.Sandbox, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.rows[id]
+	if !ok {
+		return s, fleet.ErrNotFound
+	}
+	return s, nil
+}
+
+func (m *memory) ChangeSandbox(_ context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.rows[id]
+	if !ok {
+		return s, fleet.ErrNotFound
+	}
+	if err := change(&s); err != nil {
+		return s, err
+	}
+	m.rows[id] = s
+	return s, nil
+}
+
+func (m *memory) DeleteSandbox(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.rows, id)
+	return nil
+}
+
+func (m *memory) SandboxesOn(context.Context, string) ([]fleet.Sandbox, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []fleet.Sandbox
+	for s := range maps.Values(m.rows) {
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (m *memory) Touch(context.Context, string, time.Time) error { return nil }
+
+func (m *memory) Snapshot(_ context.Context, name string) (fleet.Snapshot, error) {
+	if name != "default" {
+		return fleet.Snapshot{}, fault.New(fault.NotFound, "no")
+	}
+	return fleet.Snapshot{Name: name, Image: "img", CPU: 1, Memory: 1, Disk: 3}, nil
+}
+
+// host is a Runner that keeps its sandboxes in a map.
+type host struct {
+	mu     sync.Mutex
+	has    map[string]lifecycle.State
+	down   error
+	took   time.Duration // each call lasts so long
+	fail   error         // of the next create or start
+	forced bool          // the last stop was
+}
+
+func (h *host) Ready() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.down
+}
+
+func (h *host) put(ctx context.Context, id string, to lifecycle.State) (lifecycle.Observed, error) {
+	h.mu.Lock()
+	took, fail := h.took, h.fail
+	if h.down != nil {
+		fail = h.down
+	}
+	h.fail = nil
+	h.mu.Unlock()
+	select {
+	case <-time.After(took):
+	case <-ctx.Done():
+		return lifecycle.Observed{}, ctx.Err()
+	}
+	if fail != nil {
+		return lifecycle.Observed{}, fail
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.has[id] = to
+	return lifecycle.Observed{ID: id, State: to, DaemonVersion: "v1"}, nil
+}
+
+func (h *host) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error) {
+	return h.put(ctx, spec.ID, lifecycle.Started)
+}
+
+func (h *host) Start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	return h.put(ctx, id, lifecycle.Started)
+}
+
+func (h *host) Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error) {
+	h.mu.Lock()
+	h.forced = force
+	h.mu.Unlock()
+	return h.put(ctx, id, lifecycle.Stopped)
+}
+
+func (h *host) Remove(_ context.Context, id string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down != nil {
+		return h.down
+	}
+	delete(h.has, id)
+	return nil
+}
+
+func (h *host) set(change func(*host)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change(h)
+}
+
+func (h *host) report() lifecycle.Report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := lifecycle.Report{Runner: "r", Full: true, At: time.Now()}
+	for id, state := range h.has {
+		r.Sandboxes = append(r.Sandboxes, lifecycle.Observed{ID: id, State: state})
+	}
+	return r
+}
+
+// world runs do with a fleet on a fake host, in a bubble where time is free, and checks that nothing outlives the fleet.
+func world(t *testing.T, do func(t *testing.T, m *fleet.Manager, h *host, db *memory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		db, h := &memory{rows: map[string]fleet.Sandbox{}}, &host{has: map[string]lifecycle.State{}}
+		m, err := fleet.New(fleet.Config{
+			Store: db, Runner: h, RunnerID: "r", Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
+			Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- m.Run(ctx) }()
+		do(t, m, h, db)
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func create(t *testing.T, m *fleet.Manager, req fleet.Request) fleet.Sandbox {
+	t.Helper()
+	req.Organization = org
+	s, err := m.Create(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustBe(t *testing.T, m *fleet.Manager, id string, want lifecycle.State) fleet.Sandbox {
+	t.Helper()
+	synctest.Wait()
+	s, err := m.ByID(t.Context(), id)
+	switch {
+	case want == lifecycle.Destroyed && errors.Is(err, fleet.ErrNotFound):
+	case err != nil || s.Shown() != want:
+		t.Fatalf("sandbox is %q (%q), %v; want %s", s.Shown(), s.Reason, err, want)
+	}
+	return s
+}
+
+func TestCreateAnswersWhenStarted(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		h.took = 300 * time.Millisecond
+		s := create(t, m, fleet.Request{Name: "a"})
+		if s.State != lifecycle.Started || s.Desired != lifecycle.Started || s.DaemonVersion != "v1" || s.CPU != 1 || s.AutoStop != 15 || s.AutoDelete != -1 {
+			t.Errorf("created = %+v", s)
+		}
+		if _, err := m.Create(t.Context(), fleet.Request{Organization: org, Name: "a"}); !errors.Is(err, fleet.ErrNameTaken) {
+			t.Errorf("same name again: %v, want ErrNameTaken", err)
+		}
+	})
+}
+
+func TestCreateHoldsNoLongerThanClientsDo(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		h.took = 30 * time.Second
+		began := time.Now()
+		s := create(t, m, fleet.Request{})
+		if took := time.Since(began); s.Shown() != lifecycle.Creating || took != 8*time.Second {
+			t.Errorf("answered %s after %v, want creating after 8s", s.Shown(), took)
+		}
+		time.Sleep(30 * time.Second)
+		mustBe(t, m, s.ID, lifecycle.Started)
+	})
+}
+
+func TestFailedCreateLeavesNothing(t *testing.T) {
+	for name, fail := range map[string]error{
+		"bad image":   fault.New(fault.Invalid, "no such image"),
+		"disk full":   fault.New(fault.Full, "no room"),
+		"engine lost": fault.New(fault.Unavailable, "gone"),
+		"unknown":     errors.New("odd"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+				h.set(func(h *host) { h.fail = fail })
+				if _, err := m.Create(t.Context(), fleet.Request{Organization: org}); !errors.Is(err, fail) {
+					t.Errorf("error = %v, want %v", err, fail)
+				}
+				synctest.Wait()
+				if len(db.rows) != 0 || len(h.has) != 0 {
+					t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+				}
+			})
+		})
+	}
+}
+
+func TestCreateIsRefusedWhileTheEngineIsDown(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+		h.set(func(h *host) { h.down = fault.New(fault.Unavailable, "engine down") })
+		if _, err := m.Create(t.Context(), fleet.Request{Organization: org}); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("error = %v, want unavailable", err)
+		}
+		if len(db.rows) != 0 {
+			t.Error("a refused create left a record")
+		}
+	})
+}
+
+func TestCallerGoneMeansNoSandbox(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+		h.took = 2 * time.Second
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if _, err := m.Create(ctx, fleet.Request{Organization: org}); err == nil {
+			t.Error("no error after the caller had gone")
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if len(db.rows) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		}
+	})
+}
+
+func TestBadInputNamesTheFieldAndTheRange(t *testing.T) {
+	minus := -1
+	for name, tc := range map[string]struct {
+		req  fleet.Request
+		kind fault.Kind
+		text string
+	}{
+		"cpu":             {fleet.Request{CPU: 5}, fault.Invalid, "cpu must be from 1 to 4 cores, not 5"},
+		"negative memory": {fleet.Request{Memory: -2}, fault.Invalid, "memory must be from 1 to 8 GiB, not -2"},
+		"disk":            {fleet.Request{Disk: 11}, fault.Invalid, "disk must be from 1 to 10 GiB, not 11"},
+		"interval":        {fleet.Request{AutoStop: &minus}, fault.Invalid, "autoStopInterval must be from 0 to 5256000 minutes, not -1"},
+		"snapshot":        {fleet.Request{Snapshot: "nope"}, fault.Invalid, `snapshot "nope" not found`},
+		"size of a snapshot": {
+			fleet.Request{Snapshot: "default", CPU: 2}, fault.Invalid,
+			"cpu, memory and disk are the snapshot's own and cannot be given together with snapshot",
+		},
+		"region":   {fleet.Request{Target: "mars"}, fault.NotFound, `target "mars": no such region; there is "us"`},
+		"markup":   {fleet.Request{Name: "<b>x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
+		"link":     {fleet.Request{Name: "see https://x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
+		"control":  {fleet.Request{Name: "a\x00"}, fault.Invalid, "name must not contain control characters"},
+		"variable": {fleet.Request{Env: map[string]string{"A=B": ""}}, fault.Invalid, `env: "A=B" cannot be the name of a variable`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {
+				tc.req.Organization = org
+				_, err := m.Create(t.Context(), tc.req)
+				if fault.KindOf(err) != tc.kind || err == nil || err.Error() != tc.text {
+					t.Errorf("error = %v (%v), want %v: %s", err, fault.KindOf(err), tc.kind, tc.text)
+				}
+				if len(db.rows) != 0 {
+					t.Error("a refused create left a record")
+				}
+			})
+		})
+	}
+}
+
+func TestStopStartDelete(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+		s := create(t, m, fleet.Request{Name: "a"})
+		h.set(func(h *host) { h.took = 100 * time.Millisecond })
+		for range 2 { // the second of each changes nothing
+			if got, err := m.Stop(t.Context(), org, "a", true); err != nil || got.State != lifecycle.Stopped || !h.forced {
+				t.Fatalf("Stop = %s, %v (forced %v)", got.State, err, h.forced)
+			}
+		}
+		again, err := m.Start(t.Context(), org, s.ID)
+		if err != nil || again.State != lifecycle.Started || again.PreviewToken == s.PreviewToken {
+			t.Fatalf("Start = %s, %v; the preview token changed: %v", again.State, err, again.PreviewToken != s.PreviewToken)
+		}
+		if _, err := m.Stop(t.Context(), org, "a", false); err != nil || h.forced {
+			t.Errorf("a polite stop: %v (forced %v)", err, h.forced)
+		}
+		gone, err := m.Delete(t.Context(), org, "a")
+		if err != nil || gone.Shown() != lifecycle.Destroying {
+			t.Errorf("Delete = %s, %v", gone.Shown(), err)
+		}
+		if create(t, m, fleet.Request{Name: "a"}).ID == s.ID {
+			t.Error("the name was not free at once")
+		}
+		mustBe(t, m, s.ID, lifecycle.Destroyed)
+		if len(db.rows) != 1 || len(h.has) != 1 {
+			t.Errorf("%d records, %d containers; want 1 of each", len(db.rows), len(h.has))
+		}
+	})
+}
+
+func TestDeleteDuringCreate(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+		h.took = time.Second
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			if _, err := m.Delete(t.Context(), org, "a"); err != nil {
+				t.Error(err)
+			}
+		}()
+		if s, err := m.Create(t.Context(), fleet.Request{Organization: org, Name: "a"}); err == nil && s.Desired != lifecycle.Destroyed {
+			t.Errorf("created = %+v", s)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if len(db.rows) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		}
+	})
+}
+
+func TestEndedByItselfStaysStopped(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		s := create(t, m, fleet.Request{})
+		h.set(func(h *host) { h.has[s.ID] = lifecycle.Stopped })
+		o := lifecycle.Observed{ID: s.ID, State: lifecycle.Stopped, Reason: "out of memory"}
+		if _, err := m.Report(t.Context(), lifecycle.Report{Runner: "r", Sandboxes: []lifecycle.Observed{o}, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := mustBe(t, m, s.ID, lifecycle.Stopped); got.Reason != "out of memory" || got.Desired != lifecycle.Stopped {
+			t.Errorf("after its end: %q, desired %s", got.Reason, got.Desired)
+		}
+	})
+}
+
+func TestFullReportMendsEverything(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
+		ended, lost, stranger := create(t, m, fleet.Request{}), create(t, m, fleet.Request{}), "no-record"
+		half := ended // a create that was cut off between record and container
+		half.ID, half.Name, half.State, half.StateAt = "half", "half", lifecycle.Creating, time.Now()
+		if err := db.InsertSandbox(t.Context(), half); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		h.set(func(h *host) {
+			h.has[ended.ID], h.has[stranger] = lifecycle.Stopped, lifecycle.Started
+			delete(h.has, lost.ID)
+		})
+		surplus, err := m.Report(t.Context(), h.report())
+		if err != nil || len(surplus) != 1 || surplus[0] != stranger {
+			t.Errorf("surplus = %v, %v; want the one without a record", surplus, err)
+		}
+		mustBe(t, m, ended.ID, lifecycle.Started) // it went down with its engine: started again
+		mustBe(t, m, "half", lifecycle.Started)
+		if got := mustBe(t, m, lost.ID, lifecycle.Error); got.Reason == "" {
+			t.Error("a lost container has no reason")
+		}
+	})
+}
+
+func TestOldReportDoesNotUndo(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		s := create(t, m, fleet.Request{})
+		time.Sleep(time.Second)
+		old := h.report() // says that it runs
+		time.Sleep(time.Second)
+		if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Report(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+		mustBe(t, m, s.ID, lifecycle.Stopped)
+	})
+}
+
+func TestDeleteWaitsForTheEngine(t *testing.T) {
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		s := create(t, m, fleet.Request{})
+		h.set(func(h *host) { h.down = fault.New(fault.Unavailable, "down") })
+		if _, err := m.Delete(t.Context(), org, s.ID); err != nil {
+			t.Fatalf("delete while the engine is down: %v", err)
+		}
+		mustBe(t, m, s.ID, lifecycle.Destroying)
+		h.set(func(h *host) { h.down = nil })
+		time.Sleep(10 * time.Second)
+		mustBe(t, m, s.ID, lifecycle.Destroyed)
+	})
+}
+
+func TestIdleSandboxesStopAndEnd(t *testing.T) {
+	two, zero := 2, 0
+	t.Run("stop after idle minutes", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{AutoStop: &two})
+			time.Sleep(119 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Started)
+			m.Touch(s.ID, 0)
+			time.Sleep(100 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Started)
+			time.Sleep(22 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Stopped)
+		})
+	})
+	t.Run("an open connection is not idle", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{AutoStop: &two})
+			m.Touch(s.ID, +1)
+			time.Sleep(time.Hour)
+			mustBe(t, m, s.ID, lifecycle.Started)
+			m.Touch(s.ID, -1)
+			time.Sleep(122 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Stopped)
+		})
+	})
+	t.Run("never", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{AutoStop: &zero})
+			time.Sleep(48 * time.Hour)
+			mustBe(t, m, s.ID, lifecycle.Started)
+		})
+	})
+	t.Run("ephemeral", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{AutoDelete: &zero})
+			if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Destroyed)
+		})
+	})
+	t.Run("delete after stopped minutes", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{AutoDelete: &two})
+			time.Sleep(10 * time.Minute)
+			if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(119 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Stopped)
+			time.Sleep(3 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Destroyed)
+		})
+	})
+	t.Run("time to live", func(t *testing.T) {
+		world(t, func(t *testing.T, m *fleet.Manager, _ *host, _ *memory) {
+			s := create(t, m, fleet.Request{TTL: &two})
+			m.Touch(s.ID, +1)
+			time.Sleep(122 * time.Second)
+			mustBe(t, m, s.ID, lifecycle.Destroyed)
+		})
+	})
+}
