@@ -55,10 +55,11 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, label string) er
 	}
 	_, isReserved := reserved[port]
 	if !room.Public || isReserved {
+		inAddress := r.URL.Query().Has(tokenQuery)
 		if err := p.admit(r, room, port); err != nil {
 			return err
 		}
-		if r.URL.Query().Has(tokenQuery) {
+		if inAddress {
 			setCookie(w, r, room, port)
 		}
 	}
@@ -91,7 +92,7 @@ func splitLabel(label string) (port int, id string, err error) {
 	digits, id, ok := strings.Cut(label, "-")
 	port, convErr := strconv.Atoi(digits)
 	if !ok || id == "" || convErr != nil || port < 1 || port > 65535 || strconv.Itoa(port) != digits {
-		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-<sandbox id>", label)
+		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", label)
 	}
 	return port, id, nil
 }
