@@ -30,6 +30,7 @@ type Config struct {
 	// then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
+	Limits      Limits // of the output of each process; zeros mean what Limits says
 	SpoolBytes  int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
 	OOMScoreAdj string // written to each child's oom_score_adj; "" leaves what it inherits
 }
@@ -159,8 +160,16 @@ func (m *Manager) Shell() (string, error) { return m.shells.find(m.Environ()) }
 // Dir returns the folder that relative ones start from.
 func (m *Manager) Dir() string { return m.cfg.Dir }
 
-// NewJournal returns an empty Journal whose disk side is that of this Manager's processes.
-func (m *Manager) NewJournal(l Limits) *Journal { return newJournal(l, m.spool) }
+// NewJournal returns an empty Journal whose disk side is that of this Manager's processes. Limits that are 0 are the Manager's.
+func (m *Manager) NewJournal(l Limits) *Journal {
+	if l.Memory == 0 {
+		l.Memory = m.cfg.Limits.Memory
+	}
+	if l.File == 0 {
+		l.File = m.cfg.Limits.File
+	}
+	return newJournal(l, m.spool)
+}
 
 func (m *Manager) nextID() string {
 	return m.prefix + "-" + strconv.FormatUint(m.count.Add(1), 10)

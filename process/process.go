@@ -29,7 +29,7 @@ type Spec struct {
 	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
 	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 	Split   bool          // keep stdout and stderr apart, at the cost of the exact order between them
-	Limits  Limits        // of the output
+	Limits  Limits        // of the output; zeros mean the Manager's
 
 	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
 	Files    []*os.File

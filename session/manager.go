@@ -62,9 +62,9 @@ func NewManager(cfg Config) (*Manager, error) {
 	return &Manager{cfg: cfg}, nil
 }
 
-// Create starts the shell of a new session. A session of the same id whose shell has ended is replaced, its logs included. Errors:
+// Create starts the shell of a new session in a folder; "" is the default one. A session of the same id whose shell has ended is replaced, its logs included. Errors:
 // fault.Invalid for a bad id, ErrReserved, ErrExists, fault.Limited, and those of process.Manager.Start.
-func (m *Manager) Create(id string) (*Session, error) {
+func (m *Manager) Create(id, dir string) (*Session, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (m *Manager) Create(id string) (*Session, error) {
 	if replaced != nil {
 		replaced.discard()
 	}
-	if err := s.start(); err != nil {
+	if err := s.start(dir); err != nil {
 		m.remove(s)
 		return nil, fmt.Errorf("session %q: %w", id, err)
 	}

@@ -62,8 +62,8 @@ type fifo struct {
 	stream process.Stream
 }
 
-// start starts the shell.
-func (s *Session) start() (err error) {
+// start starts the shell in folder dir.
+func (s *Session) start(dir string) (err error) {
 	defer s.starting.Unlock()
 	defer func() {
 		if err != nil {
@@ -83,7 +83,7 @@ func (s *Session) start() (err error) {
 	if s.poll, err = process.NewPoller(); err != nil {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
-	if err := s.startShell(shell); err != nil {
+	if err := s.startShell(shell, dir); err != nil {
 		s.poll.Close()
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
@@ -100,7 +100,7 @@ func sourceBy(shell string) string {
 	return "command ."
 }
 
-func (s *Session) startShell(shell string) error {
+func (s *Session) startShell(shell, dir string) error {
 	input, stdin, err := os.Pipe()
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (s *Session) startShell(shell string) error {
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Stdin: input, Extra: extra, Linger: time.Millisecond, Limits: process.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Stdin: input, Extra: extra, Linger: time.Millisecond, Limits: process.Limits{File: -1},
 		})
 	}
 	if err != nil {

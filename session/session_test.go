@@ -45,7 +45,7 @@ func newManager(t testing.TB, cfg session.Config) *session.Manager {
 
 func create(t testing.TB, m *session.Manager, id string) *session.Session {
 	t.Helper()
-	s, err := m.Create(id)
+	s, err := m.Create(id, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestIDs(t *testing.T) {
 	}{
 		{"a", fault.Conflict}, {"", fault.Invalid}, {"entrypoint", fault.Invalid}, {"..", fault.Invalid}, {"a/b", fault.Invalid}, {"a\x00", fault.Invalid},
 	} {
-		if _, err := m.Create(tc.id); fault.KindOf(err) != tc.want {
+		if _, err := m.Create(tc.id, ""); fault.KindOf(err) != tc.want {
 			t.Errorf("Create(%q): %v, want kind %v", tc.id, err, tc.want)
 		}
 	}
@@ -198,7 +198,7 @@ func TestIDs(t *testing.T) {
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
-			_, err := m.Create("same")
+			_, err := m.Create("same", "")
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

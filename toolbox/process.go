@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -115,25 +114,10 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 // writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
 func writeText(w *bufio.Writer, j *process.Journal, s process.Stream) error {
-	r := j.Snapshot(0)
-	defer r.Close()
 	t := textWriter{w: w}
-	for {
-		c, err := r.Next(context.Background()) // a snapshot never waits
-		if errors.Is(err, io.EOF) {
-			t.end()
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if c.Skipped > 0 {
-			t.write(droppedNotice(c.Skipped))
-		}
-		if s == 0 || c.Stream == s {
-			t.write(c.Data)
-		}
-	}
+	err := logText(j.Snapshot(0), s, false, t.write)
+	t.end()
+	return err
 }
 
 // droppedNotice stands where output is missing.

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 var errHelp = errors.New("help was asked for")
@@ -20,9 +21,10 @@ type config struct {
 	Version    bool     // --version
 	Entrypoint []string // the other arguments
 
-	SecretHash string     // SANDLOT_SECRET_SHA256; "" takes all callers
-	Sandbox    string     // DAYTONA_SANDBOX_ID; names the sandbox in logs
-	LogLevel   slog.Level // LOG_LEVEL; default info
+	SecretHash string        // SANDLOT_SECRET_SHA256; "" takes all callers
+	Sandbox    string        // DAYTONA_SANDBOX_ID; names the sandbox in logs
+	LogLevel   slog.Level    // LOG_LEVEL; default info
+	Grace      time.Duration // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
 
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
@@ -52,6 +54,10 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	c.SecretHash, c.Sandbox = get("SANDLOT_SECRET_SHA256"), get("DAYTONA_SANDBOX_ID")
 	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
 		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
+	}
+	c.Grace = 5 * time.Second
+	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
+		c.Grace = max(d, time.Second)
 	}
 	c.Home = home(get("HOME"))
 	if get("HOME") == "" {

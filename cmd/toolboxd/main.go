@@ -27,6 +27,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
@@ -76,8 +77,13 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	sessions, err := session.NewManager(session.Config{Processes: processes, Grace: cfg.Grace})
+	if err != nil {
+		return err
+	}
 	server, err := toolbox.New(toolbox.Config{
-		WorkDir: cfg.WorkDir, Home: cfg.Home, Version: version.Version, SecretHash: cfg.SecretHash, Logger: logger, Process: processes,
+		WorkDir: cfg.WorkDir, Home: cfg.Home, Version: version.Version, SecretHash: cfg.SecretHash, Logger: logger,
+		Process: processes, Sessions: sessions,
 	})
 	if err != nil {
 		return err
@@ -86,7 +92,12 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 	go func() { ended <- serve.Until(ctx, ln, server.Handler(), stopGrace) }()
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
 
-	entry := startEntrypoint(processes, cfg.Entrypoint, logger)
+	var entry *process.Process
+	if len(cfg.Entrypoint) > 0 {
+		if entry, err = sessions.StartEntrypoint(cfg.Entrypoint); err != nil { // the sandbox is of use without it
+			logger.Error("the entrypoint was not started", logkey.Err, err)
+		}
+	}
 	for {
 		select {
 		case sig := <-passed:
@@ -99,19 +110,6 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 			return errors.Join(err, processes.Close(stopGrace))
 		}
 	}
-}
-
-// startEntrypoint starts the image's own program. That it cannot be started does not end the sandbox.
-func startEntrypoint(m *process.Manager, argv []string, logger *slog.Logger) *process.Process {
-	if len(argv) == 0 {
-		return nil
-	}
-	p, err := m.Start(process.Spec{Argv: argv, Split: true})
-	if err != nil {
-		logger.Error("the entrypoint was not started", logkey.Err, err)
-		return nil
-	}
-	return p
 }
 
 // protect makes this process the last that the kernel kills for memory, as far as it may, and keeps its environment from the sandbox's user.

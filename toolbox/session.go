@@ -1,0 +1,299 @@
+package toolbox
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/session"
+)
+
+// createSession handles POST /process/session.
+func (s *Server) createSession(c *gin.Context) error {
+	var req api.CreateSessionRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	dir := ""
+	if v := sdkVersion(c); v != "" && !atLeast(v, 0, 103) {
+		dir = s.cfg.Home // where older clients' programs expect it
+	}
+	if _, err := s.cfg.Sessions.Create(req.SessionID, dir); err != nil {
+		return err
+	}
+	c.Status(http.StatusCreated)
+	return nil
+}
+
+// listSessions handles GET /process/session.
+func (s *Server) listSessions(c *gin.Context) error {
+	list := []api.Session{}
+	for _, one := range s.cfg.Sessions.List() {
+		list = append(list, wireSession(one))
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// getSession handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
+func (s *Server) getSession(c *gin.Context) error {
+	one, err := s.session(c)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, wireSession(one))
+	return nil
+}
+
+// deleteSession handles DELETE /process/session/{sessionId}.
+func (s *Server) deleteSession(c *gin.Context) error {
+	if err := s.cfg.Sessions.Delete(c.Param("sessionId")); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}.
+func (s *Server) getSessionCommand(c *gin.Context) error {
+	cmd, err := s.command(c)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, wireCommand(cmd))
+	return nil
+}
+
+// session finds the one of the path; paths without a name are those of the entrypoint.
+func (s *Server) session(c *gin.Context) (*session.Session, error) {
+	id := c.Param("sessionId")
+	if id == "" {
+		id = session.EntrypointID
+	}
+	return s.cfg.Sessions.Get(id)
+}
+
+func (s *Server) command(c *gin.Context) (*session.Command, error) {
+	one, err := s.session(c)
+	if err != nil {
+		return nil, err
+	}
+	id := c.Param("commandId")
+	if id == "" {
+		id = session.EntrypointCommand
+	}
+	return one.Command(id)
+}
+
+func wireSession(s *session.Session) api.Session {
+	commands := []api.SessionCommand{}
+	for _, cmd := range s.Commands() {
+		commands = append(commands, wireCommand(cmd))
+	}
+	return api.Session{SessionID: s.ID(), Commands: commands}
+}
+
+func wireCommand(cmd *session.Command) api.SessionCommand {
+	wire := api.SessionCommand{ID: cmd.ID, Command: cmd.Text}
+	if code, ok := cmd.ExitCode(); ok {
+		wire.ExitCode = &code
+	}
+	return wire
+}
+
+// sessionExec handles POST /process/session/{sessionId}/exec. A caller that goes away does not end the command.
+func (s *Server) sessionExec(c *gin.Context) error {
+	var req api.SessionExecuteRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	one, err := s.session(c)
+	if err != nil {
+		return err
+	}
+	async := req.RunAsync || req.Async
+	cmd, err := one.Exec(session.Spec{Script: req.Command, Async: async, HideEcho: req.SuppressInputEcho})
+	if err != nil {
+		return err
+	}
+	if async {
+		c.JSON(http.StatusAccepted, api.SessionExecuteResponse{CmdID: cmd.ID})
+		return nil
+	}
+	select {
+	case <-cmd.Done():
+	case <-c.Request.Context().Done():
+		return context.Cause(c.Request.Context())
+	}
+	if err := cmd.Err(); err != nil {
+		return err
+	}
+	code, _ := cmd.ExitCode()
+	d, _ := dialectOf(c)
+	return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+		_, _ = fmt.Fprintf(w, `{"cmdId":"%s","exitCode":%d,`, cmd.ID, code)
+		err := writeLogs(w, cmd, d)
+		_ = w.WriteByte('}')
+		return err
+	})
+}
+
+// stream writes an answer through a pooled buffer.
+func stream(c *gin.Context, contentType string, write func(*bufio.Writer) error) error {
+	w := writers.Get().(*bufio.Writer)
+	defer writers.Put(w)
+	w.Reset(c.Writer)
+	c.Header("Content-Type", contentType)
+	c.Status(http.StatusOK)
+	return errors.Join(write(w), w.Flush())
+}
+
+// writeLogs writes the members output, stdout and stderr of what is there now, as far as the dialect has them.
+func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
+	size := cmd.Output().Size(0)
+	_, _ = w.WriteString(`"output":"`)
+	t := textWriter{w: w}
+	err := logText(cmd.Output().Until(0, size), 0, d != plainText, t.write)
+	t.end()
+	if d == splitJSON {
+		for i, name := range []string{"stdout", "stderr"} {
+			_, _ = fmt.Fprintf(w, `","%s":"`, name)
+			err = errors.Join(err, logText(cmd.Output().Until(0, size), process.Stdout+process.Stream(i), false, t.write)) //nolint:gosec // 0 or 1
+			t.end()
+		}
+	}
+	_ = w.WriteByte('"')
+	return err
+}
+
+// logText gives one stream, both for 0, to write; with a marker wherever the stream changes if it is marked.
+func logText(r *process.Reader, s process.Stream, marked bool, write func([]byte)) error {
+	defer r.Close()
+	last := process.Stream(0)
+	for {
+		chunk, err := r.Next(context.Background()) // a snapshot never waits
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if marked && chunk.Stream != last && chunk.Stream != 0 {
+			last = chunk.Stream
+			write([]byte(markers[last]))
+		}
+		if chunk.Skipped > 0 {
+			write(droppedNotice(chunk.Skipped))
+		}
+		if s == 0 || chunk.Stream == s {
+			write(chunk.Data)
+		}
+	}
+}
+
+// sessionInput handles POST /process/session/{sessionId}/command/{commandId}/input.
+func (s *Server) sessionInput(c *gin.Context) error {
+	var req api.SessionSendInputRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	if c.Param("sessionId") == session.EntrypointID {
+		return session.ErrReserved
+	}
+	cmd, err := s.command(c)
+	if err != nil {
+		return err
+	}
+	if !strings.HasSuffix(req.Data, "\n") {
+		req.Data += "\n"
+	}
+	if err := cmd.Input([]byte(req.Data)); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// sessionLogs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
+// websocket the log from its beginning and, with follow=true, on to its end.
+func (s *Server) sessionLogs(c *gin.Context) error {
+	cmd, err := s.command(c)
+	if err != nil {
+		return err
+	}
+	d, told := dialectOf(c)
+	ofEntrypoint := c.Param("sessionId") == ""
+	if websocket.IsWebSocketUpgrade(c.Request) {
+		// One client's sockets carry no version, and it drops what has no marker.
+		marked := d != plainText || !told || ofEntrypoint
+		return followLogs(c, cmd, marked)
+	}
+	switch {
+	case d == splitJSON:
+		return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+			_ = w.WriteByte('{')
+			err := writeLogs(w, cmd, d)
+			_ = w.WriteByte('}')
+			return err
+		})
+	default:
+		marked := d == markedText || ofEntrypoint && !told
+		return stream(c, "text/plain; charset=utf-8", func(w *bufio.Writer) error {
+			return logText(cmd.Output().Snapshot(0), 0, marked, func(p []byte) { _, _ = w.Write(p) })
+		})
+	}
+}
+
+// followLogs sends a log by websocket. The client's pace is its own: it holds up neither the command nor other clients.
+func followLogs(c *gin.Context, cmd *session.Command, marked bool) error {
+	ws, err := upgrade(c, nil)
+	if err != nil {
+		return err
+	}
+	f := framer{marked: marked, send: func(data []byte) error { return ws.send(websocket.BinaryMessage, data) }}
+	each := func(chunk process.Chunk) error {
+		if chunk.Skipped > 0 {
+			if err := f.add(max(chunk.Stream, process.Stdout), droppedNotice(chunk.Skipped)); err != nil {
+				return err
+			}
+		}
+		return f.add(chunk.Stream, chunk.Data)
+	}
+	if c.Query("follow") == "true" {
+		err = cmd.Follow(ws.Context(), 0, each)
+	} else {
+		err = snapshot(cmd.Output().Snapshot(0), each)
+	}
+	if err = errors.Join(err, f.end()); err != nil && ws.Context().Err() == nil {
+		ws.close(websocket.CloseInternalServerErr, `{"error":"the log could not be read"}`)
+		return nil
+	}
+	ws.close(websocket.CloseNormalClosure, "")
+	return nil
+}
+
+func snapshot(r *process.Reader, each func(process.Chunk) error) error {
+	defer r.Close()
+	for {
+		chunk, err := r.Next(context.Background()) // a snapshot never waits
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(chunk); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,363 @@
+package toolbox_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/process"
+)
+
+const out, errs = "\x01\x01\x01", "\x02\x02\x02"
+
+// newSession returns the URL of a new session, on a new server.
+func newSession(t *testing.T) string {
+	t.Helper()
+	base := newServer(t, process.Config{})
+	if res := post(t, base+"/process/session", api.CreateSessionRequest{SessionID: "s"}, nil); res.StatusCode != 201 {
+		t.Fatalf("create: %d", res.StatusCode)
+	}
+	return base + "/process/session/s"
+}
+
+// exec runs a command asynchronously and returns the URL of it.
+func exec(t *testing.T, session, command string) string {
+	t.Helper()
+	var got api.SessionExecuteResponse
+	if res := post(t, session+"/exec", api.SessionExecuteRequest{Command: command, RunAsync: true}, &got); res.StatusCode != 202 {
+		t.Fatalf("exec: %d", res.StatusCode)
+	}
+	return session + "/command/" + got.CmdID
+}
+
+// dial opens a websocket to an http URL.
+func dial(t *testing.T, url string, header http.Header) (*websocket.Conn, *http.Response) {
+	t.Helper()
+	ws, res, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http"), header)
+	if err != nil {
+		if res == nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return nil, res
+	}
+	t.Cleanup(func() { ws.Close() })
+	return ws, res
+}
+
+// frames reads to the close frame, which must be an ordinary one.
+func frames(t *testing.T, ws *websocket.Conn) (all [][]byte) {
+	t.Helper()
+	for {
+		kind, data, err := ws.ReadMessage()
+		if websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+			return all
+		}
+		if err != nil {
+			t.Errorf("the log ended with %v, want close 1000", err)
+			return all
+		}
+		if kind != websocket.BinaryMessage {
+			t.Errorf("a frame of kind %d, want binary", kind)
+		}
+		all = append(all, data)
+	}
+}
+
+func TestSessionLife(t *testing.T) {
+	base := newServer(t, process.Config{})
+	list := base + "/process/session"
+	status := func(method, url, body string, want int) string {
+		t.Helper()
+		res, text := call(t, method, url, strings.NewReader(body))
+		if res.StatusCode != want {
+			t.Errorf("%s %s = %d, want %d: %s", method, url, res.StatusCode, want, text)
+		}
+		var e failed
+		if want >= 400 && (json.Unmarshal([]byte(text), &e) != nil || e.Source != "DAYTONA_DAEMON" || e.StatusCode != want) {
+			t.Errorf("%s %s: error body %s", method, url, text)
+		}
+		return text
+	}
+	if got := status("GET", list, "", 200); got != "[]" {
+		t.Errorf("empty list = %s", got)
+	}
+	status("POST", list, `{"sessionId":"a"}`, 201)
+	status("POST", list, `{"sessionId":"a"}`, 409)
+	status("POST", list, `{}`, 400)
+	status("POST", list, `{"sessionId":"entrypoint"}`, 400)
+	status("GET", list+"/b", "", 404)
+	status("GET", list+"/entrypoint", "", 404)
+	status("GET", list+"/entrypoint/logs", "", 404)
+	status("DELETE", list+"/entrypoint", "", 400)
+	status("DELETE", list+"/b", "", 404)
+	status("POST", list+"/b/exec", `{"command":"true"}`, 404)
+	status("POST", list+"/entrypoint/exec", `{"command":"true"}`, 404)
+	status("POST", list+"/a/exec", `{"command":""}`, 400)
+	status("POST", list+"/a/exec", `{"command":"a\u0000"}`, 400)
+	var run api.SessionExecuteResponse
+	if err := json.Unmarshal([]byte(status("POST", list+"/a/exec", `{"command":"cd /; (exit 3)"}`, 200)), &run); err != nil || run.ExitCode == nil || *run.ExitCode != 3 {
+		t.Errorf("exec = %+v, %v", run, err)
+	}
+	if got, want := status("GET", list+"/a/command/"+run.CmdID, "", 200), `{"id":"`+run.CmdID+`","command":"cd /; (exit 3)","exitCode":3}`; got != want {
+		t.Errorf("command = %s, want %s", got, want)
+	}
+	if err := json.Unmarshal([]byte(status("POST", list+"/a/exec", `{"command":"sleep 30","async":true}`, 202)), &run); err != nil {
+		t.Error(err)
+	}
+	if got := status("GET", list+"/a", "", 200); !strings.HasSuffix(got, `{"id":"`+run.CmdID+`","command":"sleep 30"}]}`) {
+		t.Errorf("session = %s", got)
+	}
+	status("GET", list+"/a/command/x", "", 404)
+	status("GET", list+"/a/command/x/logs", "", 404)
+	status("POST", list+"/a/command/"+run.CmdID+"/input", `{"data":"x"}`, 204)
+	status("POST", list+"/a/command/"+run.CmdID+"/input", `{"data":""}`, 400)
+	status("POST", list+"/a/command/x/input", `{"data":"x"}`, 404)
+	if got := status("GET", list+"/a/command/"+run.CmdID+"/logs", "", 200); got != "x\n" {
+		t.Errorf("echoed input = %q", got)
+	}
+	status("DELETE", list+"/a", "", 204)
+	status("GET", list+"/a", "", 404)
+}
+
+func TestShellThatEnded(t *testing.T) {
+	s := newSession(t)
+	var run api.SessionExecuteResponse
+	if res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "echo a; exit 5"}, &run); res.StatusCode != 200 || *run.ExitCode != 5 || *run.Output != "a\n" {
+		t.Errorf("exit 5: %d, %+v", res.StatusCode, run)
+	}
+	var e failed
+	for range 2 {
+		if res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "true"}, &e); res.StatusCode != 410 || e.Code != "SESSION_ENDED" {
+			t.Errorf("after it: %d, %+v", res.StatusCode, e)
+		}
+	}
+	post(t, s+"/command/"+run.CmdID+"/input", api.SessionSendInputRequest{Data: "x"}, &e)
+	if e.Code != "COMMAND_ALREADY_COMPLETED" {
+		t.Errorf("input: %+v", e)
+	}
+	list := strings.TrimSuffix(s, "/s")
+	if res := post(t, list, api.CreateSessionRequest{SessionID: "s"}, nil); res.StatusCode != 201 {
+		t.Errorf("replace: %d", res.StatusCode)
+	}
+}
+
+func TestDeleteAnswersTheWaitingCaller(t *testing.T) {
+	s := newSession(t)
+	var e failed
+	done := make(chan int)
+	go func() {
+		done <- post(t, s+"/exec", api.SessionExecuteRequest{Command: "echo up > up; sleep 60"}, &e).StatusCode
+	}()
+	for { // until it runs
+		if _, text := call(t, "GET", s, nil); strings.Contains(text, "sleep") {
+			break
+		}
+	}
+	call(t, "DELETE", s, nil)
+	if status := <-done; status != 410 || e.Code != "SESSION_ENDED" {
+		t.Errorf("%d, %+v", status, e)
+	}
+}
+
+// TestPresentation is the table of toolbox.md 4.5.
+func TestPresentation(t *testing.T) {
+	s := newSession(t)
+	const command = "echo o; sleep 0.05; echo e >&2; sleep 0.05; echo p"
+	const plain, marked = "o\ne\np\n", out + "o\n" + errs + "e\n" + out + "p\n"
+	cmd := exec(t, s, command)
+	if ws, _ := dial(t, cmd+"/logs?follow=true", nil); ws != nil {
+		frames(t, ws)
+	}
+	for _, tc := range []struct {
+		name         string
+		header       []string
+		json, marked bool
+		socketMarked bool
+	}{
+		{"no version", nil, false, false, true},
+		{"oldest", []string{"X-Daytona-SDK-Version", "0.26.9"}, false, false, false},
+		{"markers", []string{"X-Daytona-SDK-Version", "0.27.0"}, false, true, true},
+		{"last without JSON", []string{"X-Daytona-SDK-Version", "0.166.5"}, false, true, true},
+		{"first with JSON", []string{"X-Daytona-SDK-Version", "0.167.0"}, true, true, true},
+		{"new", []string{"X-Daytona-SDK-Version", "v0.216.0-alpha.1"}, true, true, true},
+		{"development", []string{"X-Daytona-SDK-Version", "0.0.0-dev"}, true, true, true},
+		{"unreadable", []string{"X-Daytona-SDK-Version", "banana"}, false, true, true},
+		{"split asked for", []string{"X-Daytona-Split-Output", "true"}, false, true, true},
+		{"split asked for by the oldest", []string{"X-Daytona-SDK-Version", "0.20.0", "X-Daytona-Split-Output", "true"}, false, true, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want := plain
+			if tc.marked {
+				want = marked
+			}
+			var run api.SessionExecuteResponse
+			post(t, s+"/exec", api.SessionExecuteRequest{Command: command}, &run, tc.header...)
+			if run.Output == nil || *run.Output != want || (run.Stdout != nil) != tc.json {
+				t.Errorf("exec output = %v, want %q", run, want)
+			}
+			if tc.json && (*run.Stdout != "o\np\n" || *run.Stderr != "e\n") {
+				t.Errorf("exec streams = %q, %q", *run.Stdout, *run.Stderr)
+			}
+			res, text := call(t, "GET", cmd+"/logs", nil, tc.header...)
+			if tc.json {
+				var logs api.SessionCommandLogsResponse
+				if err := json.Unmarshal([]byte(text), &logs); err != nil || logs != (api.SessionCommandLogsResponse{Output: want, Stdout: "o\np\n", Stderr: "e\n"}) {
+					t.Errorf("logs = %s, %v", text, err)
+				}
+			} else if text != want || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
+				t.Errorf("logs = %q as %s, want %q as text", text, res.Header.Get("Content-Type"), want)
+			}
+			header := http.Header{}
+			for i := 0; i < len(tc.header); i += 2 {
+				header.Set(tc.header[i], tc.header[i+1])
+			}
+			ws, _ := dial(t, cmd+"/logs", header)
+			want = plain
+			if tc.socketMarked {
+				want = marked
+			}
+			if got := string(bytes.Join(frames(t, ws), nil)); got != want {
+				t.Errorf("socket = %q, want %q", got, want)
+			}
+		})
+	}
+	t.Run("version as subprotocol", func(t *testing.T) {
+		token := "X-Daytona-SDK-Version~0.20.0"
+		ws, res := dial(t, cmd+"/logs", http.Header{"Sec-Websocket-Protocol": {"other, " + token}})
+		if got := string(bytes.Join(frames(t, ws), nil)); got != plain || res.Header.Get("Sec-Websocket-Protocol") != token {
+			t.Errorf("socket = %q, subprotocol %q", got, res.Header.Get("Sec-Websocket-Protocol"))
+		}
+	})
+	t.Run("unknown command", func(t *testing.T) {
+		if ws, res := dial(t, s+"/command/no/logs?follow=true", nil); ws != nil || res.StatusCode != 404 {
+			t.Errorf("status %d, want 404 in place of the upgrade", res.StatusCode)
+		}
+	})
+}
+
+func TestFollowIsLiveAndEndsAtOnce(t *testing.T) {
+	s := newSession(t)
+	cmd := exec(t, s, "echo first; read x; echo second")
+	ws, _ := dial(t, cmd+"/logs?follow=true", nil)
+	if _, data, err := ws.ReadMessage(); err != nil || string(data) != out+"first\n" {
+		t.Fatalf("first frame %q, %v", data, err)
+	}
+	began := time.Now()
+	post(t, cmd+"/input", api.SessionSendInputRequest{Data: "x"}, nil)
+	if got := string(bytes.Join(frames(t, ws), nil)); got != out+"x\n"+out+"second\n" && got != out+"x\nsecond\n" {
+		t.Errorf("the rest = %q", got)
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("the end came after %v", took)
+	}
+}
+
+// TestEveryFrameStandsAlone does what the client does that demultiplexes each frame by itself.
+func TestEveryFrameStandsAlone(t *testing.T) {
+	s := newSession(t)
+	text := strings.Repeat("größer ☃ 𝄞 ", 5000)
+	file := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec(t, s, "dd if="+file+" bs=7 status=none & dd if="+file+" bs=4093 status=none >&2; wait; printf '\\342\\202'")
+	ws, _ := dial(t, cmd+"/logs?follow=true", nil)
+	var streams [3]strings.Builder
+	for _, frame := range frames(t, ws) {
+		if len(frame) < 4 || len(frame) > 16<<10+3 {
+			t.Fatalf("a frame of %d bytes", len(frame))
+		}
+		marker := string(frame[:3])
+		if marker != out && marker != errs {
+			t.Fatalf("a frame begins with %q", marker)
+		}
+		if body := frame[3:]; !utf8.Valid(body) && string(body) != "\xe2\x82" {
+			t.Fatalf("a frame ends within a character: …%q", body[max(0, len(body)-8):])
+		}
+		streams[frame[0]].Write(frame[3:])
+	}
+	if streams[1].String() != text+"\xe2\x82" || streams[2].String() != text {
+		t.Errorf("stdout %d bytes, stderr %d, want %d each", streams[1].Len(), streams[2].Len(), len(text))
+	}
+}
+
+func TestLogsAreExactBytes(t *testing.T) {
+	size := 100 << 20
+	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+		size = 8 << 20
+	}
+	data := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(data)
+	want := sha256.Sum256(data)
+	file := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(t)
+	cmd := exec(t, s, "cat "+file)
+	var followers sync.WaitGroup
+	for range 2 {
+		followers.Go(func() {
+			ws, _ := dial(t, cmd+"/logs?follow=true", nil)
+			h := sha256.New()
+			for _, frame := range frames(t, ws) {
+				h.Write(frame[3:])
+			}
+			if [32]byte(h.Sum(nil)) != want {
+				t.Error("a follower got other bytes")
+			}
+		})
+	}
+	followers.Wait()
+	if _, text := call(t, "GET", cmd+"/logs", nil); sha256.Sum256([]byte(text)) != want {
+		t.Error("the snapshot has other bytes")
+	}
+}
+
+func TestSlowFollowerHoldsUpNobody(t *testing.T) {
+	s := newSession(t)
+	cmd := exec(t, s, "head -c 20M /dev/zero; echo end")
+	slow, _ := dial(t, cmd+"/logs?follow=true", nil) // it does not read
+	fast, _ := dial(t, cmd+"/logs?follow=true", nil)
+	n := 0
+	for _, f := range frames(t, fast) {
+		n += len(f) - 3
+	}
+	m := 0
+	for _, f := range frames(t, slow) {
+		m += len(f) - 3
+	}
+	if want := 20<<20 + 4; n != want || m != want {
+		t.Errorf("fast got %d bytes, slow %d, want %d", n, m, want)
+	}
+}
+
+func TestFollowerPings(t *testing.T) {
+	s := newSession(t)
+	ws, _ := dial(t, exec(t, s, "sleep 20")+"/logs?follow=true", nil)
+	pong := make(chan struct{})
+	ws.SetPongHandler(func(string) error { close(pong); return errors.New("enough") })
+	if err := ws.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _, _ = ws.ReadMessage() }()
+	select {
+	case <-pong:
+	case <-time.After(5 * time.Second):
+		t.Error("no pong while nothing is written")
+	}
+}

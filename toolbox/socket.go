@@ -1,0 +1,96 @@
+package toolbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// socket is a websocket whose reading side is always attended to: pings are answered, and a client that leaves ends Context. Any
+// goroutine may write.
+type socket struct {
+	conn *websocket.Conn
+	ctx  context.Context //nolint:containedctx // it is that of the connection
+	stop context.CancelCauseFunc
+	done chan struct{} // closed when nothing is read any more
+
+	mu sync.Mutex // held while writing
+}
+
+var errLeft = fault.New(fault.Gone, "the client closed the connection")
+
+// maxMessage bounds what a client sends at once, a paste into a terminal for instance.
+const maxMessage = 4 << 20
+
+var upgrader = websocket.Upgrader{
+	ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
+	CheckOrigin: func(*http.Request) bool { return true }, // who may connect is settled before (toolbox.md 0.6)
+	Error: func(http.ResponseWriter, *http.Request, int, error) {
+		// upgrade returns the error, and serve answers it
+	},
+}
+
+// upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine; nil
+// drops them.
+func upgrade(c *gin.Context, take func([]byte)) (*socket, error) {
+	var header http.Header
+	if token := chooseSubprotocol(subprotocols(c)); token != "" {
+		header = http.Header{"Sec-WebSocket-Protocol": {token}}
+	}
+	conn, err := upgrader.Upgrade(c.Writer, c.Request, header)
+	if err != nil {
+		return nil, fault.Newf(fault.Invalid, "open a websocket: %w", err)
+	}
+	conn.SetReadLimit(maxMessage)
+	ctx, stop := context.WithCancelCause(c.Request.Context())
+	s := &socket{conn: conn, ctx: ctx, stop: stop, done: make(chan struct{})}
+	go s.read(take)
+	return s, nil
+}
+
+func (s *socket) read(take func([]byte)) {
+	defer close(s.done)
+	defer s.stop(errLeft)
+	for {
+		if take == nil {
+			if _, _, err := s.conn.NextReader(); err != nil {
+				return
+			}
+			continue
+		}
+		_, data, err := s.conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		take(data)
+	}
+}
+
+// Context ends when the client has left.
+func (s *socket) Context() context.Context { return s.ctx }
+
+func (s *socket) send(kind int, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn.WriteMessage(kind, data)
+}
+
+// close says why, lets the client answer for a moment, and ends the connection.
+func (s *socket) close(code int, reason string) {
+	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(5*time.Second))
+	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
+		select {
+		case <-s.done:
+		case <-time.After(2 * time.Second):
+		}
+	}
+	_ = s.conn.Close() // the close frame is what counts
+	<-s.done
+}
