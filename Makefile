@@ -25,7 +25,7 @@ up: ## Install what is missing, build, start Sandlot in the background and run a
 down: ## Stop all that `make up` started; sandboxes and data stay
 	@scripts/down
 
-clean-all: ## Stop everything and remove sandboxes, images, data and built files; packages of the system stay
+clean-all: ## Stop everything and remove sandboxes, images, data, caches and built files; packages of the system stay
 	@scripts/down all
 
 build: ## Build bin/toolboxd and bin/sandlot, which carries it (VERSION=v1.2.3 stamps a release)
