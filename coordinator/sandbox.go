@@ -149,11 +149,8 @@ func (s *Server) toolboxURL(c *gin.Context) error {
 // previewURL handles GET /sandbox/{idOrName}/ports/{port}/preview-url.
 func (s *Server) previewURL(c *gin.Context) error {
 	port, err := wholeNumber("port", c.Param("port"))
-	if err != nil {
-		return err
-	}
-	if port < 1 || port > 65535 {
-		return fault.Newf(fault.Invalid, "port must be from 1 to 65535, not %d", port)
+	if err != nil || port < 1 || port > 65535 {
+		return fault.Newf(fault.Invalid, "port must be a whole number from 1 to 65535, not %q", c.Param("port"))
 	}
 	sb, err := s.cfg.Fleet.Get(c.Request.Context(), caller(c).Organization, c.Param("sandbox"))
 	if err != nil {

@@ -110,7 +110,7 @@ func (p *Proxy) find(ctx context.Context, id string) (*room, error) {
 	r = &room{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.turns == turn {
+	if p.turns == turn && t.Addr.IsValid() { // what cannot be reached is asked again: it may come back without a change
 		p.known[id] = r
 	}
 	return r, nil

@@ -114,7 +114,9 @@ func (b *bufferPool) Put(buf []byte) {
 
 // forward passes a request on to a port of a sandbox and the answer back.
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, room *room, port int, escapedPath string) error {
-	if !room.Addr.IsValid() {
+	if !room.Addr.IsValid() && room.State == "started" {
+		return fault.Newf(fault.Unavailable, "sandbox %s cannot be reached: its runner has lost the container engine; try again", room.ID)
+	} else if !room.Addr.IsValid() {
 		return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s is %s; start it first", room.ID, room.State)
 	}
 	if r.Header.Get("X-Daytona-Skip-Last-Activity-Update") != "true" {

@@ -45,10 +45,11 @@ func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) err
 	defer cancel(nil)
 	m.wg.Go(func() { m.heartbeats(ctx, cancel, to) })
 	return m.cfg.Driver.Watch(ctx, func() {
-		connected()
 		if err := m.reportAll(ctx, to); err != nil {
 			cancel(err)
+			return
 		}
+		connected()
 	}, func(id string) { m.changed(ctx, to, id) })
 }
 
@@ -121,6 +122,7 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
 		m.mu.Lock()
 		delete(m.dirty, id)
 		before, known := m.seen[id]
+		addr := m.addrs[id]
 		m.mu.Unlock()
 		if !known {
 			return // never told of, or removed by ourselves
@@ -134,7 +136,10 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
 		default:
 			o = m.note(c, always)
 		}
-		if o.State == before.State {
+		m.mu.Lock()
+		moved := m.addrs[id] != addr // restarted behind our back: who goes to the old address has to learn it
+		m.mu.Unlock()
+		if o.State == before.State && !moved {
 			return
 		}
 		m.cfg.Logger.Info("sandbox changed by itself", logkey.Sandbox, id, logkey.State, o.State, "reason", o.Reason)

@@ -1,0 +1,420 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
+)
+
+// engine is a Driver on a map.
+type engine struct {
+	mu      sync.Mutex
+	has     map[string]*sandbox.Container
+	down    bool
+	room    uint64
+	refuse  error // of the next start
+	lost    chan struct{}
+	changed func(string)
+	next    byte
+}
+
+func newEngine() *engine {
+	return &engine{has: map[string]*sandbox.Container{}, room: 1 << 40, lost: make(chan struct{})}
+}
+
+func (e *engine) do(f func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.down {
+		return sandbox.ErrEngineDown
+	}
+	return f()
+}
+
+func (e *engine) Create(_ context.Context, spec lifecycle.Spec) error {
+	return e.do(func() error {
+		if e.has[spec.ID] == nil {
+			e.has[spec.ID] = &sandbox.Container{ID: spec.ID}
+		}
+		return nil
+	})
+}
+
+func (e *engine) Start(_ context.Context, id string) (c sandbox.Container, err error) {
+	err = e.do(func() error {
+		if e.refuse != nil {
+			refused := e.refuse
+			e.refuse = nil
+			return refused
+		}
+		if e.has[id] == nil {
+			return sandbox.ErrNotFound
+		}
+		if !e.has[id].Running {
+			e.next++
+			e.has[id].Addr = netip.AddrFrom4([4]byte{10, 0, 0, e.next})
+		}
+		e.has[id].Running, e.has[id].Started = true, true
+		c = *e.has[id]
+		return nil
+	})
+	return c, err
+}
+
+func (e *engine) Stop(_ context.Context, id string, _ time.Duration) error {
+	return e.do(func() error {
+		e.has[id].Running, e.has[id].Addr = false, netip.Addr{}
+		return nil
+	})
+}
+
+func (e *engine) Remove(_ context.Context, id string) error {
+	return e.do(func() error {
+		delete(e.has, id)
+		return nil
+	})
+}
+
+func (e *engine) Inspect(_ context.Context, id string) (c sandbox.Container, err error) {
+	err = e.do(func() error {
+		if e.has[id] == nil {
+			return sandbox.ErrNotFound
+		}
+		c = *e.has[id]
+		return nil
+	})
+	return c, err
+}
+
+func (e *engine) List(context.Context) (all []sandbox.Container, err error) {
+	err = e.do(func() error {
+		for _, c := range e.has {
+			all = append(all, *c)
+		}
+		return nil
+	})
+	return all, err
+}
+
+func (e *engine) Watch(ctx context.Context, ready func(), changed func(string)) error {
+	e.mu.Lock()
+	down, lost := e.down, e.lost
+	e.changed = changed
+	e.mu.Unlock()
+	if down {
+		return sandbox.ErrEngineDown
+	}
+	ready()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-lost:
+		return sandbox.ErrEngineDown
+	}
+}
+
+func (e *engine) Room(context.Context) (uint64, error) { return e.room, nil }
+
+// crash takes the engine away; its containers end.
+func (e *engine) crash() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.down = true
+	for _, c := range e.has {
+		c.Running, c.ExitCode, c.Addr = false, 137, netip.Addr{}
+	}
+	close(e.lost)
+	e.lost = make(chan struct{})
+}
+
+func (e *engine) back() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.down = false
+}
+
+// end ends a container as the kernel would.
+func (e *engine) end(id string, how func(*sandbox.Container)) {
+	e.mu.Lock()
+	c := e.has[id]
+	c.Running, c.Addr = false, netip.Addr{}
+	how(c)
+	changed := e.changed
+	e.mu.Unlock()
+	changed(id)
+}
+
+// answers is a Toolbox that answers, or does not.
+type answers struct{ err error }
+
+func (a *answers) Ready(context.Context, sandbox.Address) (string, error) { return "v1", a.err }
+
+// coordinator keeps reports and answers surplus.
+type coordinator struct {
+	mu      sync.Mutex
+	reports []lifecycle.Report
+	surplus []string
+}
+
+func (c *coordinator) Report(_ context.Context, r lifecycle.Report) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reports = append(c.reports, r)
+	return c.surplus, nil
+}
+
+func (c *coordinator) last(t *testing.T) lifecycle.Report {
+	t.Helper()
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.reports) == 0 {
+		t.Fatal("no report")
+	}
+	return c.reports[len(c.reports)-1]
+}
+
+func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e, tb, c := newEngine(), &answers{}, &coordinator{}
+		m, err := sandbox.New(sandbox.Config{
+			Runner: "r", Driver: e, Toolbox: tb, Key: []byte("k"), MinRoom: minRoom, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- m.Run(ctx, c) }()
+		<-m.Begun()
+		do(t, m, e, tb, c)
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLife(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
+		for range 2 { // every step may be repeated
+			o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+			if err != nil || o.State != lifecycle.Started || o.DaemonVersion != "v1" {
+				t.Fatalf("Create = %+v, %v", o, err)
+			}
+		}
+		at, err := m.Address("a")
+		if err != nil || !at.Addr.IsValid() || at.Secret == "" {
+			t.Errorf("Address = %+v, %v", at, err)
+		}
+		if other := m.SecretHash("b"); other == m.SecretHash("a") || other == at.Secret {
+			t.Error("secrets are not of one sandbox")
+		}
+		if o, err := m.Stop(t.Context(), "a", false); err != nil || o.State != lifecycle.Stopped {
+			t.Errorf("Stop = %+v, %v", o, err)
+		}
+		if _, err := m.Address("a"); !errors.Is(err, sandbox.ErrNotFound) {
+			t.Errorf("address of a stopped sandbox: %v, want ErrNotFound", err)
+		}
+		if o, err := m.Start(t.Context(), "a"); err != nil || o.State != lifecycle.Started {
+			t.Errorf("Start = %+v, %v", o, err)
+		}
+		for range 2 {
+			if err := m.Remove(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+		}
+		if len(e.has) != 0 {
+			t.Error("a container is left")
+		}
+	})
+}
+
+func TestFailedCreateLeavesNoContainer(t *testing.T) {
+	for name, prepare := range map[string]func(*engine, *answers){
+		"engine refuses to start it": func(e *engine, _ *answers) { e.refuse = fault.New(fault.Full, "no room") },
+		"toolbox does not answer":    func(_ *engine, tb *answers) { tb.err = errors.New("refused") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
+				prepare(e, tb)
+				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
+					t.Error("no error")
+				}
+				if len(e.has) != 0 {
+					t.Error("a container is left")
+				}
+			})
+		})
+	}
+}
+
+func TestNoRoomIsSaidBeforeAnythingIsMade(t *testing.T) {
+	world(t, 1<<30, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
+		e.room = 1 << 20
+		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		if fault.KindOf(err) != fault.Full || fault.CodeOf(err) != "RUNNER_DISK_FULL" || len(e.has) != 0 {
+			t.Errorf("error = %v, %d containers", err, len(e.has))
+		}
+	})
+}
+
+func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
+	for name, tc := range map[string]struct {
+		how  func(*sandbox.Container)
+		want string
+	}{
+		"memory": {func(c *sandbox.Container) { c.OutOfMemory, c.ExitCode = true, 137 }, "it used more memory than it may"},
+		"signal": {func(c *sandbox.Container) { c.ExitCode = 139 }, "its first process was ended by signal 11"},
+		"code":   {func(c *sandbox.Container) { c.ExitCode = 3 }, "its first process ended with code 3"},
+		"clean":  {func(c *sandbox.Container) { c.ExitCode = 0 }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+					t.Fatal(err)
+				}
+				e.end("a", tc.how)
+				r := c.last(t)
+				if r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Reason != tc.want {
+					t.Errorf("report = %+v, want stopped: %q", r, tc.want)
+				}
+			})
+		})
+	}
+}
+
+func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Stop(t.Context(), "a", false); err != nil {
+			t.Fatal(err)
+		}
+		e.changed("a") // the engine's event of it
+		if r := c.last(t); !r.Full {
+			t.Errorf("reported %+v", r)
+		}
+	})
+}
+
+func TestRemovedBySomeoneElse(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Remove(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		e.changed("a")
+		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed || r.Sandboxes[0].Reason == "" {
+			t.Errorf("report = %+v", r)
+		}
+	})
+}
+
+func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		e.crash()
+		synctest.Wait()
+		if err := m.Ready(); !errors.Is(err, sandbox.ErrEngineDown) {
+			t.Errorf("Ready = %v, want ErrEngineDown", err)
+		}
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "b"}); !errors.Is(err, sandbox.ErrEngineDown) {
+			t.Errorf("Create = %v, want ErrEngineDown", err)
+		}
+		time.Sleep(time.Minute)
+		e.back()
+		time.Sleep(3 * time.Second)
+		if err := m.Ready(); err != nil {
+			t.Errorf("Ready = %v", err)
+		}
+		if r := c.last(t); !r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped {
+			t.Errorf("report = %+v, want all: a is stopped", r)
+		}
+		if _, err := m.Address("a"); err == nil {
+			t.Error("an ended sandbox still has an address")
+		}
+	})
+}
+
+func TestSurplusIsRemoved(t *testing.T) {
+	world(t, 0, func(t *testing.T, _ *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if err := e.Create(t.Context(), lifecycle.Spec{ID: "stranger"}); err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.surplus = []string{"stranger"}
+		c.mu.Unlock()
+		time.Sleep(31 * time.Second) // a heartbeat
+		synctest.Wait()
+		if len(e.has) != 0 {
+			t.Error("what the coordinator does not know is left")
+		}
+	})
+}
+
+func TestRestartBehindOurBackIsReportedForItsNewAddress(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := m.Address("a")
+		if err := e.Stop(t.Context(), "a", 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Start(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		e.changed("a")
+		r := c.last(t)
+		after, err := m.Address("a")
+		if err != nil || after == before || r.Full || r.Sandboxes[0].State != lifecycle.Started {
+			t.Errorf("address %v → %v, %v; report %+v", before, after, err, r)
+		}
+	})
+}
+
+func TestOperationsOnOneSandboxDoNotOverlap(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				id := string(rune('a' + i%5))
+				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: id}); err != nil {
+					t.Error(err)
+				}
+				if i%2 == 0 {
+					if err := m.Remove(t.Context(), id); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		list, _ := e.List(t.Context())
+		for _, c := range list {
+			if _, err := m.Address(c.ID); err != nil || !c.Running {
+				t.Errorf("container %s: running %v, %v", c.ID, c.Running, err)
+			}
+		}
+		if slices.ContainsFunc(list, func(c sandbox.Container) bool { return c.ID == "" }) {
+			t.Error("a container without an id")
+		}
+	})
+}
