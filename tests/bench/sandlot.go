@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,7 +29,7 @@ func (b *bench) running() (*harness.Sandlot, error) {
 			}
 		}
 	}
-	s, err := harness.New(filepath.Join(b.dir, "sandlot"), harness.Options{Image: b.image})
+	s, err := harness.New(b.dir, harness.Options{Image: b.image})
 	if err != nil {
 		return nil, err
 	}
