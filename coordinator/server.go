@@ -99,3 +99,8 @@ func needing(p tenancy.Permission, do handler) handler {
 		return do(s, c)
 	}
 }
+
+// Operations describes all routes, for the generated API description. Paths begin behind /api.
+func Operations() []serve.Operation {
+	return append(serve.Describe("", openRoutes), serve.Describe("", routes)...)
+}

@@ -90,3 +90,6 @@ func (s *Server) checkSecret(c *gin.Context) error {
 	c.Request.Header.Del(SecretHeader)
 	return nil
 }
+
+// Operations describes all routes, for the generated API description.
+func Operations() []serve.Operation { return serve.Describe("", routes) }

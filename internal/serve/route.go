@@ -15,11 +15,12 @@ import (
 
 // Route is one line of a server's table: it feeds the router, the OpenAPI file and the reference page.
 //
-// Path is in gin's form (/files/:id). In and Out are zero values of the JSON types, nil where there is no JSON body; Status is
+// Path is in gin's form (/files/:id). Query names the query parameters, those that may be missing with a "?" behind. In and Out are zero values of the JSON types, nil where there is no JSON body; Status is
 // that of success, 0 meaning 200. A Route without Do is part of the contract but not of this release: it answers 501 and names
 // Feature.
 type Route[S any] struct {
 	Method, Path, Summary string
+	Query                 []string
 	In, Out               any
 	Status                int
 	Do                    func(S, *gin.Context) error
@@ -82,4 +83,26 @@ func (f *Face) Guard(check func(*gin.Context) error) gin.HandlerFunc {
 			c.Abort()
 		}
 	}
+}
+
+// Operation is a Route without its handler, for those that describe an API.
+type Operation struct {
+	Method, Path, Summary string
+	Query                 []string
+	In, Out               any
+	Status                int
+	Feature               string // "" when it is built
+}
+
+// Describe returns the operations of routes under a path prefix.
+func Describe[S any](prefix string, routes []Route[S]) []Operation {
+	ops := make([]Operation, 0, len(routes))
+	for _, rt := range routes {
+		status := rt.Status
+		if status == 0 {
+			status = http.StatusOK
+		}
+		ops = append(ops, Operation{rt.Method, prefix + rt.Path, rt.Summary, rt.Query, rt.In, rt.Out, status, rt.Feature})
+	}
+	return ops
 }
