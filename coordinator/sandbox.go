@@ -161,6 +161,21 @@ func (s *Server) previewURL(c *gin.Context) error {
 	return nil
 }
 
+// signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (api.md 0.7).
+func (s *Server) signingKey(c *gin.Context) error { return s.answerKey(c, false) }
+
+// rotateSigningKey handles POST /sandbox/{id}/signing-key/rotate.
+func (s *Server) rotateSigningKey(c *gin.Context) error { return s.answerKey(c, true) }
+
+func (s *Server) answerKey(c *gin.Context, rotate bool) error {
+	key, err := s.cfg.Fleet.SigningKey(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), rotate)
+	if err != nil {
+		return err
+	}
+	c.String(http.StatusOK, "%s", key)
+	return nil
+}
+
 func (s *Server) answer(c *gin.Context, sb fleet.Sandbox, err error) error {
 	if err != nil {
 		return err

@@ -3,8 +3,10 @@ package proxy
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,13 +119,7 @@ func credentials(r *http.Request) []credential {
 func stripCredentials(r *http.Request) {
 	r.Header.Del(tokenHeader)
 	if strings.Contains(r.URL.RawQuery, tokenQuery) {
-		var kept []string
-		for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-			if name, _, _ := strings.Cut(pair, "="); name != tokenQuery {
-				kept = append(kept, pair)
-			}
-		}
-		r.URL.RawQuery = strings.Join(kept, "&")
+		r.URL.RawQuery = dropQuery(r.URL.RawQuery, tokenQuery)
 	}
 	if _, err := r.Cookie(cookieName); err == nil {
 		cookies := r.Cookies()
@@ -149,4 +145,40 @@ func cookieValue(room *room, port int) string {
 	mac := hmac.New(sha256.New, []byte(room.PreviewToken))
 	_, _ = mac.Write([]byte("cookie:" + strconv.Itoa(port))) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// dropQuery takes parameters out of a query and leaves the rest as it was, byte for byte.
+func dropQuery(raw string, names ...string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		if name, _, _ := strings.Cut(pair, "="); !slices.Contains(names, name) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// signable are the toolbox operations that a signed address may call, with the method it is signed for.
+var signable = map[string]string{
+	"GET /files/download": "GET", "HEAD /files/download": "GET", "POST /files/upload-v2": "POST",
+}
+
+// signed reports whether a request is let in by its signature: "v1_" and the unpadded base64url of the HMAC-SHA256 of
+// "v1:files:<METHOD>:<path>:<expires>" under the sandbox's signing key; expires is in Unix seconds, 0 for never (api.md 1.8).
+func signed(r *http.Request, room *room, path string) bool {
+	method, ok := signable[r.Method+" "+path]
+	if !ok || room.SigningKey == "" || !strings.Contains(r.URL.RawQuery, "signature=") {
+		return false
+	}
+	q := r.URL.Query()
+	if len(q["path"]) != 1 || len(q["expires"]) != 1 || len(q["signature"]) != 1 {
+		return false // what is signed and what the toolbox reads must be the same
+	}
+	expires, err := strconv.ParseInt(q.Get("expires"), 10, 64)
+	if err != nil || expires != 0 && time.Now().Unix() > expires {
+		return false
+	}
+	mac := hmac.New(sha256.New, []byte(room.SigningKey))
+	_, _ = mac.Write([]byte("v1:files:" + method + ":" + q.Get("path") + ":" + q.Get("expires"))) // a hash never fails to write
+	return auth.Equal(q.Get("signature"), "v1_"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }

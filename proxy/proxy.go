@@ -26,6 +26,7 @@ type Target struct {
 	Secret       string     // for its toolbox
 	Public       bool
 	PreviewToken string
+	SigningKey   string // of signed file addresses; "" lets none in
 }
 
 // Locator is what a Proxy asks of the coordinator.

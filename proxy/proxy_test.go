@@ -3,6 +3,9 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -423,6 +427,51 @@ func TestActivityIsCountedUnlessDeclined(t *testing.T) {
 			t.Errorf("counted %d, open at most %d", f.touched, f.mostOpen)
 		}
 	})
+}
+
+func TestSignedFileAddresses(t *testing.T) {
+	f, p, srv := world(t, echo)
+	f.set(func(f *fleet) { f.target.SigningKey = "sk_a" })
+	sign := func(key, method, path, expires string) string {
+		mac := hmac.New(sha256.New, []byte(key))
+		_, _ = mac.Write([]byte("v1:files:" + method + ":" + path + ":" + expires)) // a hash never fails to write
+		return "v1_" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	later, earlier := fmt.Sprint(time.Now().Add(time.Hour).Unix()), fmt.Sprint(time.Now().Add(-time.Hour).Unix())
+	for _, tc := range []struct {
+		name, method, route, path, expires, signature string
+		want                                          int
+	}{
+		{"download", "GET", "/files/download", "/a b/ü", later, sign("sk_a", "GET", "/a b/ü", later), 200},
+		{"headers of a download", "HEAD", "/files/download", "/a", later, sign("sk_a", "GET", "/a", later), 200},
+		{"never ends", "GET", "/files/download", "/a", "0", sign("sk_a", "GET", "/a", "0"), 200},
+		{"upload", "POST", "/files/upload-v2", "/a", later, sign("sk_a", "POST", "/a", later), 200},
+		{"ended", "GET", "/files/download", "/a", earlier, sign("sk_a", "GET", "/a", earlier), 401},
+		{"another path", "GET", "/files/download", "/b", later, sign("sk_a", "GET", "/a", later), 401},
+		{"another end", "GET", "/files/download", "/a", "0", sign("sk_a", "GET", "/a", later), 401},
+		{"download signature for an upload", "POST", "/files/upload-v2", "/a", later, sign("sk_a", "GET", "/a", later), 401},
+		{"another key", "GET", "/files/download", "/a", later, sign("sk_b", "GET", "/a", later), 401},
+		{"no other operation", "GET", "/files", "/a", later, sign("sk_a", "GET", "/a", later), 401},
+		{"no signature", "GET", "/files/download", "/a", later, "", 401},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			q := url.Values{"path": {tc.path}, "expires": {tc.expires}, "signature": {tc.signature}}
+			res, body := send(t, srv, call{method: tc.method, path: "/toolbox/" + id + tc.route + "?" + q.Encode()})
+			if res.StatusCode != tc.want {
+				t.Errorf("status %d (%s), want %d", res.StatusCode, body, tc.want)
+			}
+		})
+	}
+	twice := "/toolbox/" + id + "/files/download?path=/etc/shadow&path=/a&expires=0&signature=" + sign("sk_a", "GET", "/etc/shadow", "0")
+	if res, _ := send(t, srv, call{path: twice}); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("two paths: %d, want 401", res.StatusCode)
+	}
+	f.set(func(f *fleet) { f.target.SigningKey = "sk_new" })
+	p.Forget(id)
+	q := url.Values{"path": {"/a"}, "expires": {later}, "signature": {sign("sk_a", "GET", "/a", later)}}
+	if res, _ := send(t, srv, call{path: "/toolbox/" + id + "/files/download?" + q.Encode()}); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("after rotation: %d, want 401", res.StatusCode)
+	}
 }
 
 func TestPagesOfAnyOriginMayCallToolboxes(t *testing.T) {

@@ -34,7 +34,9 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return hide(r, err)
 	}
-	if err := p.admit(r, room, toolboxPort); err != nil {
+	if signed(r, room, "/"+rest) {
+		r.URL.RawQuery = dropQuery(r.URL.RawQuery, "signature", "expires")
+	} else if err := p.admit(r, room, toolboxPort); err != nil {
 		return err
 	}
 	if rest == "init" { // the claim of a sandbox is its runner's

@@ -148,7 +148,7 @@ func (l *locator) Locate(ctx context.Context, id string) (proxy.Target, error) {
 	if err != nil {
 		return proxy.Target{}, err
 	}
-	t := proxy.Target{ID: s.ID, State: string(s.Shown()), Public: s.Public, PreviewToken: s.PreviewToken}
+	t := proxy.Target{ID: s.ID, State: string(s.Shown()), Public: s.Public, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey}
 	if s.Shown() != lifecycle.Started {
 		return t, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
@@ -220,6 +221,25 @@ func (m *Manager) SetPublic(ctx context.Context, organization, idOrName string, 
 		s.Public = public
 		return nil
 	})
+}
+
+// SigningKey returns the key of a sandbox's signed file addresses, and makes a new one if there is none or rotate is set: all
+// addresses signed before are void then.
+func (m *Manager) SigningKey(ctx context.Context, organization, idOrName string, rotate bool) (string, error) {
+	s, err := m.Get(ctx, organization, idOrName)
+	if err != nil {
+		return "", err
+	}
+	if s.SigningKey != "" && !rotate {
+		return s.SigningKey, nil
+	}
+	s, err = m.change(ctx, s.ID, func(s *Sandbox) error {
+		if s.SigningKey == "" || rotate {
+			s.SigningKey = "sk_" + auth.NewToken() // letters in front: one client reads a key of digits as a number
+		}
+		return nil
+	})
+	return s.SigningKey, err
 }
 
 // Interval names one of a sandbox's intervals.

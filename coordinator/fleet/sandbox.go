@@ -25,6 +25,7 @@ type Sandbox struct {
 	Reason                 string // why it is in error, or ended by itself
 	DaemonVersion          string
 	PreviewToken           string    // new on every start
+	SigningKey             string    // of signed file addresses; "" until somebody asks for it
 	CreatedAt, UpdatedAt   time.Time // UTC
 	LastActivityAt         time.Time
 	StateAt                time.Time // of the last change of State

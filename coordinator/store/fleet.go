@@ -38,6 +38,7 @@ type sandboxRow struct {
 	Reason         string
 	DaemonVersion  string
 	PreviewToken   string
+	SigningKey     string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	LastActivityAt time.Time
@@ -65,7 +66,7 @@ func toRow(s fleet.Sandbox) *sandboxRow {
 		ID: s.ID, OrganizationID: s.Organization, Name: s.Name, Region: s.Region, Runner: s.Runner, Snapshot: s.Snapshot,
 		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU, Memory: s.Memory,
 		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
-		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
 	}
 }
@@ -75,7 +76,7 @@ func (r *sandboxRow) sandbox() fleet.Sandbox {
 		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Region: r.Region, Runner: r.Runner, Snapshot: r.Snapshot,
 		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU, Memory: r.Memory,
 		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
-		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
 	}
 }
