@@ -484,7 +484,7 @@ func (b *bench) idle() ([]Row, error) {
 	}
 	return []Row{
 		Row{What: "idle memory", Unit: "MiB", Ours: rss, Floor: rssFloor}.atMost(14),
-		Row{What: "idle anonymous memory", Unit: "MiB", Ours: anon},
+		{What: "idle anonymous memory", Unit: "MiB", Ours: anon},
 		Row{What: "idle wake-ups", Unit: "/s", Ours: wakeups}.atMost(0),
 		Row{What: "idle processor time", Unit: "ms/s", Ours: cpu}.atMost(0),
 		Row{What: "size of toolboxd", Unit: "MB", Ours: float64(info.Size()) / 1e6}.atMost(16),

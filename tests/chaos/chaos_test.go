@@ -70,14 +70,13 @@ func agree(t *testing.T, s *harness.Sandlot) states {
 	began := time.Now()
 	var api, engine states
 	var err1, err2 error
-	for time.Since(began) < agreement {
+	if harness.Wait(agreement, func() bool {
 		api, err1 = listed(s)
 		engine, err2 = present(s)
-		if err1 == nil && err2 == nil && maps.Equal(api, engine) {
-			t.Logf("the lists agree on %v after %s", slices.Sorted(maps.Keys(api)), time.Since(began).Round(time.Millisecond))
-			return api
-		}
-		<-time.After(50 * time.Millisecond)
+		return err1 == nil && err2 == nil && maps.Equal(api, engine)
+	}) {
+		t.Logf("the lists agree on %v after %s", slices.Sorted(maps.Keys(api)), time.Since(began).Round(time.Millisecond))
+		return api
 	}
 	t.Fatalf("after %s the API has %v (%v), the engine %v (%v)\nlog of sandlot:\n%s", agreement, api, err1, engine, err2, s.Process.Tail())
 	return nil

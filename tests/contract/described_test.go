@@ -89,7 +89,8 @@ func TestDescriptionsAgreeWithTheContract(t *testing.T) {
 					i := slices.IndexFunc(ours.Parameters, func(o struct {
 						In, Name string
 						Required bool
-					}) bool {
+					},
+					) bool {
 						return o.In == "query" && o.Name == p.Name
 					})
 					if i < 0 {

@@ -3,6 +3,7 @@ package harness
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -138,5 +139,5 @@ func busybox() (string, error) {
 		}
 		return path, os.Rename(whole, path)
 	}
-	return "", fmt.Errorf("Debian's busybox-static holds no busybox")
+	return "", errors.New("no busybox in Debian's busybox-static")
 }

@@ -71,11 +71,16 @@ func FreeAddr() (string, error) {
 // waited for.
 func Until(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	if !until(ctx, ok) {
+	if !Wait(within, ok) {
 		t.Fatalf("waited %s in vain for: %s", within, what)
 	}
+}
+
+// Wait is Until for callers that report themselves: false when ok did not hold in time.
+func Wait(within time.Duration, ok func() bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return until(ctx, ok)
 }
 
 func until(ctx context.Context, ok func() bool) bool {

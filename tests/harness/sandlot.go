@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,6 +137,9 @@ func (s *Sandlot) Command(args ...string) (string, error) {
 	}
 	return Run(nil, s.env, program, args...)
 }
+
+// Env is the settings of this Sandlot, as NAME=value.
+func (s *Sandlot) Env() []string { return slices.Clone(s.env) }
 
 // Close deletes all sandboxes, stops the program, and reports every container it left. What is left is removed.
 func (s *Sandlot) Close() error {
