@@ -3,6 +3,7 @@ package docker
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -36,6 +37,10 @@ const (
 var caVariables = []string{
 	"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "AWS_CA_BUNDLE",
 }
+
+// cpuVariables tell the sandbox's cores to what counts the machine's otherwise: nproc and numeric libraries, and Python. Go, Java and
+// Node ask the control group by themselves, for memory too.
+var cpuVariables = []string{"OMP_NUM_THREADS", "PYTHON_CPU_COUNT"}
 
 // capabilities that hardened sandboxes keep: what package managers and servers that change user need (runtime.md X1).
 var capabilities = []string{
@@ -85,7 +90,7 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 	return cfg, host, nil
 }
 
-// environment is, later over earlier: certificates where the image does not see to them itself, the runner's own settings, the creator's
+// environment is, later over earlier: certificates where the image does not see to them itself, the number of cores, the runner's own settings, the creator's
 // variables, and who the sandbox is.
 func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool) []string {
 	env := map[string]string{}
@@ -93,6 +98,9 @@ func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool
 		for _, name := range caVariables {
 			env[name] = caFile
 		}
+	}
+	for _, name := range cpuVariables {
+		env[name] = strconv.Itoa(spec.CPU)
 	}
 	maps.Copy(env, e.cfg.Env)
 	maps.Copy(env, spec.Env)
