@@ -29,7 +29,9 @@ func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	began := false // whether a verb was found and its arguments are right
 	root := command(getenv)
+	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -43,13 +45,13 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	_, _ = fmt.Fprintln(stderr, "sandlot:", err)
 	var wrong usageError
-	if errors.As(err, &wrong) {
+	if !began || errors.As(err, &wrong) {
 		return 2
 	}
 	return 1
 }
 
-// usageError marks bad arguments and settings.
+// usageError marks bad settings.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -65,7 +67,6 @@ func command(getenv func(string) string) *cobra.Command {
 	}
 	set := newSettings(getenv)
 	set.flags(root.PersistentFlags())
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set))
 	root.AddCommand(cli.Commands(func() (cli.Access, error) { return access(set, getenv) })...)
 	return root
