@@ -53,7 +53,6 @@ func New(cfg Config) (*Server, error) {
 
 // Handler returns the router.
 func (s *Server) Handler() http.Handler {
-	serve.JSONNames()
 	e := s.face.NewEngine()
 	e.Use(serve.CORS())
 	open := e.Group("/api")

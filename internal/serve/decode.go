@@ -5,12 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"reflect"
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
-	"github.com/go-playground/validator/v10"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
@@ -18,7 +15,7 @@ import (
 // MaxJSON bounds a JSON request body, in bytes.
 const MaxJSON = 16 << 20
 
-// Decode reads the JSON body into v and checks its binding tags. Content-Type is not looked at and unknown fields are ignored, as
+// Decode reads the JSON body into v, a pointer to a struct, and checks its binding tags (see check). Content-Type is not looked at and unknown fields are ignored, as
 // the published clients need (toolbox.md 0.3). Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field,
 // fault.TooLarge over MaxJSON.
 func Decode(c *gin.Context, v any) error { return decode(c, v, false) }
@@ -74,46 +71,6 @@ func plainType(kind string) string {
 	return "a " + kind
 }
 
-func check(v any) error {
-	err := binding.Validator.ValidateStruct(v)
-	if err == nil {
-		return nil
-	}
-	var fields validator.ValidationErrors
-	if !errors.As(err, &fields) {
-		return badBody("%v", err)
-	}
-	words := make([]string, 0, len(fields))
-	for _, f := range fields {
-		name := f.Field()
-		switch f.Tag() {
-		case "required":
-			words = append(words, name+" is required")
-		case "min", "gte":
-			words = append(words, name+" must be at least "+f.Param())
-		case "max", "lte":
-			words = append(words, name+" must be at most "+f.Param())
-		case "oneof":
-			words = append(words, name+" must be one of "+strings.ReplaceAll(f.Param(), " ", ", "))
-		default:
-			words = append(words, name+" is not valid ("+f.Tag()+" "+f.Param()+")")
-		}
-	}
-	return badBody("%s", strings.Join(words, ", "))
-}
-
 func badBody(format string, args ...any) error {
 	return fault.Codef(fault.Invalid, "INVALID_REQUEST_BODY", format, args...)
-}
-
-// JSONNames makes the validator call fields by their JSON names. It is to be called once, before the first Decode.
-func JSONNames() {
-	if v, ok := binding.Validator.Engine().(*validator.Validate); ok {
-		v.RegisterTagNameFunc(jsonName)
-	}
-}
-
-func jsonName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return name
 }

@@ -94,10 +94,11 @@ type Operation struct {
 	Feature               string // "" when it is built
 }
 
-// Describe returns the operations of routes under a path prefix.
+// Describe returns the operations of routes under a path prefix. It panics if a request type has a rule that Decode does not know.
 func Describe[S any](prefix string, routes []Route[S]) []Operation {
 	ops := make([]Operation, 0, len(routes))
 	for _, rt := range routes {
+		knownRules(rt.In)
 		status := rt.Status
 		if status == 0 {
 			status = http.StatusOK
