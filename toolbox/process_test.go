@@ -187,7 +187,7 @@ func TestDroppedOutputIsMarked(t *testing.T) {
 }
 
 // newServer serves a toolbox whose processes are as cfg says.
-func newServer(t *testing.T, cfg process.Config) (base string) {
+func newServer(t testing.TB, cfg process.Config) (base string) {
 	t.Helper()
 	cfg.Dir, cfg.Env = t.TempDir(), os.Environ()
 	processes, err := process.NewManager(cfg)

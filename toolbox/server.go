@@ -16,6 +16,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
+	"github.com/sandlot-dev/sandlot/session/pty"
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
@@ -45,6 +46,8 @@ type Server struct {
 	files  *workspace.Files
 	meter  measure.Meter
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
+
+	terminals *pty.Manager
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -65,7 +68,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
-	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, ports: newPortProxy()}, nil
+	return &Server{
+		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, ports: newPortProxy(),
+		terminals: pty.NewManager(cfg.Process),
+	}, nil
 }
 
 // Handler returns the router of all routes.

@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
@@ -37,9 +38,9 @@ var upgrader = websocket.Upgrader{
 	},
 }
 
-// upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine; nil
-// drops them.
-func upgrade(c *gin.Context, take func([]byte)) (*socket, error) {
+// upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
+// returns an error, which is then the cause that Context ends with; nil drops messages.
+func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
 	var header http.Header
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
@@ -55,7 +56,7 @@ func upgrade(c *gin.Context, take func([]byte)) (*socket, error) {
 	return s, nil
 }
 
-func (s *socket) read(take func([]byte)) {
+func (s *socket) read(take func([]byte) error) {
 	defer close(s.done)
 	defer s.stop(errLeft)
 	for {
@@ -69,7 +70,10 @@ func (s *socket) read(take func([]byte)) {
 		if err != nil {
 			return
 		}
-		take(data)
+		if err := take(data); err != nil {
+			s.stop(err)
+			return
+		}
 	}
 }
 
@@ -80,6 +84,14 @@ func (s *socket) send(kind int, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.conn.WriteMessage(kind, data)
+}
+
+func (s *socket) sendJSON(v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.send(websocket.TextMessage, data)
 }
 
 // close says why, lets the client answer for a moment, and ends the connection.

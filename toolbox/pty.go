@@ -1,0 +1,211 @@
+package toolbox
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/session/pty"
+)
+
+// createPTY handles POST /process/pty.
+func (s *Server) createPTY(c *gin.Context) error {
+	var req api.PtyCreateRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	_, err := s.terminals.Create(pty.Spec{
+		ID: req.ID, Dir: req.Cwd, Env: req.Envs, Size: pty.Size{Cols: req.Cols, Rows: req.Rows}, Lazy: req.LazyStart,
+	})
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusCreated, api.PtyCreateResponse{SessionID: req.ID})
+	return nil
+}
+
+// listPTYs handles GET /process/pty.
+func (s *Server) listPTYs(c *gin.Context) error {
+	list := api.PtyListResponse{Sessions: []api.PtySessionInfo{}}
+	for _, t := range s.terminals.List() {
+		list.Sessions = append(list.Sessions, wirePTY(t))
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// getPTY handles GET /process/pty/{sessionId}.
+func (s *Server) getPTY(c *gin.Context) error {
+	t, err := s.terminals.Get(c.Param("sessionId"))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, wirePTY(t))
+	return nil
+}
+
+func wirePTY(t *pty.Terminal) api.PtySessionInfo {
+	i := t.Info()
+	return api.PtySessionInfo{
+		ID: i.ID, Cwd: i.Dir, Envs: i.Env, Cols: i.Size.Cols, Rows: i.Size.Rows, CreatedAt: i.Created, Active: i.Active, LazyStart: i.Lazy,
+	}
+}
+
+// deletePTY handles DELETE /process/pty/{sessionId}.
+func (s *Server) deletePTY(c *gin.Context) error {
+	if err := s.terminals.Delete(c.Param("sessionId")); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, api.Strings{"message": "terminal deleted"})
+	return nil
+}
+
+// resizePTY handles POST /process/pty/{sessionId}/resize. One that is not there counts as ended: the wire has 410 for both.
+func (s *Server) resizePTY(c *gin.Context) error {
+	var req api.PtyResizeRequest
+	if err := serve.Decode(c, &req); err != nil {
+		return err
+	}
+	t, err := s.terminals.Get(c.Param("sessionId"))
+	if err != nil {
+		return fmt.Errorf("terminal %q: %w", c.Param("sessionId"), pty.ErrEnded)
+	}
+	if err := t.Resize(pty.Size{Cols: req.Cols, Rows: req.Rows}); err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, wirePTY(t))
+	return nil
+}
+
+// connectPTY handles GET /process/pty/{sessionId}/connect.
+func (s *Server) connectPTY(c *gin.Context) error {
+	t, err := s.terminals.Get(c.Param("sessionId"))
+	if err != nil {
+		return err
+	}
+	return attach(c, t)
+}
+
+// createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md 5.3). The terminal stays
+// when this connection ends.
+func (s *Server) createConnectPTY(c *gin.Context) error {
+	if !websocket.IsWebSocketUpgrade(c.Request) {
+		return fault.New(fault.Invalid, "this call opens a websocket; to create a terminal without one, POST /process/pty")
+	}
+	spec := pty.Spec{ID: c.Query("id"), Dir: c.Query("cwd")}
+	for _, side := range []struct {
+		name string
+		to   *uint16
+	}{{"cols", &spec.Size.Cols}, {"rows", &spec.Size.Rows}} {
+		text := c.Query(side.name)
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n < 1 || n > 1000 {
+			return fault.Newf(fault.Invalid, "%s must be a whole number from 1 to 1000, not %q", side.name, text)
+		}
+		*side.to = uint16(n)
+	}
+	for _, token := range subprotocols(c) {
+		coded, ok := strings.CutPrefix(token, tokenEnvs)
+		if !ok {
+			continue
+		}
+		data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(coded, "="))
+		if err == nil {
+			err = json.Unmarshal(data, &spec.Env)
+		}
+		if err != nil {
+			return fault.Newf(fault.Invalid, "the environment must be base64url of a JSON object of strings: %w", err)
+		}
+	}
+	t, err := s.terminals.Create(spec)
+	if err != nil {
+		return err
+	}
+	return attach(c, t)
+}
+
+// attach joins a websocket and a terminal until either ends.
+func attach(c *gin.Context, t *pty.Terminal) error {
+	client, err := t.Attach()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ws, err := upgrade(c, func(data []byte) error { return t.Input(data) })
+	if err != nil {
+		return err
+	}
+	// First and at once: one client gives up when nothing comes within 100 ms.
+	err = ws.sendJSON(api.PtyControl{Type: "control", Status: "connected"})
+	for err == nil {
+		var data []byte
+		if data, err = client.Next(ws.Context()); err != nil {
+			break
+		}
+		for len(data) > 0 && err == nil {
+			n := min(len(data), maxTerminalFrame)
+			err = ws.send(websocket.BinaryMessage, data[:n])
+			data = data[n:]
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		sayExit(ws, t.ExitCode(), slices.Contains(subprotocols(c), tokenExitControl))
+	case fault.KindOf(err) == fault.Limited:
+		ws.close(websocket.ClosePolicyViolation, "the program does not read its input")
+	case errors.Is(err, context.Canceled):
+		ws.close(websocket.CloseGoingAway, "the sandbox is stopping")
+	default: // the client has left
+		ws.close(websocket.CloseNormalClosure, "")
+	}
+	return nil
+}
+
+// maxTerminalFrame is the most bytes in a frame of terminal output.
+const maxTerminalFrame = 32 << 10
+
+// sayExit tells how the process ended: in a frame to those who asked for it, and in the close frame to all (toolbox.md 5.4).
+func sayExit(ws *socket, code int, frame bool) {
+	reason := exitReason(code)
+	if frame {
+		_ = ws.sendJSON(api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason}) // it may have left
+	}
+	if code == 0 {
+		ws.close(websocket.CloseNormalClosure, `{"exitCode":0}`)
+		return
+	}
+	ws.close(websocket.CloseInternalServerErr, fmt.Sprintf(`{"exitCode":%d,"exitReason":%q}`, code, reason))
+}
+
+func exitReason(code int) string {
+	switch {
+	case code == 0:
+		return ""
+	case code == 130:
+		return "Ctrl+C"
+	case code == 137:
+		return "SIGKILL"
+	case code == 143:
+		return "SIGTERM"
+	case code > 128:
+		return fmt.Sprintf("signal %d", code-128)
+	default:
+		return "non-zero exit"
+	}
+}
