@@ -18,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/session/pty"
 	"github.com/sandlot-dev/sandlot/workspace"
+	"github.com/sandlot-dev/sandlot/workspace/git"
 )
 
 // Source is what error bodies of this server say in their source field; published clients choose typed errors by it.
@@ -44,6 +45,7 @@ type Server struct {
 	face   serve.Face
 	secret []byte // decoded SecretHash; empty when all callers are taken
 	files  *workspace.Files
+	git    *git.Manager
 	meter  measure.Meter
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
 
@@ -69,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
 	return &Server{
-		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, ports: newPortProxy(),
+		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
 		terminals: pty.NewManager(cfg.Process),
 	}, nil
 }

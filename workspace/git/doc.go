@@ -1,0 +1,17 @@
+// Package git works on the repositories of a sandbox through the git program.
+//
+// A Manager makes one call of git for a request, where git can do it in one. It gives git the locale C and no terminal, editor,
+// pager, prompt or background upkeep, and takes the repository exactly at the path it is told: parents are not searched. Calls that
+// change a repository wait for one another; those that read do not wait and take no locks. Calls that reach another server end with
+// their context; local changes, once begun, are finished.
+//
+// Credentials of a call go to git through a descriptor of an anonymous file in memory that a credential helper reads, for the
+// scheme, host and port of that call's URL alone. They are never in arguments, environment or files, and are taken out of error texts.
+// The user's own helpers are asked only when a call brings no credentials.
+//
+// Errors carry the codes of toolbox.md 2.1 and git's own words; ErrNoGit is returned where the image has no git.
+//
+//	m := git.New(processes)
+//	err := m.Clone(ctx, git.CloneSpec{URL: "https://example.com/a.git", Path: "a", Depth: 1})
+//	st, err := m.Status(ctx, "a")
+package git

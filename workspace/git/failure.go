@@ -1,0 +1,134 @@
+package git
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// classes tell git's failures apart. Its exit codes do not, and it has no other form for them; the locale is C, so the words are stable.
+// The first that fits counts: what is special stands before what is general. Names are ” in the text that is looked at.
+var classes = []struct {
+	kind  fault.Kind
+	code  string
+	words []string
+}{
+	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}},
+	{fault.Conflict, "", []string{"': File exists", "Another git process seems to be running"}},
+	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}},
+	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}},
+	{fault.Conflict, codeDirty, []string{
+		"would be overwritten by", "commit your changes or stash them", "not uptodate. Cannot merge", "would lose untracked files", "You have local changes",
+	}},
+	{fault.Conflict, codeConflict, []string{
+		"Not possible to fast-forward", "unmerged files", "resolve your current index first", "needs merge", "You have not concluded your merge",
+		"refusing to merge unrelated histories", "in the middle of a merge", "path '' is unmerged",
+	}},
+	{fault.Conflict, codeBranchExists, []string{"branch named '' already exists"}},
+	{fault.Conflict, "", []string{
+		"nothing to commit", "no changes added to commit", "nothing added to commit", "already exists and is not an empty directory", "already checked out at",
+		"already used by worktree", "annot delete branch", "not currently on a branch", "HEAD is not on a branch",
+	}},
+	{fault.Unauthenticated, codeAuth, []string{
+		"Authentication failed", "could not read Username", "could not read Password", "Invalid username or", "Permission denied (", "Host key verification failed",
+		"returned error: 401",
+	}},
+	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}},
+	{fault.NotFound, codeNoRepo, []string{
+		"repository '' not found", "Repository not found", "repository not found", "returned error: 404", "does not appear to be a git repository", "not a git repository",
+		"No such remote", "can only be used inside a git repository", "repository '' does not exist", "must be run in a work tree", "not a valid repository",
+	}},
+	{fault.Upstream, codeTransport, []string{
+		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable",
+		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up", "Could not read from remote repository",
+		"protocol error", "bad line length", "transport '' not allowed", "nable to find remote helper", "Unsupported proxy",
+	}},
+	{fault.NotFound, codeNoFile, []string{"pathspec '' did not match any file"}},
+	{fault.NotFound, codeNoBranch, []string{
+		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name", "ambiguous argument",
+		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve", "bad object", "unadvertised object",
+		"not have any commits yet", "branch '' not found", "unable to read tree", "Could not parse object", "not a valid ref",
+	}},
+	{fault.Invalid, "", []string{
+		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key", "does not contain a section", "empty ident", "empty commit message",
+		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link", "not possible with bare", "mixed reset is not",
+		"bare repositor", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set",
+	}},
+	{fault.NotFound, codeNoFile, []string{"No such file or directory"}},
+	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}},
+}
+
+var quoted = regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`)
+
+// bare is text without names, which could hold any words: those in quotes, and lists of files.
+func bare(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "\t") {
+			b.WriteString(quoted.ReplaceAllString(line, "''"))
+		}
+	}
+	return b.String()
+}
+
+// failure is nil for a command that succeeded.
+func (c *command) failure(r result) error {
+	if r.code == 0 {
+		return nil
+	}
+	text := string(r.stderr)
+	if r.stdout != nil {
+		text += "\n" + string(r.stdout[:min(len(r.stdout), maxErrors)]) // commit and push --porcelain tell their reasons there
+	}
+	words, text := c.words(text), bare(text)
+	for _, class := range classes {
+		for _, w := range class.words {
+			if strings.Contains(text, w) {
+				return fault.Codef(class.kind, class.code, "%s", words)
+			}
+		}
+	}
+	return fault.Newf(fault.Internal, "%s (exit code %d)", words, r.code)
+}
+
+// words makes one line of what git said: no hints, no credentials.
+func (c *command) words(text string) string {
+	var kept []string
+	size := 0
+	for line := range strings.Lines(redact(text, c.creds)) {
+		line = strings.TrimSpace(line[strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r')+1:]) // progress overwrites itself
+		if line == "" || strings.HasPrefix(line, "hint:") || strings.HasPrefix(line, "warning:") || strings.HasPrefix(line, "Cloning into") || strings.HasPrefix(line, "(use ") {
+			continue
+		}
+		for _, p := range []string{"fatal: ", "error: "} {
+			line = strings.TrimPrefix(line, p)
+		}
+		if size += len(line); size > 1000 {
+			break
+		}
+		kept = append(kept, line)
+	}
+	verb := "git"
+	for _, a := range c.args {
+		if !strings.HasPrefix(a, "-") && !strings.Contains(a, "=") {
+			verb += " " + a
+			break
+		}
+	}
+	if len(kept) == 0 {
+		return verb + " failed without a word"
+	}
+	return verb + ": " + strings.ToValidUTF8(strings.Join(kept, "; "), "\uFFFD")
+}
+
+var userinfo = regexp.MustCompile(`://[^/@\s'"]*@`)
+
+// redact takes credentials out of a text: those of URLs and those of the call.
+func redact(text string, c Credentials) string {
+	text = userinfo.ReplaceAllString(text, "://***@")
+	if c.Password != "" {
+		text = strings.ReplaceAll(text, c.Password, "***")
+	}
+	return text
+}

@@ -1,0 +1,262 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process"
+)
+
+// Credentials of one call. They are used for HTTP when both are set.
+type Credentials struct {
+	Username, Password string
+}
+
+func (c Credentials) given() bool { return c.Username != "" && c.Password != "" }
+
+// command is one call of git.
+type command struct {
+	dir     string // repository; "" runs in the working folder
+	args    []string
+	env     map[string]string
+	input   []byte                // standard input; nil is empty
+	output  func(io.Reader) error // reads standard output; nil keeps up to maxOutput bytes of it
+	network bool                  // ends with its context; others are finished once begun
+
+	creds Credentials
+	url   string // that creds are for
+}
+
+// Limits in bytes of what is kept of git's words.
+const (
+	maxOutput = 8 << 20
+	maxErrors = 16 << 10
+)
+
+// graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
+const graceTime = 5 * time.Second
+
+// drainTime bounds how long output is waited for after git's own end: some helper may still hold the pipe.
+const drainTime = 200 * time.Millisecond
+
+// settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
+var settings = []string{
+	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c", "core.quotePath=false",
+}
+
+// helper is a credential helper that gives what descriptor 3 holds, read from its start each time.
+const helper = `!f() { test "$1" = get && cat /proc/self/fd/3; }; f`
+
+// result is what a command that ran left: Code is git's exit code.
+type result struct {
+	code   int
+	stdout []byte // nil where command.output took it
+	stderr []byte
+}
+
+// run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit, GIT_REPO_NOT_FOUND when the
+// folder is not there, the context's cause, and c.output's.
+func (m *Manager) run(ctx context.Context, c command) (result, error) {
+	var files closers
+	defer files.close()
+	argv, creds, err := c.argv(&files)
+	if err != nil {
+		return result{}, err
+	}
+	stdin, err := files.memory(c.input)
+	if err != nil {
+		return result{}, err
+	}
+	out, outW, err := files.pipe()
+	if err != nil {
+		return result{}, err
+	}
+	errs, errsW, err := files.pipe()
+	if err != nil {
+		return result{}, err
+	}
+	spec := process.Spec{Argv: argv, Dir: c.dir, Env: c.environ(m), Files: []*os.File{stdin, outW, errsW}}
+	if creds != nil {
+		spec.Files = append(spec.Files, creds) // descriptor 3
+	}
+	p, err := m.processes.Start(spec)
+	outW.Close()
+	errsW.Close()
+	if err != nil {
+		return result{}, m.startError(c, err)
+	}
+	return c.follow(ctx, p, out, errs)
+}
+
+// follow reads what git says until its end.
+func (c *command) follow(ctx context.Context, p *process.Process, out, errs *os.File) (result, error) {
+	if c.network || c.output != nil {
+		stop := context.AfterFunc(ctx, func() { p.End(graceTime) })
+		defer stop()
+	}
+	said := make(chan []byte, 1)
+	go func() { said <- tail(errs) }()
+	go func() {
+		<-p.Done()
+		late := time.Now().Add(drainTime)
+		_ = errs.SetReadDeadline(late)
+		_ = out.SetReadDeadline(late)
+	}()
+	var r result
+	var err error
+	if c.output != nil {
+		if err = c.output(out); err != nil {
+			p.End(graceTime)
+		}
+	} else {
+		r.stdout, err = io.ReadAll(io.LimitReader(out, maxOutput))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = nil
+		}
+	}
+	_, _ = io.Copy(io.Discard, out)
+	r.stderr = <-said
+	r.code = p.Result().ExitCode
+	if cause := context.Cause(ctx); cause != nil && (c.network || c.output != nil) {
+		return r, cause
+	}
+	return r, err
+}
+
+// tail reads r to its end and keeps the last maxErrors bytes.
+func tail(r io.Reader) []byte {
+	var kept []byte
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := r.Read(buf)
+		kept = append(kept, buf[:n]...)
+		if len(kept) > 2*maxErrors {
+			kept = append(kept[:0], kept[len(kept)-maxErrors:]...)
+		}
+		if err != nil {
+			return kept[max(0, len(kept)-maxErrors):]
+		}
+	}
+}
+
+// argv is git's command line, and the file of credentials for descriptor 3 where there are any.
+func (c *command) argv(files *closers) (argv []string, creds *os.File, err error) {
+	argv = append([]string{"git"}, settings...)
+	if c.creds.given() {
+		scope, err := scope(c.url)
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.ContainsAny(c.creds.Username+c.creds.Password, "\n\r\x00") {
+			return nil, nil, fault.New(fault.Invalid, "username and password cannot hold line ends or NUL")
+		}
+		argv = append(argv, "-c", "credential.helper=")
+		if scope != "" {
+			argv = append(argv, "-c", "credential."+scope+".helper="+helper)
+			if creds, err = files.memory([]byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n")); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return append(argv, c.args...), creds, nil
+}
+
+// scope is the part of a URL that credentials are for, "" where there is none: local paths, SSH.
+func scope(raw string) (string, error) {
+	if !strings.HasPrefix(raw, "http://") && !strings.HasPrefix(raw, "https://") {
+		return "", nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "", fault.Newf(fault.Invalid, "the URL %q cannot be read", redact(raw, Credentials{}))
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+func (c *command) environ(m *Manager) map[string]string {
+	env := map[string]string{
+		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
+		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
+	}
+	if c.dir != "" {
+		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(m.abs(c.dir)) // no discovery of parents
+	}
+	for k, v := range c.env {
+		env[k] = v
+	}
+	return env
+}
+
+func (m *Manager) startError(c command, err error) error {
+	switch {
+	case fault.KindOf(err) != fault.NotFound:
+		return err
+	case fault.CodeOf(err) == "":
+		return ErrNoGit
+	}
+	return fault.Codef(fault.NotFound, codeNoRepo, "there is no git repository at %s: no such folder", c.dir)
+}
+
+// do runs c and makes an error of git's failure.
+func (m *Manager) do(ctx context.Context, c command) (result, error) {
+	r, err := m.run(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	return r, c.failure(r)
+}
+
+// change is do under the repository's lock.
+func (m *Manager) change(ctx context.Context, c command) (result, error) {
+	unlock, err := m.lock(ctx, c.dir)
+	if err != nil {
+		return result{}, err
+	}
+	defer unlock()
+	return m.do(ctx, c)
+}
+
+// closers are files to be closed together.
+type closers []*os.File
+
+func (c *closers) close() {
+	for _, f := range *c {
+		_ = f.Close() // some are closed already
+	}
+}
+
+func (c *closers) pipe() (r, w *os.File, err error) {
+	if r, w, err = os.Pipe(); err != nil {
+		return nil, nil, fault.Newf(fault.Internal, "start git: %w", err)
+	}
+	*c = append(*c, r, w)
+	return r, w, nil
+}
+
+// memory returns a file that holds data, in memory alone and without a name.
+func (c *closers) memory(data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("git", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "git")
+	*c = append(*c, f)
+	_, err = io.Copy(f, bytes.NewReader(data))
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+	}
+	return f, nil
+}
