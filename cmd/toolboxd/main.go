@@ -18,6 +18,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -113,13 +115,18 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 }
 
 // protect makes this process the last that the kernel kills for memory, as far as it may, and keeps its environment from the sandbox's user.
-// It returns the oom_score_adj that children are to have, "" when nothing was changed.
+// It returns the oom_score_adj that children are to have, "" when that is not known.
 func protect() string {
 	const file = "/proc/self/oom_score_adj"
-	was, err := os.ReadFile(file)
-	if err == nil && os.WriteFile(file, []byte("-999"), 0) != nil {
-		was = nil
+	var children string
+	raw, err := os.ReadFile(file)
+	was, convErr := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err == nil && convErr == nil {
+		children = strconv.Itoa(was)
+		if os.WriteFile(file, []byte("-999"), 0) != nil { // only root may go down; then the children go up, which everybody may
+			children = strconv.Itoa(min(was+300, 1000))
+		}
 	}
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // after the file above, which belongs to root from here on
-	return string(was)
+	return children
 }
