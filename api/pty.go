@@ -4,7 +4,7 @@ import "time"
 
 // PtyCreateRequest is the body of POST /process/pty.
 type PtyCreateRequest struct {
-	ID        string            `json:"id,omitempty"` // 1 to 255 bytes; the contract leaves it optional, a terminal needs one
+	ID        string            `json:"id,omitempty"`  // 1 to 255 bytes; the contract leaves it optional, a terminal needs one
 	Cwd       string            `json:"cwd,omitempty"` // default: the work dir
 	Envs      map[string]string `json:"envs,omitempty"`
 	Cols      uint16            `json:"cols,omitempty" binding:"max=1000"` // 0 means 80
