@@ -79,7 +79,7 @@ func (f *fleet) set(change func(*fleet)) {
 var lastAddr atomic.Uint32
 
 // world starts a proxy in front of a sandbox whose toolbox is handler, at a loopback address of its own.
-func world(t *testing.T, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
+func world(t testing.TB, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
 	t.Helper()
 	addr := netip.AddrFrom4([4]byte{127, 41, 0, byte(lastAddr.Add(1))})
 	listen(t, netip.AddrPortFrom(addr, 2280), handler)
@@ -93,7 +93,7 @@ func world(t *testing.T, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.
 	return f, p, srv
 }
 
-func listen(t *testing.T, at netip.AddrPort, handler http.Handler) {
+func listen(t testing.TB, at netip.AddrPort, handler http.Handler) {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", at.String())
 	if err != nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -144,11 +145,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, room *room, port
 				pr.Out.Header.Set(secretHeader, room.Secret)
 			}
 		},
-		Transport:     transport{room, port},
-		FlushInterval: -1,
-		BufferPool:    &buffers,
-		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:      nil,
+		Transport:    transport{room, port}, // a body of unknown length is flushed as it comes, one of known length as it fills
+		BufferPool:   &buffers,
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
+		ErrorLog:     slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	rp.ServeHTTP(w, r)
 	switch {
