@@ -34,7 +34,7 @@ func (m *Manager) RunCode(ctx context.Context, code Code) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // a folder of ours in the temporary one; the program may have removed it
+		defer os.RemoveAll(dir) // a folder of ours in the temporary one; the program may have removed it
 		if spec.Argv, err = m.typescript(code, dir); err != nil {
 			return Result{}, err
 		}

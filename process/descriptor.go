@@ -18,13 +18,6 @@ func (c *closers) close() {
 	}
 }
 
-func closeFD(fd *int) {
-	if *fd >= 0 {
-		_ = unix.Close(*fd)
-		*fd = -1
-	}
-}
-
 // pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one, non-blocking.
 func pipe(readerIsOurs, writerIsOurs bool) (r, w int, err error) {
 	var fds [2]int

@@ -155,10 +155,10 @@ func (j *Journal) commit(s Stream, n int) {
 	b := &j.blocks[len(j.blocks)-1]
 	if j.grows(b, s) {
 		h := b.buf[j.last:]
-		binary.LittleEndian.PutUint32(h, binary.LittleEndian.Uint32(h)+uint32(n)) //nolint:gosec // n is at most blockSize
+		binary.LittleEndian.PutUint32(h, binary.LittleEndian.Uint32(h)+uint32(n))
 	} else {
 		j.last = b.used
-		binary.LittleEndian.PutUint32(b.buf[b.used:], uint32(s)<<24|uint32(n)) //nolint:gosec // as above
+		binary.LittleEndian.PutUint32(b.buf[b.used:], uint32(s)<<24|uint32(n))
 		b.used += headerSize
 	}
 	b.used += n
@@ -374,7 +374,7 @@ func (r *Reader) parse() (Chunk, bool) {
 			if r.until >= 0 {
 				data = data[:min(int64(len(data)), r.until-r.off)]
 			}
-			c := Chunk{Stream: Stream(h >> 24), Offset: r.off, Data: data} //nolint:gosec // the top byte
+			c := Chunk{Stream: Stream(h >> 24), Offset: r.off, Data: data}
 			r.skip += len(data)
 			r.off += int64(len(data))
 			return c, len(data) > 0
@@ -461,7 +461,7 @@ func (r *Reader) seek(b block) {
 
 func ignoringEINTR(f func() (int, error)) (int, error) {
 	for {
-		if n, err := f(); err != unix.EINTR { //nolint:errorlint // a bare errno
+		if n, err := f(); err != unix.EINTR { // a bare errno
 			return n, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os/exec"
 	"sync"
 	"testing"
 
@@ -170,4 +171,31 @@ func BenchmarkRun(b *testing.B) {
 		}
 		res.Output.Discard()
 	}
+}
+
+func BenchmarkRunParallel(b *testing.B) {
+	m := newManager(b, process.Config{Reap: true})
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			res, err := m.Run(b.Context(), process.Spec{Script: "true"})
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			res.Output.Discard()
+		}
+	})
+}
+
+func BenchmarkExecParallel(b *testing.B) {
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := exec.Command("bash", "-c", "true").Run(); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
 }

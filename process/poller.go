@@ -28,7 +28,7 @@ func NewPoller() (*Poller, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	f := os.NewFile(uintptr(fd), "epoll") //nolint:gosec // a descriptor
+	f := os.NewFile(uintptr(fd), "epoll")
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -36,12 +36,16 @@ func NewPoller() (*Poller, error) {
 	return &Poller{file: f, raw: raw, fd: fd}, nil
 }
 
-// Add watches fd; events is EPOLLIN or EPOLLOUT, and key is what Wait says of it. A closed descriptor leaves by itself, but an event of it
-// may have been taken before: keys that are not used twice tell it from a later descriptor of the same number. Add may be called
-// while another goroutine waits.
+// Add watches fd; events is EPOLLIN or EPOLLOUT, and key is what Wait says of it. An event of a descriptor may have been
+// taken before it is removed: keys that are not used twice tell it from a later descriptor of the same number. Add may be called while
+// another goroutine waits.
 func (p *Poller) Add(fd int, events uint32, key int32) error {
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: key})
 }
+
+// Remove ends the watch of fd. It must be called before fd is closed: a child that another goroutine is about to start holds a copy until
+// its exec, and keeps a merely closed descriptor watched.
+func (p *Poller) Remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
 
 // Wait returns the keys of descriptors that are ready. Errors: os.ErrDeadlineExceeded once the deadline has passed, be they ready or not;
 // os.ErrClosed after Close. The slice is valid until the next call.

@@ -184,7 +184,7 @@ func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr,
 		return nil, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
 	}
 	theirs.add(fd)
-	attr.Files = append(attr.Files, uintptr(fd)) //nolint:gosec // a descriptor
+	attr.Files = append(attr.Files, uintptr(fd))
 	return []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}, nil
 }
 
@@ -225,20 +225,20 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 			return nil, err
 		}
 		theirs.add(r)
-		p.in, fds[0] = w, uintptr(r) //nolint:gosec // a descriptor
+		p.in, fds[0] = w, uintptr(r)
 	}
 	r, w, err := pipe(true, false)
 	if err != nil {
 		return nil, err
 	}
 	theirs.add(w)
-	p.out, fds[1], fds[2] = r, uintptr(w), uintptr(w) //nolint:gosec // a descriptor
+	p.out, fds[1], fds[2] = r, uintptr(w), uintptr(w)
 	if p.spec.Split {
 		if r, w, err = pipe(true, false); err != nil {
 			return nil, err
 		}
 		theirs.add(w)
-		p.err, fds[2] = r, uintptr(w) //nolint:gosec // a descriptor
+		p.err, fds[2] = r, uintptr(w)
 	}
 	for _, f := range p.spec.Extra {
 		fd := ^uintptr(0)
@@ -339,7 +339,7 @@ func (p *Process) leaderExited() {
 		p.result.PeakRSS = e.usage.Maxrss << 10
 	}
 	p.closeExit()
-	closeFD(&p.in)
+	p.close(&p.in)
 	if !p.published() {
 		p.poll.Deadline(time.Now().Add(p.spec.Linger))
 	}
@@ -389,11 +389,11 @@ func (p *Process) read(fd *int, s Stream) {
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 	case n <= 0:
-		closeFD(fd)
+		p.close(fd)
 	case n > blockSize/2 && !p.widened:
 		// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
 		p.widened = true
-		_, _ = unix.FcntlInt(uintptr(*fd), unix.F_SETPIPE_SZ, 1<<20) //nolint:gosec // a descriptor
+		_, _ = unix.FcntlInt(uintptr(*fd), unix.F_SETPIPE_SZ, 1<<20)
 	}
 }
 
@@ -408,7 +408,7 @@ func Drop(fd int) (n int, err error) {
 func (p *Process) feed() {
 	for p.in >= 0 {
 		if len(p.input) == 0 {
-			closeFD(&p.in)
+			p.close(&p.in)
 			return
 		}
 		n, err := ignoringEINTR(func() (int, error) { return unix.Write(p.in, p.input) })
@@ -416,7 +416,7 @@ func (p *Process) feed() {
 			return
 		}
 		if err != nil { // the process does not read it
-			closeFD(&p.in)
+			p.close(&p.in)
 			return
 		}
 		p.input = p.input[n:]
@@ -425,15 +425,27 @@ func (p *Process) feed() {
 
 // release closes every descriptor of ours.
 func (p *Process) release() {
-	p.poll.Close()
 	p.closeExit()
-	closeFD(&p.in)
-	closeFD(&p.out)
-	closeFD(&p.err)
+	p.close(&p.in)
+	p.close(&p.out)
+	p.close(&p.err)
+	p.poll.Close()
 	p.input = nil
 }
 
+// close closes a descriptor that is under the poller.
+func (p *Process) close(fd *int) {
+	if *fd >= 0 {
+		p.poll.Remove(*fd)
+		_ = unix.Close(*fd)
+		*fd = -1
+	}
+}
+
 func (p *Process) closeExit() {
+	if p.exitFD >= 0 {
+		p.poll.Remove(p.exitFD)
+	}
 	switch {
 	case p.exitFD < 0:
 		return

@@ -177,7 +177,7 @@ func waitid(idType, id, options int) (pid int, e exit, err error) {
 		_                  [128 - 6*4 - (unsafe.Sizeof(uintptr(0)) - 4)]byte
 	}
 	for {
-		_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)), //nolint:gosec // a system call
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)),
 			uintptr(options), uintptr(unsafe.Pointer(&e.usage)), 0)
 		if errno == unix.EINTR {
 			continue

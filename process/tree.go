@@ -55,8 +55,8 @@ func stat(pid int) (proc, bool) {
 	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
 		return proc{}, false
 	}
-	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } //nolint:errcheck // the kernel's own numbers
-	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     //nolint:errcheck // as above
+	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } // the kernel's own numbers
+	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     // as above
 	return proc{pid: pid, parent: number(1), group: number(2), session: number(3), started: started}, true
 }
 
@@ -82,7 +82,7 @@ func marked(pid int, variable string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close() // opened for reading
 	want := []byte("\x00" + variable)
 	buf := newBlock()
 	defer freeBlock(buf)
@@ -127,13 +127,13 @@ func gone(p proc, deadline time.Time) {
 	if err != nil {
 		return
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	defer unix.Close(fd) // nothing was written
 	if now, ok := stat(p.pid); !ok || now.started != p.started {
 		return
 	}
 	_, _ = ignoringEINTR(func() (int, error) {
 		left := int(time.Until(deadline).Milliseconds())
-		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(left, 0)) //nolint:gosec // a descriptor
+		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(left, 0))
 	})
 }
 

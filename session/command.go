@@ -137,7 +137,7 @@ func (c *Command) Input(data []byte) error {
 	case !c.begun:
 		return fault.Newf(fault.Conflict, "command %s waits for the one before it and takes no input yet", c.ID)
 	}
-	if room, err := unix.FcntlInt(uintptr(c.stdin), unix.F_GETPIPE_SZ, 0); err == nil { //nolint:gosec // a descriptor
+	if room, err := unix.FcntlInt(uintptr(c.stdin), unix.F_GETPIPE_SZ, 0); err == nil {
 		if waiting, err := unix.IoctlGetInt(c.stdin, unix.TIOCINQ); err == nil && room-waiting < len(data) {
 			return fault.Newf(fault.Conflict, "command %s has %d bytes of input that it has not read yet; there is room for %d, not for %d",
 				c.ID, waiting, room-waiting, len(data))

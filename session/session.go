@@ -105,13 +105,13 @@ func (s *Session) startShell(shell, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer input.Close() //nolint:errcheck // the shell has it
+	defer input.Close() // the shell has it
 	control, report, err := os.Pipe()
 	if err != nil {
 		return errors.Join(err, stdin.Close())
 	}
-	defer report.Close()  //nolint:errcheck // the shell has it
-	defer control.Close() //nolint:errcheck // s.control is a copy outside of the runtime's poller
+	defer report.Close()  // the shell has it
+	defer control.Close() // s.control is a copy outside of the runtime's poller
 	extra := make([]*os.File, controlFD-2)
 	extra[controlFD-3] = report
 	s.stdin = stdin
@@ -297,6 +297,7 @@ func (s *Session) closeFIFOsLocked(c *Command) {
 	for key, f := range s.fifos {
 		if f.c == c {
 			delete(s.fifos, key)
+			s.poll.Remove(f.fd)
 			_ = unix.Close(f.fd)
 		}
 	}
@@ -325,6 +326,7 @@ func (s *Session) closeControl() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.control >= 0 {
+		s.poll.Remove(s.control)
 		_ = unix.Close(s.control)
 		s.control = -1
 	}
@@ -421,7 +423,7 @@ func (s *Session) read(key int32) int {
 	}
 	if n > 0 {
 		if n > 32<<10 { // fewer turns with a larger pipe
-			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize) //nolint:gosec // a descriptor
+			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize)
 		}
 		return n
 	}
@@ -433,6 +435,7 @@ func (s *Session) read(key int32) int {
 func (s *Session) closed(key int32, f fifo) {
 	s.mu.Lock()
 	delete(s.fifos, key)
+	s.poll.Remove(f.fd)
 	_ = unix.Close(f.fd)
 	last := len(s.fifosOfLocked(f.c)) == 0
 	pending := f.c.pending

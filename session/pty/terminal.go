@@ -98,7 +98,7 @@ func (t *Terminal) startLocked() error {
 	if err != nil {
 		return fault.Newf(fault.Unavailable, "this sandbox has no pseudo-terminals (/dev/ptmx, /dev/pts): %w", err)
 	}
-	defer slave.Close() //nolint:errcheck // the shell has it
+	defer slave.Close() // the shell has it
 	raw, err := master.SyscallConn()
 	if err == nil {
 		err = setSize(master, t.size)
@@ -122,7 +122,7 @@ func open() (master, slave *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer blocking.Close() //nolint:errcheck // master is a copy
+	defer blocking.Close() // master is a copy
 	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err == nil {
 		err = unix.SetNonblock(fd, true)
@@ -130,7 +130,7 @@ func open() (master, slave *os.File, err error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, slave.Close())
 	}
-	return os.NewFile(uintptr(fd), "ptmx"), slave, nil //nolint:gosec // a descriptor
+	return os.NewFile(uintptr(fd), "ptmx"), slave, nil
 }
 
 func setSize(f *os.File, s Size) error {
@@ -158,7 +158,7 @@ func (t *Terminal) read() bool {
 	var inner error
 	before := t.output.Size(0)
 	take := func(fd uintptr) bool {
-		n, inner = t.output.Fill(process.Stdout, int(fd)) //nolint:gosec // a descriptor
+		n, inner = t.output.Fill(process.Stdout, int(fd))
 		return !errors.Is(inner, unix.EAGAIN)
 	}
 	err := t.raw.Read(take)
@@ -270,7 +270,7 @@ func (t *Terminal) Input(data []byte) error {
 	n := 0
 	err := t.raw.Write(func(fd uintptr) bool { // once, without waiting
 		var werr error
-		if n, werr = unix.Write(int(fd), data); werr != nil { //nolint:gosec // a descriptor
+		if n, werr = unix.Write(int(fd), data); werr != nil {
 			n = 0
 		}
 		return true
@@ -329,7 +329,7 @@ func (t *Terminal) Attach() (*Client, error) {
 // redraw sends the foreground processes SIGWINCH.
 func (t *Terminal) redraw() {
 	_ = t.raw.Control(func(fd uintptr) {
-		if group, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil && group > 1 { //nolint:gosec // a descriptor
+		if group, err := unix.IoctlGetInt(int(fd), unix.TIOCGPGRP); err == nil && group > 1 {
 			_ = unix.Kill(-group, unix.SIGWINCH)
 		}
 	})
