@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	tokenHeader = "X-Daytona-Preview-Token" //nolint:gosec // G101: a header's name, not a credential
+	tokenHeader = "X-Daytona-Preview-Token"
 	tokenQuery  = "DAYTONA_SANDBOX_AUTH_KEY"
 	cookieName  = "sandlot-preview"
 )

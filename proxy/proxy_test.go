@@ -130,7 +130,7 @@ func send(t *testing.T, srv *httptest.Server, c call) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read whole
+	defer res.Body.Close() // read whole
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +340,7 @@ func TestStreamPassesAsItComes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read whole
+	defer res.Body.Close() // read whole
 	lines := bufio.NewScanner(res.Body)
 	for i := range 5 {
 		if !lines.Scan() || lines.Text() != fmt.Sprint(i) {
@@ -368,7 +368,7 @@ func TestWebsocketPasses(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer conn.Close() //nolint:errcheck // the other end decides
+		defer conn.Close() // the other end decides
 		for {
 			kind, data, err := conn.ReadMessage()
 			if err != nil {
@@ -385,7 +385,7 @@ func TestWebsocketPasses(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v (%v)", err, res)
 	}
-	defer conn.Close() //nolint:errcheck // done with it
+	defer conn.Close() // done with it
 	if conn.Subprotocol() != "two" {
 		t.Errorf("subprotocol %q, want two", conn.Subprotocol())
 	}

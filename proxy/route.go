@@ -22,7 +22,7 @@ import (
 const toolboxPort = 2280
 
 // secretHeader carries a sandbox's secret to its toolbox.
-const secretHeader = "X-Sandlot-Secret" //nolint:gosec // G101: a header's name, not a credential
+const secretHeader = "X-Sandlot-Secret"
 
 // reserved ports belong to toolboxd or to the desktop: they need a credential on public sandboxes too. Those that are true are
 // toolboxd's own and are given the secret.
@@ -133,7 +133,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, room *room, port
 	var failed error
 	rp := httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(room.Addr, uint16(port)).String() //nolint:gosec // G115: a port is checked
+			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(room.Addr, uint16(port)).String()
 			pr.Out.URL.Path, pr.Out.URL.RawPath = path, escapedPath
 			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came: ReverseProxy would drop what it cannot parse
 			pr.Out.Host = net.JoinHostPort("localhost", strconv.Itoa(port))

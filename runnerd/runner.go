@@ -95,12 +95,12 @@ func install(data, caBundle string) (folder string, hasCA bool, err error) {
 		return folder, ca != nil, nil
 	}
 	parts := folder + ".new"
-	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(parts, 0o755)); err != nil { //nolint:gosec // G301: sandbox users read it
+	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(parts, 0o755)); err != nil {
 		return "", false, err
 	}
-	err = os.WriteFile(filepath.Join(parts, "toolboxd"), program, 0o755) //nolint:gosec // G306: sandbox users run it
+	err = os.WriteFile(filepath.Join(parts, "toolboxd"), program, 0o755)
 	if err == nil && ca != nil {
-		err = os.WriteFile(filepath.Join(parts, "ca-certificates.crt"), ca, 0o644) //nolint:gosec // G306: sandbox users read it
+		err = os.WriteFile(filepath.Join(parts, "ca-certificates.crt"), ca, 0o644)
 	}
 	if err == nil {
 		err = os.Rename(parts, folder)

@@ -80,7 +80,7 @@ func (c *terminal) until(word string) {
 
 func (c *terminal) end() {
 	c.t.Helper()
-	for c.read() { //nolint:revive // it reads
+	for c.read() { // it reads
 	}
 }
 

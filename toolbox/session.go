@@ -168,7 +168,7 @@ func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
 	if d == splitJSON {
 		for i, name := range []string{"stdout", "stderr"} {
 			_, _ = fmt.Fprintf(w, `","%s":"`, name)
-			err = errors.Join(err, logText(cmd.Output().Until(0, size), process.Stdout+process.Stream(i), false, t.write)) //nolint:gosec // 0 or 1
+			err = errors.Join(err, logText(cmd.Output().Until(0, size), process.Stdout+process.Stream(i), false, t.write))
 			t.end()
 		}
 	}

@@ -55,7 +55,7 @@ func write(path, title string, ops []serve.Operation) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(raw, '\n'), 0o644) //nolint:gosec // G306: a source file
+	return os.WriteFile(path, append(raw, '\n'), 0o644)
 }
 
 var wildcard = regexp.MustCompile(`[:*](\w+)`)

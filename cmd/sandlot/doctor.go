@@ -98,7 +98,7 @@ func checkEngine(ctx context.Context, cfg config) []finding {
 	if err != nil {
 		return []finding{{"engine", broken, err.Error(), "set docker_host to an address like unix:///var/run/docker.sock"}}
 	}
-	defer api.Close() //nolint:errcheck // nothing to lose
+	defer api.Close() // nothing to lose
 	info, err := api.Info(ctx)
 	if err != nil {
 		fix := startIt
@@ -207,7 +207,7 @@ func checkDisk(name, path string, needMiB uint64) finding {
 	if err := syscall.Statfs(path, &st); err != nil {
 		return finding{name, warning, path + ": " + err.Error(), ""}
 	}
-	free := st.Bavail * uint64(st.Bsize) >> 20 //nolint:gosec // G115: a block size is positive
+	free := st.Bavail * uint64(st.Bsize) >> 20
 	detail := fmt.Sprintf("%s, %d MiB free", path, free)
 	if free < needMiB {
 		return finding{name, broken, detail, fmt.Sprintf("free at least %d MiB there", needMiB)}

@@ -160,7 +160,7 @@ func (s *settings) readFile(found map[string]source) (string, error) {
 		paths = []string{named}
 	}
 	for _, path := range paths {
-		raw, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
+		raw, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) && named == "" {
 			continue
 		} else if err != nil {

@@ -72,7 +72,7 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 const readyEnv = "SANDLOT_READY_FD"
 
 func tellReady() error {
-	if os.Getenv(readyEnv) == "" { //nolint:forbidigo // between the two halves of up --detach alone
+	if os.Getenv(readyEnv) == "" { // between the two halves of up --detach alone
 		return nil
 	}
 	f := os.NewFile(3, "ready")
@@ -96,7 +96,7 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer logFile.Close() //nolint:errcheck // the child has its own
+	defer logFile.Close() // the child has its own
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -105,10 +105,10 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()                                                                                      //nolint:errcheck // only read from
+	defer r.Close()                                                                                      // only read from
 	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" }) // both spellings that cobra
 	args = slices.DeleteFunc(args, func(a string) bool { return a == "--detach=true" })                  // takes
-	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)                              //nolint:gosec // G204: this program, with its own arguments
+	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)
 	child.Stdout, child.Stderr, child.ExtraFiles, child.Dir = logFile, logFile, []*os.File{w}, "/"
 	child.Env = append(os.Environ(), readyEnv+"=3")
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -129,11 +129,11 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 }
 
 func lastLines(path string, most int64) string {
-	f, err := os.Open(path) //nolint:gosec // G304: our own log
+	f, err := os.Open(path)
 	if err != nil {
 		return err.Error()
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close() // only read from
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
 		_, _ = f.Seek(max(0, size-most), io.SeekStart) // at worst the whole log is shown
 	}
@@ -176,13 +176,13 @@ func endProcess(pid int, within time.Duration) error {
 	} else if err != nil {
 		return fmt.Errorf("process %d: %w", pid, err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing to lose
+	defer unix.Close(fd) // nothing to lose
 	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil {
 		return fmt.Errorf("process %d: %w", pid, err)
 	}
 	deadline := time.Now().Add(within)
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds())) //nolint:gosec // G115: a descriptor
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

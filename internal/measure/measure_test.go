@@ -82,7 +82,7 @@ func TestPercentIsOfTheGrant(t *testing.T) {
 func TestRealMeterSeesWork(t *testing.T) {
 	m := &Meter{}
 	first := m.Read()
-	for end := time.Now().Add(2 * MinWindow); time.Now().Before(end); { //nolint:revive // busy on purpose
+	for end := time.Now().Add(2 * MinWindow); time.Now().Before(end); { // busy on purpose
 	}
 	second := m.Read()
 	if first.CPUPercent != 0 || second.CPUPercent <= 0 || second.MemTotal <= 0 || second.MemUsed <= 0 || second.DiskUsed <= 0 || second.CPUs < 1 {

@@ -52,8 +52,8 @@ func (m *Meter) Read() Usage {
 	var st unix.Statfs_t
 	if unix.Statfs(m.path("/"), &st) == nil {
 		size := st.Frsize
-		u.DiskTotal, u.DiskFree = int64(st.Blocks)*size, int64(st.Bavail)*size //nolint:gosec // block counts
-		u.DiskUsed = int64(st.Blocks-st.Bfree) * size                          //nolint:gosec // block counts
+		u.DiskTotal, u.DiskFree = int64(st.Blocks)*size, int64(st.Bavail)*size
+		u.DiskUsed = int64(st.Blocks-st.Bfree) * size
 	}
 	return u
 }

@@ -69,7 +69,7 @@ func diagnose(family uint8) ([]socket, error) {
 	defer unix.Close(fd)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}) // without it the kernel still answers at once
 	req := make([]byte, unix.NLMSG_HDRLEN+diagRequest)
-	binary.NativeEndian.PutUint32(req[0:], uint32(len(req))) //nolint:gosec // 72
+	binary.NativeEndian.PutUint32(req[0:], uint32(len(req)))
 	binary.NativeEndian.PutUint16(req[4:], diagByFamily)
 	binary.NativeEndian.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	body := req[unix.NLMSG_HDRLEN:]
@@ -146,7 +146,7 @@ func parseTable(text string) (all []socket) {
 			continue
 		}
 		inode, _ := strconv.ParseUint(f[9], 10, 64)
-		all = append(all, socket{int(port), inode}) //nolint:gosec // 16 bits
+		all = append(all, socket{int(port), inode})
 	}
 	return all
 }

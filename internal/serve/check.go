@@ -95,7 +95,7 @@ func size(v reflect.Value) int64 {
 	case v.CanInt():
 		return v.Int()
 	case v.CanUint():
-		return int64(v.Uint()) //nolint:gosec // G115: bounds are small
+		return int64(v.Uint())
 	}
 	return int64(v.Len())
 }

@@ -278,7 +278,7 @@ func (e *Engine) Room(context.Context) (uint64, error) {
 	if err := syscall.Statfs(*root, &fs); err != nil {
 		return 0, fmt.Errorf("free space of %s: %w", *root, err)
 	}
-	return fs.Bavail * uint64(fs.Bsize), nil //nolint:gosec // G115: a block size is positive
+	return fs.Bavail * uint64(fs.Bsize), nil
 }
 
 func (e *Engine) ours() filters.Args {
