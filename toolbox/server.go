@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
@@ -25,7 +26,7 @@ import (
 const Source = "DAYTONA_DAEMON"
 
 // SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
-const SecretHeader = "X-Sandlot-Secret" //nolint:gosec // G101: a header's name, not a credential
+const SecretHeader = "X-Sandlot-Secret"
 
 // Config is what a Server needs.
 type Config struct {
@@ -47,6 +48,7 @@ type Server struct {
 	files  *workspace.Files
 	git    *git.Manager
 	meter  measure.Meter
+	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
 
 	terminals *pty.Manager

@@ -33,6 +33,7 @@ func (s *Server) initialize(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
+	s.token.Store(&req.Token)
 	c.JSON(http.StatusOK, api.Strings{"message": "initialized"})
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
 var errHelp = errors.New("help was asked for")
@@ -21,10 +23,11 @@ type config struct {
 	Version    bool     // --version
 	Entrypoint []string // the other arguments
 
-	SecretHash string        // SANDLOT_SECRET_SHA256; "" takes all callers
-	Sandbox    string        // DAYTONA_SANDBOX_ID; names the sandbox in logs
-	LogLevel   slog.Level    // LOG_LEVEL; default info
-	Grace      time.Duration // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
+	SecretHash string            // SANDLOT_SECRET_SHA256; "" takes all callers
+	Sandbox    string            // DAYTONA_SANDBOX_ID; names the sandbox in logs
+	LogLevel   slog.Level        // LOG_LEVEL; default info
+	Telemetry  toolbox.Telemetry // DAYTONA_OTEL_ENDPOINT; "" exports nothing
+	Grace      time.Duration     // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
 
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
@@ -55,6 +58,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
 		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
 	}
+	c.Telemetry = telemetry(get)
 	c.Grace = 5 * time.Second
 	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
 		c.Grace = max(d, time.Second)
@@ -87,4 +91,22 @@ func home(variable string) string {
 		return u.HomeDir
 	}
 	return "/"
+}
+
+// telemetry reads where measurements go and what they say of the sandbox. Extra attributes are k=v pairs with commas between.
+func telemetry(get func(string) string) toolbox.Telemetry {
+	t := toolbox.Telemetry{Endpoint: get("DAYTONA_OTEL_ENDPOINT"), Attributes: map[string]string{"service.name": "sandbox-" + get("DAYTONA_SANDBOX_ID")}}
+	for attribute, name := range map[string]string{
+		"daytona.organization_id": "DAYTONA_ORGANIZATION_ID", "daytona.region_id": "DAYTONA_REGION_ID", "daytona.snapshot": "DAYTONA_SANDBOX_SNAPSHOT",
+	} {
+		if v := get(name); v != "" {
+			t.Attributes[attribute] = v
+		}
+	}
+	for pair := range strings.SplitSeq(get("DAYTONA_SANDBOX_OTEL_EXTRA_LABELS"), ",") {
+		if k, v, ok := strings.Cut(pair, "="); ok {
+			t.Attributes[strings.TrimSpace(k)] = strings.TrimSpace(v)
+		}
+	}
+	return t
 }

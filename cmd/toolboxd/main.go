@@ -92,6 +92,9 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- serve.Until(ctx, ln, server.Handler(), stopGrace) }()
+	if cfg.Telemetry.Endpoint != "" {
+		go server.Export(ctx, cfg.Telemetry) // ends with the daemon
+	}
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
 
 	var entry *process.Process

@@ -38,7 +38,7 @@ type shape struct {
 
 // beside lists operations that published clients use, or older ones used, and that the recorded contract lacks.
 var beside = []string{
-	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect", "GET /files/watch",
+	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect", "GET /files/watch", "GET /metrics",
 }
 
 var braces = regexp.MustCompile(`\{\w+\}`)
