@@ -64,3 +64,11 @@ type BulkUpload struct {
 	Files  []StoredFile `json:"files"`
 	Errors []string     `json:"errors"` // "path: reason", one for each file that failed
 }
+
+// FileEvent is one message of GET /files/watch, an addition to the contract. The first is of type "ready".
+type FileEvent struct {
+	Type   string `json:"type"` // ready, create, write, remove, rename, chmod; overflow when events are missing
+	Path   string `json:"path"` // absolute; the watched folder for ready and overflow
+	IsDir  bool   `json:"isDir,omitempty"`
+	Cursor string `json:"cursor"` // in the query of a later call, it goes on behind this event
+}

@@ -63,6 +63,7 @@ var routes = []route{
 	{Method: "GET", Path: "/files/search", Query: []string{"path", "pattern"}, Summary: "Find files by name", Out: api.SearchFilesResponse{}, Do: (*Server).searchNames},
 	{Method: "POST", Path: "/files/upload", Query: []string{"path"}, Summary: "Same as /files/upload-v2, for older clients", Out: api.UploadedFile{}, Do: (*Server).upload},
 	{Method: "POST", Path: "/files/upload-v2", Query: []string{"path"}, Summary: "Write one file", Out: api.UploadedFile{}, Do: (*Server).upload},
+	{Method: "GET", Path: "/files/watch", Summary: "Follow changes below a folder, by websocket or server-sent events", Out: api.FileEvent{}, Do: (*Server).watchFiles},
 	{Method: "POST", Path: "/git/add", Summary: "Stage files", In: api.GitAddRequest{}, Do: (*Server).gitAdd},
 	{Method: "DELETE", Path: "/git/branches", Status: 204, Summary: "Delete a branch", In: api.GitBranchRequest{}, Do: (*Server).gitDeleteBranch},
 	{Method: "GET", Path: "/git/branches", Query: []string{"path"}, Summary: "List local branches", Out: api.GitBranches{}, Do: (*Server).gitBranches},

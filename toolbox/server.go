@@ -52,6 +52,7 @@ type Server struct {
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
 
 	terminals *pty.Manager
+	watches   *workspace.Manager
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -74,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
-		terminals: pty.NewManager(cfg.Process),
+		terminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
 	}, nil
 }
 

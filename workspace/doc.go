@@ -12,6 +12,9 @@
 // the work goes on. Files is safe for concurrent use and owns nothing that would have to be closed. The rules are those of
 // toolbox.md, section 1.
 //
+// A Manager follows changes below folders, up to 64 at a time, by inotify. Of each it keeps the last 4,096 events, so that a reader that
+// was away for less than a minute goes on where it was; events that are missing are told as Lost.
+//
 //	files, err := workspace.New("/home/daytona")
 //	info, err := files.Stat("notes.txt")
 package workspace
