@@ -144,7 +144,7 @@ func (m *Manager) Get(id string) (*Session, error) {
 		return nil, fmt.Errorf("session %q: %w", id, ErrNotFound)
 	}
 	s.starting.Lock() // wait until its shell runs
-	s.starting.Unlock()
+	defer s.starting.Unlock()
 	return s, nil
 }
 

@@ -482,7 +482,7 @@ func TestMove(t *testing.T) {
 
 func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	f, dir := open(t)
-	other, err := os.MkdirTemp("/dev/shm", "move")
+	other, err := os.MkdirTemp("/dev/shm", "move") //nolint:usetesting // the second file system is the point
 	if err != nil {
 		t.Skip("no second file system")
 	}
@@ -571,9 +571,12 @@ func TestFindTellsLines(t *testing.T) {
 	_ = unix.Mkfifo(dir+"/fifo", 0o644)
 	got := fmt.Sprintf("%+v", find(t, f, dir, "needle"))
 	want := fmt.Sprintf("%+v", []workspace.Match{
-		{File: dir + "/.h", Line: 2, Content: "  needle"}, {File: dir + "/a", Line: 1, Content: "needle"},
-		{File: dir + "/b/x", Line: 2, Content: "needle needle"}, {File: dir + "/b/x", Line: 4, Content: "last needle"},
-		{File: dir + "/late", Line: 301, Content: "\x00needle"}, {File: dir + "/latin", Line: 1, Content: "\ufffd needle \ufffd\ufffd"},
+		{File: dir + "/.h", Line: 2, Content: "  needle"},
+		{File: dir + "/a", Line: 1, Content: "needle"},
+		{File: dir + "/b/x", Line: 2, Content: "needle needle"},
+		{File: dir + "/b/x", Line: 4, Content: "last needle"},
+		{File: dir + "/late", Line: 301, Content: "\x00needle"},
+		{File: dir + "/latin", Line: 1, Content: "\ufffd needle \ufffd\ufffd"},
 	})
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -582,8 +585,15 @@ func TestFindTellsLines(t *testing.T) {
 		root, pattern, first string
 		n                    int
 	}{
-		{".", "needle", ".h", 6}, {"b", "needle", "b/x", 2}, {"b/x", "last", "b/x", 1}, {"./b/", "needle", "b/x", 2},
-		{"none", "needle", "", 0}, {"link", "needle", "", 0}, {"b", "needle\r", "", 0}, {"b", "no\nneedle", "", 0}, {"..", "needle", "", 6},
+		{".", "needle", ".h", 6},
+		{"b", "needle", "b/x", 2},
+		{"b/x", "last", "b/x", 1},
+		{"./b/", "needle", "b/x", 2},
+		{"none", "needle", "", 0},
+		{"link", "needle", "", 0},
+		{"b", "needle\r", "", 0},
+		{"b", "no\nneedle", "", 0},
+		{"..", "needle", "", 6},
 	} {
 		got := find(t, f, tc.root, tc.pattern)
 		if len(got) != tc.n || tc.first != "" && got[0].File != tc.first {

@@ -67,7 +67,7 @@ func cut(name string, err error) error {
 	if isSystem(err) || fault.KindOf(err) != fault.Unknown {
 		return explain("read content for", name, err)
 	}
-	return fmt.Errorf("write %s: %w (%v)", name, ErrCut, err)
+	return fmt.Errorf("write %s: %w (%w)", name, ErrCut, err)
 }
 
 // target is where a write goes: a name in an open folder, with all links on the way followed.

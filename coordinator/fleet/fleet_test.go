@@ -311,7 +311,8 @@ func TestBadInputNamesTheFieldAndTheRange(t *testing.T) {
 		"interval":        {fleet.Request{AutoStop: &minus}, fault.Invalid, "autoStopInterval must be from 0 to 5256000 minutes, not -1"},
 		"snapshot":        {fleet.Request{Snapshot: "nope"}, fault.Invalid, `snapshot "nope" not found`},
 		"size of a snapshot": {
-			fleet.Request{Snapshot: "default", CPU: 2}, fault.Invalid,
+			fleet.Request{Snapshot: "default", CPU: 2},
+			fault.Invalid,
 			"cpu, memory and disk are the snapshot's own and cannot be given together with snapshot",
 		},
 		"region":   {fleet.Request{Target: "mars"}, fault.NotFound, `target "mars": no such region; there is "us"`},

@@ -257,10 +257,10 @@ func filter(sel *bun.SelectQuery, q fleet.Query) *bun.SelectQuery {
 		})
 	}
 	if len(q.Snapshots) > 0 {
-		sel = sel.Where("snapshot IN (?)", bun.In(q.Snapshots))
+		sel = sel.Where("snapshot IN (?)", bun.List(q.Snapshots))
 	}
 	if len(q.Regions) > 0 {
-		sel = sel.Where("region IN (?)", bun.In(q.Regions))
+		sel = sel.Where("region IN (?)", bun.List(q.Regions))
 	}
 	for _, b := range []struct {
 		column   string

@@ -152,9 +152,11 @@ line'; git add -A f 'new
 line'; mkdir u; echo > u/v; echo > u/é; echo > u/x.ign; git checkout -q -b w; git checkout -q main; rm d/x`)
 	st, err := m.Status(t.Context(), "r")
 	want := &git.Status{Branch: "main", Upstream: "origin/main", Ahead: 1, Files: []git.FileStatus{
-		{Name: "added", Staging: git.Added, Worktree: git.Unmodified}, {Name: "d/x", Staging: git.Modified, Worktree: git.Deleted},
+		{Name: "added", Staging: git.Added, Worktree: git.Unmodified},
+		{Name: "d/x", Staging: git.Modified, Worktree: git.Deleted},
 		{Name: "new\nline", Old: "f", Staging: git.Renamed, Worktree: git.Unmodified},
-		{Name: "u/v", Staging: git.Untracked, Worktree: git.Untracked}, {Name: "u/é", Staging: git.Untracked, Worktree: git.Untracked},
+		{Name: "u/v", Staging: git.Untracked, Worktree: git.Untracked},
+		{Name: "u/é", Staging: git.Untracked, Worktree: git.Untracked},
 	}}
 	if err != nil || fmt.Sprintf("%+v", st) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v %v\nwant %+v", st, err, want)
