@@ -36,7 +36,7 @@ build: ## Build bin/toolboxd and bin/sandlot, which carries it (VERSION=v1.2.3 s
 images: build ## Build the default image of sandboxes, if what goes into it changed (FRESH=1: with the newest packages)
 	@scripts/images
 
-test: ready race e2e sdk ## Run every test: unit and contract under the race detector, containers, published clients
+test: ready race e2e sdk chaos ## Run every test: unit and contract under the race detector, containers, clients, faults
 
 .PHONY: ready
 ready: # what tests need: the engine and their programs, our programs, the image
