@@ -3,11 +3,13 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -261,4 +263,42 @@ func TestToolboxPath(t *testing.T) {
 			t.Error("the sandbox can read a credential from its environment")
 		}
 	})
+}
+
+// TestLongAnswersToPostsAreWhole holds the proxy to answers that begin as soon as the request's last byte was sent: the end of the
+// request and the beginning of the answer must not disturb each other.
+func TestLongAnswersToPostsAreWhole(t *testing.T) {
+	s, c := small.up(t)
+	box := c.Create(nil)
+	const size = 300_000
+	box.Toolbox("POST", "/files/upload-v2?path=/tmp/long", bytes.NewReader(make([]byte, size))).Want(http.StatusOK)
+	at, err := url.Parse(strings.TrimSuffix(box.ToolboxProxyURL, "/") + "/" + box.ID + "/files/bulk-download")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"paths":["/tmp/long"]}`
+	for n := range 600 {
+		// Head and body as two packets, on a connection of their own, as some clients send them.
+		conn, err := net.Dial("tcp", s.Proxy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", at.Path, at.Host, s.Key, len(body))
+		if err == nil {
+			_, err = io.WriteString(conn, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		_ = conn.Close()
+		if err != nil || len(got) < size {
+			t.Fatalf("answer %d of 600: %d bytes of %d and more, %v", n, len(got), size, err)
+		}
+	}
 }
