@@ -18,7 +18,7 @@ import (
 type Row struct {
 	Scenario string  `json:"scenario"`
 	What     string  `json:"what"`
-	Unit     string  `json:"unit"` // ms, /s, MB/s, MiB, MB or ms/s
+	Unit     string  `json:"unit"` // ms, /s, M/s, MB/s, MiB, MB or ms/s
 	Ours     float64 `json:"ours"`
 	Floor    float64 `json:"floor,omitempty"`
 	Raw      float64 `json:"raw,omitempty"`
@@ -45,6 +45,12 @@ func (r Row) atMost(limit float64) Row {
 // atMostRaw holds a row to a multiple of raw.
 func (r Row) atMostRaw(times float64) Row {
 	r.Goal, r.Met = fmt.Sprintf("≤ %g × raw", times), r.Raw > 0 && r.Ours <= times*r.Raw
+	return r
+}
+
+// atLeast holds a rate to a figure of its own unit.
+func (r Row) atLeast(limit float64) Row {
+	r.Goal, r.Met = fmt.Sprintf("≥ %g %s", limit, r.Unit), r.Ours >= limit
 	return r
 }
 
