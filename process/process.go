@@ -190,7 +190,7 @@ func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr,
 
 // explain says what was wrong with a start: the folder, the program, or the system.
 func (p *Process) explain(err error, program string) error {
-	if st, derr := os.Stat(p.spec.Dir); derr != nil || !st.IsDir() {
+	if st, derr := os.Stat(p.spec.Dir); derr != nil || !st.IsDir() || unix.Access(p.spec.Dir, unix.X_OK) != nil {
 		return fault.Codef(fault.NotFound, codeFolder, "folder %s does not exist or cannot be entered: make it, or give another cwd", p.spec.Dir)
 	}
 	p.m.shells.forget()

@@ -9,8 +9,11 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
@@ -21,9 +24,11 @@ var errHelp = errors.New("help was asked for")
 type config struct {
 	Listen     string   // --listen; default ":2280"
 	Version    bool     // --version
+	Logs       bool     // "entrypoint logs" is asked for
 	Entrypoint []string // the other arguments
 
 	SecretHash string            // SANDLOT_SECRET_SHA256; "" takes all callers
+	Secret     string            // SANDLOT_SECRET; for "entrypoint logs" alone
 	Sandbox    string            // DAYTONA_SANDBOX_ID; names the sandbox in logs
 	LogLevel   slog.Level        // LOG_LEVEL; default info
 	Telemetry  toolbox.Telemetry // DAYTONA_OTEL_ENDPOINT; "" exports nothing
@@ -46,6 +51,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 		return c, err
 	}
 	c.Entrypoint = flags.Args()
+	c.Logs = slices.Equal(c.Entrypoint, []string{"entrypoint", "logs"}) && !slices.Contains(args, "--")
 	get := func(name string) string {
 		for _, v := range env {
 			if value, ok := strings.CutPrefix(v, name+"="); ok {
@@ -54,7 +60,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 		}
 		return ""
 	}
-	c.SecretHash, c.Sandbox = get("SANDLOT_SECRET_SHA256"), get("DAYTONA_SANDBOX_ID")
+	c.SecretHash, c.Secret, c.Sandbox = get("SANDLOT_SECRET_SHA256"), get("SANDLOT_SECRET"), get("DAYTONA_SANDBOX_ID")
 	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
 		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
 	}
@@ -76,8 +82,8 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 		}
 	}
 	var err error
-	if c.WorkDir, err = os.Getwd(); err != nil || !filepath.IsAbs(c.WorkDir) {
-		c.WorkDir = "/"
+	if c.WorkDir, err = os.Getwd(); err != nil || !filepath.IsAbs(c.WorkDir) || unix.Access(c.WorkDir, unix.X_OK) != nil {
+		c.WorkDir = "/" // the image's folder is gone, or is another user's
 	}
 	return c, nil
 }

@@ -1,6 +1,10 @@
 // Command toolboxd is the daemon inside a sandbox: process 1 of the container, and the toolbox API on port 2280.
 //
 //	toolboxd [--listen :2280] [--version] [--] [program arguments...]
+//	toolboxd [--listen :2280] entrypoint logs
+//
+// The second form prints the output of the program that the first was given, and follows it to its end; with a secret set, it is to be in
+// SANDLOT_SECRET.
 //
 // With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd needs nothing of the
 // image: no shell, no libc, no home, no writable disk. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
@@ -49,6 +53,13 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return 2
 	case cfg.Version:
 		_, _ = fmt.Fprintln(stdout, "toolboxd", version.String())
+		return 0
+	}
+	if cfg.Logs {
+		if err := entrypointLogs(context.Background(), cfg.Listen, cfg.Secret, stdout, stderr); err != nil {
+			_, _ = fmt.Fprintln(stderr, "toolboxd:", err)
+			return 1
+		}
 		return 0
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
