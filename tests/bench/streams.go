@@ -116,6 +116,11 @@ func (b *bench) sessions() (rows []Row, err error) {
 		Row{What: "session, delete", Unit: "ms", Ours: median(deleted[1:])}), nil
 }
 
+func dial(url string, header http.Header) (*websocket.Conn, error) {
+	ws, _, err := websocket.DefaultDialer.Dial(url, header) //nolint:bodyclose // the library has read all of the handshake's answer
+	return ws, err
+}
+
 // followed is when things came on a websocket that follows a command.
 type followed struct {
 	first, last, end time.Time
@@ -133,7 +138,7 @@ func (b *bench) follow(s *server, at, command string) (f followed, err error) {
 		return f, err
 	}
 	url := "ws" + strings.TrimPrefix(at, "http") + "/command/" + started.CmdID + "/logs?follow=true"
-	ws, _, err := websocket.DefaultDialer.Dial(url, http.Header{"X-Daytona-SDK-Version": {"0.226.1"}})
+	ws, err := dial(url, http.Header{"X-Daytona-SDK-Version": {"0.226.1"}})
 	if err != nil {
 		return f, err
 	}
@@ -212,7 +217,7 @@ func (b *bench) terminal() ([]Row, error) {
 		return nil, err
 	}
 	began := time.Now()
-	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url, "http")+"/process/pty/create-connect?id=bench&cols=80&rows=24", nil)
+	ws, err := dial("ws"+strings.TrimPrefix(s.url, "http")+"/process/pty/create-connect?id=bench&cols=80&rows=24", nil)
 	if err != nil {
 		return nil, err
 	}
