@@ -505,3 +505,21 @@ func FuzzHosts(f *testing.F) {
 		}
 	})
 }
+
+// A POST whose long answer begins before its body's end was seen is whole: the server must not close the body under the transport.
+func TestLongAnswersToPostsAreWhole(t *testing.T) {
+	const size = 1 << 20
+	_, _, srv := world(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.CopyN(io.Discard, r.Body, 2) // not to its end
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(make([]byte, size)) // a short answer shows at the other end
+	}))
+	for i := range 500 {
+		_, body := send(t, srv, call{
+			method: http.MethodPost, path: "/toolbox/" + id + "/files/bulk-download", body: "{}", header: map[string]string{"Authorization": "Bearer dtn_good"},
+		})
+		if len(body) != size {
+			t.Fatalf("answer %d has %d bytes, want %d", i, len(body), size)
+		}
+	}
+}

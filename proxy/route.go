@@ -150,6 +150,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, room *room, port
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
 		ErrorLog:     slog.NewLogLogger(p.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	// Without this the server closes the request's body when the answer begins, and the transport, which may not have seen the
+	// body's end yet, takes that for a broken request and cuts the answer off.
+	_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 has it always
 	rp.ServeHTTP(w, r)
 	switch {
 	case failed == nil:

@@ -96,6 +96,7 @@ func (s *Server) proxyPort(c *gin.Context) error {
 		return err
 	}
 	var failed error
+	_ = http.NewResponseController(c.Writer).EnableFullDuplex() // else an answer that begins early is cut off: see the proxy room
 	p := *s.ports
 	p.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err }
 	p.ServeHTTP(c.Writer, c.Request)

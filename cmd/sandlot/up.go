@@ -55,7 +55,9 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	in, err := join(ctx, cfg, made, newLogger(cfg, stderr))
+	logger := newLogger(cfg, stderr)
+	slog.SetDefault(logger) // so that what libraries say has the same form
+	in, err := join(ctx, cfg, made, logger)
 	if err != nil {
 		return err
 	}
