@@ -51,7 +51,7 @@ type Server struct {
 	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
 
-	terminals *pty.Manager
+	terminals, webTerminals *pty.Manager
 	watches   *workspace.Manager
 }
 
@@ -75,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	return &Server{
 		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
-		terminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
+		terminals: pty.NewManager(cfg.Process), webTerminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
 	}, nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -107,6 +108,7 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 		go server.Export(ctx, cfg.Telemetry) // ends with the daemon
 	}
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
+	go serveTerminal(ctx, cfg.Listen, server.TerminalHandler(), logger) // ends with the daemon
 
 	var entry *process.Process
 	if len(cfg.Entrypoint) > 0 {
@@ -125,6 +127,23 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 		case err := <-ended:
 			return errors.Join(err, processes.Close(stopGrace))
 		}
+	}
+}
+
+// terminalPort is where the web terminal is.
+const terminalPort = "22222"
+
+// serveTerminal serves the web terminal beside the toolbox, on the same address. The sandbox is of use without it.
+func serveTerminal(ctx context.Context, listen string, handler http.Handler, logger *slog.Logger) {
+	host, _, err := net.SplitHostPort(listen)
+	if err == nil {
+		var ln net.Listener
+		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, terminalPort)); err == nil {
+			err = serve.Until(ctx, ln, handler, 0)
+		}
+	}
+	if err != nil {
+		logger.Warn("the web terminal is not served", logkey.Err, err)
 	}
 }
 

@@ -1,0 +1,129 @@
+package toolbox
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/session/pty"
+)
+
+// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are as npm has them, but for the line that names a
+// source map; LICENSE.xterm is theirs.
+//
+//go:embed webterm
+var webterm embed.FS
+
+// TerminalHandler returns the web terminal, which the daemon serves on port 22222 (toolbox.md 9.3): a page, and a websocket with a shell of
+// its own per connection, ended with it. It needs no other host.
+func (s *Server) TerminalHandler() http.Handler {
+	e := s.face.NewEngine()
+	e.Use(s.face.Guard(s.checkSecret))
+	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
+	e.GET("/ws", s.face.Wrap(s.webTerminal))
+	files, err := fs.ReadDir(webterm, "webterm")
+	if err != nil {
+		panic(err) // it is in the binary
+	}
+	for _, f := range files {
+		e.GET("/"+f.Name(), s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, f.Name()) }))
+	}
+	return e
+}
+
+func webtermFile(c *gin.Context, name string) error {
+	data, err := webterm.ReadFile(path.Join("webterm", name))
+	if err != nil {
+		return err
+	}
+	kind := map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript"}[path.Ext(name)]
+	if kind == "" {
+		kind = "text/plain"
+	}
+	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self' ws: wss:")
+	c.Header("X-Content-Type-Options", "nosniff")
+	c.Header("Cache-Control", "no-cache")
+	c.Data(http.StatusOK, kind+"; charset=utf-8", data)
+	return nil
+}
+
+// webTerminal handles GET /ws of the web terminal.
+func (s *Server) webTerminal(c *gin.Context) error {
+	t, err := s.webTerminals.Create(pty.Spec{ID: rand.Text(), Dir: "/"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.webTerminals.Delete(t.Info().ID) }() // it may have ended by itself
+	client, err := t.Attach()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ws, err := upgrade(c, func(data []byte) error { return webInput(t, data) })
+	if err != nil {
+		return err
+	}
+	err = pumpText(ws, client)
+	if errors.Is(err, io.EOF) || ws.Context().Err() != nil {
+		ws.close(websocket.CloseNormalClosure, "")
+		return nil
+	}
+	ws.close(websocket.CloseInternalServerErr, "")
+	return nil
+}
+
+// webInput takes a message of the page: a JSON object is a size, or means nothing; all else is typed.
+func webInput(t *pty.Terminal, data []byte) error {
+	if len(data) > 0 && data[0] == '{' {
+		var size struct{ Rows, Cols uint16 }
+		if json.Valid(data) {
+			if json.Unmarshal(data, &size) == nil {
+				_ = t.Resize(pty.Size{Cols: size.Cols, Rows: size.Rows}) // one that cannot be is not taken
+			}
+			return nil
+		}
+	}
+	return t.Input(data)
+}
+
+// pumpText sends a terminal's output as text frames. A character that is cut off waits for its rest.
+func pumpText(ws *socket, client *pty.Client) error {
+	var held []byte
+	for {
+		data, err := client.Next(ws.Context())
+		if err != nil {
+			if len(held) > 0 {
+				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD"))) // the end, if anybody is there
+			}
+			return err
+		}
+		for len(data) > 0 {
+			n := min(len(data), maxFrame)
+			held = append(held, data[:n]...)
+			data = data[n:]
+			whole := wholeRunes(held)
+			if whole == 0 {
+				continue
+			}
+			text := held[:whole]
+			if !utf8.Valid(text) {
+				text = []byte(strings.ToValidUTF8(string(text), "\uFFFD"))
+			}
+			if err := ws.send(websocket.TextMessage, text); err != nil {
+				return context.Cause(ws.Context())
+			}
+			held = append(held[:0], held[whole:]...)
+		}
+	}
+}
