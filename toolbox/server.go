@@ -52,7 +52,7 @@ type Server struct {
 	ports  *httputil.ReverseProxy // behind /proxy/{port}
 
 	terminals, webTerminals *pty.Manager
-	watches   *workspace.Manager
+	watches                 *workspace.Manager
 }
 
 // New checks cfg and returns a Server. It starts nothing.
