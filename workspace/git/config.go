@@ -40,6 +40,9 @@ func configure(scope, path string, args ...string) command {
 }
 
 func (m *Manager) get(ctx context.Context, scope, path, key string) (*string, error) {
+	if l, ok := m.library(); ok {
+		return l.getConfig(scope, path, key)
+	}
 	c := configure(scope, path, "-z", "--get", "--", key)
 	r, err := m.run(ctx, c)
 	switch {
@@ -72,6 +75,9 @@ func (m *Manager) SetConfig(ctx context.Context, scope, path string, pairs ...[2
 		return err
 	}
 	defer unlock()
+	if l, ok := m.library(); ok {
+		return l.setConfig(scope, path, pairs)
+	}
 	for _, p := range pairs {
 		if _, err := m.do(ctx, configure(scope, path, "--replace-all", "--", p[0], p[1])); err != nil {
 			return err

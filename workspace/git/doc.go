@@ -9,7 +9,11 @@
 // scheme, host and port of that call's URL alone. They are never in arguments, environment or files, and are taken out of error texts.
 // The user's own helpers are asked only when a call brings no credentials.
 //
-// Errors carry the codes of toolbox.md 2.1 and git's own words; ErrNoGit is returned where the image has no git.
+// Where the image has no git program, a library in this process does what it can: slower, in this process's memory, over HTTP(S) and
+// SSH alone, without hooks, filters and credential helpers; a checkout wants a clean work tree then. What it cannot do is ErrNoGit: clones
+// of local paths, reset mode keep, restore but from HEAD, credentials, system settings.
+//
+// Errors carry the codes of toolbox.md 2.1 and git's own words.
 //
 //	m := git.New(processes)
 //	err := m.Clone(ctx, git.CloneSpec{URL: "https://example.com/a.git", Path: "a", Depth: 1})

@@ -25,8 +25,8 @@ const (
 	codeDiskFull     = "DISK_FULL"
 )
 
-// ErrNoGit is returned where the image has no git program.
-var ErrNoGit = fault.New(fault.Unavailable, "this sandbox's image has no git program; install the package git in it")
+// ErrNoGit is returned for what only the git program can do, where the image has none.
+var ErrNoGit = fault.New(fault.Unavailable, "this needs the git program, which this sandbox's image has not; install the package git in it")
 
 // Manager runs git for a sandbox. It is safe for concurrent use.
 type Manager struct {

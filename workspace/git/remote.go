@@ -1,6 +1,7 @@
 package git
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -40,6 +41,18 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	target := m.abs(spec.Path)
 	clean := remover(target)
 	address := complete(spec.URL)
+	if l, ok := m.library(); ok {
+		err = l.clone(ctx, spec, address, target)
+	} else {
+		err = m.clone(ctx, spec, address, target)
+	}
+	if err != nil {
+		clean()
+	}
+	return err
+}
+
+func (m *Manager) clone(ctx context.Context, spec CloneSpec, address, target string) error {
 	call := func(dir string, args ...string) command {
 		c := command{dir: dir, args: args, network: true, creds: spec.Credentials, url: address}
 		if spec.InsecureSkipTLS {
@@ -58,7 +71,7 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	if spec.CommitID != "" {
 		args = append(args, "--no-checkout")
 	}
-	_, err = m.do(ctx, call("", append(args, "--", address, target)...))
+	_, err := m.do(ctx, call("", append(args, "--", address, target)...))
 	if err == nil && spec.CommitID != "" {
 		checkout := call(target, "checkout", "-q", "--detach", spec.CommitID, "--")
 		_, err = m.do(ctx, checkout)
@@ -71,9 +84,6 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 				_, err = m.do(ctx, checkout)
 			}
 		}
-	}
-	if err != nil {
-		clean()
 	}
 	return err
 }
@@ -137,7 +147,7 @@ func (m *Manager) transfer(ctx context.Context, spec *TransferSpec, push bool, a
 		}
 	}
 	c := command{dir: spec.Path, args: args, network: true, creds: spec.Credentials}
-	if !spec.given() {
+	if _, ok := m.library(); ok || !spec.given() {
 		return c, nil
 	}
 	get := []string{"remote", "get-url", "--", spec.Remote}
@@ -173,6 +183,9 @@ func (m *Manager) Push(ctx context.Context, spec TransferSpec) error {
 			return fault.New(fault.Conflict, "git push: HEAD is not on a branch; name one, or check one out")
 		}
 	}
+	if l, ok := m.library(); ok {
+		return l.push(ctx, spec, branch)
+	}
 	ref := "refs/heads/" + strings.TrimPrefix(branch, "refs/heads/")
 	c.args = append(c.args, "--", spec.Remote, ref+":"+ref)
 	_, err = m.do(ctx, c)
@@ -188,6 +201,10 @@ func (m *Manager) Pull(ctx context.Context, spec TransferSpec) error {
 	}
 	defer unlock()
 	own := spec.Remote
+	if l, ok := m.library(); ok {
+		spec.Remote = cmp.Or(spec.Remote, "origin")
+		return l.pull(ctx, spec, own)
+	}
 	c, err := m.transfer(ctx, &spec, false, "pull", "-q", "--ff-only", "--no-rebase")
 	if err != nil {
 		return err
@@ -235,6 +252,9 @@ type Remote struct{ Name, URL string }
 
 // Remotes lists those of the repository at path, as they are configured.
 func (m *Manager) Remotes(ctx context.Context, path string) ([]Remote, error) {
+	if l, ok := m.library(); ok {
+		return l.remotes(path)
+	}
 	c := command{dir: path, args: []string{"config", "--local", "-z", "--get-regexp", `^remote\..*\.url$`}}
 	r, err := m.run(ctx, c)
 	if err != nil {
@@ -264,6 +284,9 @@ func (m *Manager) Remotes(ctx context.Context, path string) ([]Remote, error) {
 func (m *Manager) AddRemote(ctx context.Context, path string, remote Remote, fetch, overwrite bool) error {
 	if strings.HasPrefix(remote.Name, "-") {
 		return fault.Newf(fault.Invalid, "%q is not a valid remote name: it begins with a dash", remote.Name)
+	}
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.addRemote(ctx, path, remote, fetch, overwrite) }); ok {
+		return err
 	}
 	unlock, err := m.lock(ctx, path)
 	if err != nil {

@@ -31,6 +31,9 @@ var fromInput = []string{"--pathspec-from-file=-", "--pathspec-file-nul"}
 
 // Init makes a repository at path, parents included; an existing one stays as it is. branch "" is git's own default.
 func (m *Manager) Init(ctx context.Context, path string, bare bool, branch string) error {
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.init(path, bare, branch) }); ok {
+		return err
+	}
 	args := []string{"init", "-q"}
 	if bare {
 		args = append(args, "--bare")
@@ -49,6 +52,9 @@ func (m *Manager) Init(ctx context.Context, path string, bare bool, branch strin
 
 // Status describes the work tree at path. Untracked folders are given as their files, ignored files are not listed.
 func (m *Manager) Status(ctx context.Context, path string) (*Status, error) {
+	if l, ok := m.library(); ok {
+		return l.status(path)
+	}
 	var st *Status
 	_, err := m.do(ctx, command{
 		dir: path, args: []string{"status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"},
@@ -67,6 +73,9 @@ func (m *Manager) Add(ctx context.Context, path string, files []string) error {
 		_, err := m.Branches(ctx, path) // the repository must be there all the same
 		return err
 	}
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.add(path, files) }); ok {
+		return err
+	}
 	_, err = m.change(ctx, command{dir: path, args: append([]string{"add", "-A"}, fromInput...), input: input})
 	return err
 }
@@ -81,6 +90,9 @@ var committed = regexp.MustCompile(`(?m)^\[\S+(?: HEAD)?(?: \(root-commit\))? ([
 
 // Commit commits the index, with the author as committer too, without hooks and signature. Errors: fault.Conflict when nothing is staged.
 func (m *Manager) Commit(ctx context.Context, spec CommitSpec) (hash string, err error) {
+	if ok, err := m.alone(ctx, spec.Path, func(l library) (err error) { hash, err = l.commit(spec); return err }); ok {
+		return hash, err
+	}
 	args := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.abbrev=40", "commit", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace", "--file=-"}
 	if spec.AllowEmpty {
 		args = append(args, "--allow-empty")
@@ -105,6 +117,9 @@ type Branches struct {
 
 // Branches lists the local branches of the repository at path.
 func (m *Manager) Branches(ctx context.Context, path string) (Branches, error) {
+	if l, ok := m.library(); ok {
+		return l.branches(path)
+	}
 	r, err := m.do(ctx, command{dir: path, args: []string{"for-each-ref", "--format=%(HEAD)%(refname:lstrip=2)", "refs/heads"}})
 	b := Branches{Names: []string{}}
 	if err != nil {
@@ -124,6 +139,13 @@ func (m *Manager) Branches(ctx context.Context, path string) (Branches, error) {
 
 // head is the branch that HEAD names, "" when it is detached.
 func (m *Manager) head(ctx context.Context, path string) (string, error) {
+	if l, ok := m.library(); ok {
+		r, err := l.open(path)
+		if err != nil {
+			return "", err
+		}
+		return l.head(r)
+	}
 	c := command{dir: path, args: []string{"symbolic-ref", "-q", "--short", "HEAD"}}
 	r, err := m.run(ctx, c)
 	if err == nil && r.code == 1 && len(r.stderr) == 0 {
@@ -137,12 +159,18 @@ func (m *Manager) head(ctx context.Context, path string) (string, error) {
 
 // CreateBranch makes a branch at HEAD and checks it out. Error: GIT_BRANCH_EXISTS.
 func (m *Manager) CreateBranch(ctx context.Context, path, name string) error {
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.createBranch(path, name) }); ok {
+		return err
+	}
 	_, err := m.change(ctx, command{dir: path, args: []string{"checkout", "-q", "--no-track", "-b", name}})
 	return err
 }
 
 // DeleteBranch removes a branch, merged or not. Errors: GIT_BRANCH_NOT_FOUND; fault.Conflict for the branch that is checked out.
 func (m *Manager) DeleteBranch(ctx context.Context, path, name string) error {
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.deleteBranch(path, name) }); ok {
+		return err
+	}
 	_, err := m.change(ctx, command{dir: path, args: []string{"branch", "-q", "-D", "--", name}})
 	return err
 }
@@ -153,12 +181,18 @@ func (m *Manager) Checkout(ctx context.Context, path, name string) error {
 	if err := notOption("branch", name); err != nil {
 		return err
 	}
+	if ok, err := m.alone(ctx, path, func(l library) error { return l.checkout(path, name) }); ok {
+		return err
+	}
 	_, err := m.change(ctx, command{dir: path, args: []string{"-c", "checkout.defaultRemote=origin", "checkout", "-q", "--guess", name, "--"}})
 	return err
 }
 
 // History hands the commits that HEAD reaches to yield, newest first. Error: GIT_BRANCH_NOT_FOUND when there are none.
 func (m *Manager) History(ctx context.Context, path string, yield func(Commit) error) error {
+	if l, ok := m.library(); ok {
+		return l.history(ctx, path, yield)
+	}
 	_, err := m.do(ctx, command{
 		dir: path, args: []string{"log", "-z", "--no-show-signature", "--no-color", logFormat, "HEAD", "--"},
 		output: func(r io.Reader) error { return parseLog(r, yield) },
@@ -189,6 +223,9 @@ func (m *Manager) Reset(ctx context.Context, spec ResetSpec) error {
 		args = append(args, "--"+spec.Mode)
 	default:
 		return fault.Newf(fault.Invalid, "mode %q is not one of soft, mixed, hard, merge, keep", spec.Mode)
+	}
+	if ok, err := m.alone(ctx, spec.Path, func(l library) error { return l.reset(spec) }); ok {
+		return err
 	}
 	c := command{dir: spec.Path}
 	if len(spec.Files) > 0 {
@@ -226,6 +263,9 @@ func (m *Manager) Restore(ctx context.Context, spec RestoreSpec) error {
 	}
 	if len(spec.Files) == 0 {
 		_, err := m.Branches(ctx, spec.Path)
+		return err
+	}
+	if ok, err := m.alone(ctx, spec.Path, func(l library) error { return l.restore(spec) }); ok {
 		return err
 	}
 	args := append([]string{"restore", "-q"}, fromInput...)

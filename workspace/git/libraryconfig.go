@@ -1,0 +1,102 @@
+package git
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	format "github.com/go-git/go-git/v5/plumbing/format/config"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+)
+
+// splitKey takes section.sub.section.name apart: the first and the last dot count.
+func splitKey(key string) (section, sub, name string, err error) {
+	first, last := strings.IndexByte(key, '.'), strings.LastIndexByte(key, '.')
+	if first <= 0 || last == len(key)-1 || strings.ContainsAny(key, "\n\x00 ") || strings.HasPrefix(key, "-") {
+		return "", "", "", fault.Newf(fault.Invalid, "git config: %q is not a key such as user.name", key)
+	}
+	if last > first {
+		sub = key[first+1 : last]
+	}
+	return key[:first], sub, key[last+1:], nil
+}
+
+func readConfig(file string) (*format.Config, error) {
+	cfg := format.New()
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return cfg, nil
+	}
+	if err == nil {
+		err = format.NewDecoder(bytes.NewReader(data)).Decode(cfg)
+	}
+	return cfg, libraryError("config", err)
+}
+
+func (l library) getConfig(scope, path, key string) (*string, error) {
+	section, sub, name, err := splitKey(key)
+	if err != nil {
+		return nil, err
+	}
+	file, err := l.configFile(scope, path)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := readConfig(file)
+	if err != nil || !cfg.HasSection(section) {
+		return nil, err
+	}
+	options := cfg.Section(section).Options
+	if sub != "" {
+		if !cfg.Section(section).HasSubsection(sub) {
+			return nil, nil
+		}
+		options = cfg.Section(section).Subsection(sub).Options
+	}
+	if !options.Has(name) {
+		return nil, nil
+	}
+	value := options.Get(name)
+	return &value, nil
+}
+
+func (l library) setConfig(scope, path string, pairs [][2]string) error {
+	file, err := l.configFile(scope, path)
+	if err != nil {
+		return err
+	}
+	cfg, err := readConfig(file)
+	if err != nil {
+		return err
+	}
+	for _, p := range pairs {
+		section, sub, name, err := splitKey(p[0])
+		if err != nil {
+			return err
+		}
+		cfg.SetOption(section, sub, name, p[1])
+	}
+	var out bytes.Buffer
+	if err := format.NewEncoder(&out).Encode(cfg); err != nil {
+		return libraryError("config", err)
+	}
+	temp := file + ".lock"                                                // the name git itself takes, and respects
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // as git makes it
+	if errors.Is(err, fs.ErrExist) {
+		return fault.Newf(fault.Conflict, "git config: %s exists: another git is at work, or one was killed; remove the file then", temp)
+	}
+	if err != nil {
+		return libraryError("config", err)
+	}
+	_, err = f.Write(out.Bytes())
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temp, file)
+	}
+	if err != nil {
+		_ = os.Remove(temp) // the error to tell is the write's
+	}
+	return libraryError("config", err)
+}
