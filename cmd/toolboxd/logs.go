@@ -30,6 +30,9 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 	}
 	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
 	ws, res, err := dialer.DialContext(ctx, "ws://"+net.JoinHostPort(host, port)+"/process/session/entrypoint/logs?follow=true", header)
+	if res != nil {
+		defer res.Body.Close() //nolint:errcheck // an answer that is not read on
+	}
 	switch {
 	case res != nil && res.StatusCode == http.StatusNotFound:
 		return errors.New("this sandbox was started without a program of its own")
@@ -38,7 +41,7 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 	case err != nil:
 		return fmt.Errorf("ask toolboxd at %s: %w", listen, err)
 	}
-	defer ws.Close() //nolint:errcheck // it was read to its end
+	defer ws.Close()
 	for {
 		_, frame, err := ws.ReadMessage()
 		if websocket.IsCloseError(err, websocket.CloseNormalClosure) {
