@@ -614,7 +614,8 @@ func TestWithoutGit(t *testing.T) {
 	sh(t, dir+"/p/r", "echo 3 > f; rm d/x; echo new > n")
 	st, err := m.Status(ctx, "p/r")
 	if err != nil || fmt.Sprint(st.Files) != fmt.Sprint([]git.FileStatus{
-		{Name: "d/x", Staging: git.Unmodified, Worktree: git.Deleted}, {Name: "f", Staging: git.Unmodified, Worktree: git.Modified},
+		{Name: "d/x", Staging: git.Unmodified, Worktree: git.Deleted},
+		{Name: "f", Staging: git.Unmodified, Worktree: git.Modified},
 		{Name: "n", Staging: git.Untracked, Worktree: git.Untracked},
 	}) {
 		t.Errorf("%+v %v", st, err)
