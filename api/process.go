@@ -33,6 +33,7 @@ type ExecuteRequest struct {
 	Envs    map[string]string `json:"envs,omitempty"`
 	Timeout Seconds           `json:"timeout,omitempty"` // 0 means no limit
 	Split   bool              `json:"split,omitempty"`   // Sandlot: answer stdout and stderr apart, too
+	User    string            `json:"user,omitempty"`    // Sandlot: whose command it is; default: the toolbox's user, and only root may give another
 }
 
 // CodeRunRequest is the body of POST /process/code-run.
@@ -43,6 +44,7 @@ type CodeRunRequest struct {
 	Envs     map[string]string `json:"envs,omitempty"`
 	Timeout  Seconds           `json:"timeout,omitempty"` // 0 means no limit
 	Split    bool              `json:"split,omitempty"`   // Sandlot: answer stdout and stderr apart, too
+	User     string            `json:"user,omitempty"`    // Sandlot: as in ExecuteRequest
 }
 
 // ExecuteResponse answers both. Bytes that are not UTF-8 come as U+FFFD. Fields after Result are Sandlot's own; they are also part of

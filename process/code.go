@@ -24,6 +24,7 @@ func (m *Manager) RunCode(ctx context.Context, code Code) (Result, error) {
 		return Result{}, fault.New(fault.Invalid, "the code is empty")
 	}
 	spec := code.Spec
+	spec.code = append([]string{code.Language, code.Source}, code.Argv...)
 	switch code.Language {
 	case "python":
 		spec.Argv, spec.Input = append([]string{"python3", "-u", "-"}, code.Argv...), []byte(code.Source)
@@ -64,7 +65,7 @@ func withoutName(source string) string {
 // typescript takes the first of the runners that the image has; none of them needs the network.
 func (m *Manager) typescript(code Code, dir string) ([]string, error) {
 	file := filepath.Join(dir, "main.ts")
-	if err := os.WriteFile(file, []byte(withoutName(code.Source)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(withoutName(code.Source)), 0o644); err != nil { //nolint:gosec // it may run as another user
 		return nil, fault.Newf(fault.Internal, "write the program: %w", err)
 	}
 	path := lookup(m.Environ(), "PATH")
@@ -86,7 +87,7 @@ func scratchDir() (string, error) {
 	for _, parent := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
 		var dir string
 		if dir, err = os.MkdirTemp(parent, "sandlot-"); err == nil {
-			return dir, nil
+			return dir, os.Chmod(dir, 0o711) //nolint:gosec // a program of another user finds its file
 		}
 	}
 	return "", fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)

@@ -20,5 +20,5 @@
 //
 //	m, err := process.NewManager(process.Config{Dir: "/home/user", Env: os.Environ()})
 //	res, err := m.Run(ctx, process.Spec{Script: "make test", Timeout: time.Minute})
-//	defer res.Output.Discard()
+//	defer res.Discard()
 package process

@@ -169,7 +169,7 @@ func BenchmarkRun(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		res.Output.Discard()
+		res.Discard()
 	}
 }
 
@@ -183,7 +183,7 @@ func BenchmarkRunParallel(b *testing.B) {
 				b.Error(err)
 				return
 			}
-			res.Output.Discard()
+			res.Discard()
 		}
 	})
 }

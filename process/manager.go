@@ -50,6 +50,7 @@ type Manager struct {
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
 	count    atomic.Uint64
+	runs     runs
 	stop     chan struct{} // ends the reaper
 
 	mu     sync.Mutex
@@ -70,7 +71,7 @@ func NewManager(cfg Config) (*Manager, error) {
 	_, _ = rand.Read(id) // never fails
 	m := &Manager{
 		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id),
-		spool: newSpool(cfg.SpoolBytes), stop: make(chan struct{}), env: withoutOwn(cfg.Env),
+		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -219,8 +220,12 @@ func (m *Manager) Close(grace time.Duration) error {
 // Run starts spec and waits for its Result. When ctx ends first, the process and all its descendants are killed.
 //
 // A process that cannot be started gives a Result too, with the reason as its output: ExitCode 127 when there is no such program or no
-// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, ErrClosed.
+// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, fault.Unprocessable for a key
+// that was used for another one, ErrClosed.
 func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
+	if spec.Key != "" {
+		return m.once(ctx, spec)
+	}
 	p, err := m.Start(spec)
 	if code, known := startCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,9 @@ type Spec struct {
 	Dir string            // folder to start in; "" means the Manager's, relative ones start from it
 	Env map[string]string // added to the Manager's environment
 
+	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
+	Key  string // for Run: the same key gives the Result of the run that had it first; the last 256 are remembered. "" runs
+
 	Input   []byte        // standard input; nil is /dev/null
 	Stdin   *os.File      // standard input in place of Input; the caller closes it after Start
 	Extra   []*os.File    // descriptors from 3 on, nil for none at that place; the caller closes them after Start
@@ -34,6 +38,8 @@ type Spec struct {
 	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
 	Files    []*os.File
 	Terminal bool // Files[0] becomes the controlling terminal
+
+	code []string // what RunCode made Argv and Input of
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -54,7 +60,16 @@ type Result struct {
 	Wall      time.Duration // from start to the leader's exit
 	CPU       time.Duration // user and system time of the leader and of those it waited for
 	PeakRSS   int64         // of the largest of these, in bytes; 0 when it was less than this program's own, and so cannot be told
-	Output    *Journal      // Discard it after use
+	Output    *Journal
+
+	kept bool // others may be given the same Result
+}
+
+// Discard gives up the output. It is to be called after use.
+func (r Result) Discard() {
+	if !r.kept && r.Output != nil {
+		r.Output.Discard()
+	}
 }
 
 // Process is a started process. Its methods are safe for concurrent use.
@@ -141,10 +156,18 @@ func (p *Process) start() error {
 	if err != nil {
 		return fault.Newf(fault.Internal, "start a process: %w", err)
 	}
+	var as account
+	if p.spec.User != "" {
+		if as, err = accountOf(p.spec.User); err != nil {
+			return err
+		}
+		maps.Copy(as.env, p.spec.Env)
+		p.spec.Env = as.env
+	}
 	env := p.m.environ(p.spec.Dir, p.id, p.spec.Env)
 	attr := &syscall.ProcAttr{
 		Dir: p.spec.Dir, Env: env, Files: fds,
-		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal},
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
 	}
 	argv := p.spec.Argv
 	if len(argv) == 0 {

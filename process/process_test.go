@@ -96,7 +96,7 @@ func TestRunReportsHowAProcessEnded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer res.Output.Discard()
+			defer res.Discard()
 			if res.ExitCode != tc.code || res.Signal != tc.signal {
 				t.Errorf("exit code, signal = %d, %q; want %d, %q", res.ExitCode, res.Signal, tc.code, tc.signal)
 			}
@@ -135,7 +135,7 @@ func TestSplitKeepsStreamsApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Output.Discard()
+	defer res.Discard()
 	if got := text(t, res.Output, process.Stdout); got != "out\nout2\n" {
 		t.Errorf("stdout = %q", got)
 	}
@@ -184,7 +184,7 @@ func TestTimeoutLeavesNoProcess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer res.Output.Discard()
+			defer res.Discard()
 			if !res.TimedOut || res.ExitCode != 137 {
 				t.Errorf("TimedOut, ExitCode = %v, %d; want true, 137", res.TimedOut, res.ExitCode)
 			}
@@ -210,7 +210,7 @@ func TestCallerGoneKillsTheTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res.Output.Discard()
+	res.Discard()
 	if res.ExitCode != 137 {
 		t.Errorf("ExitCode = %d, want 137", res.ExitCode)
 	}
@@ -250,7 +250,7 @@ func TestResultTellsTheCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Output.Discard()
+	defer res.Discard()
 	if res.Wall <= 0 || res.CPU <= 0 || res.CPU > 2*res.Wall || res.PeakRSS < 100<<20 {
 		t.Errorf("wall %v, cpu %v, peak %d bytes: not plausible", res.Wall, res.CPU, res.PeakRSS)
 	}
@@ -277,7 +277,7 @@ func TestExitCodesAreExact(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			res.Output.Discard()
+			res.Discard()
 		}
 	})
 	var workers sync.WaitGroup
@@ -294,7 +294,7 @@ func TestExitCodesAreExact(t *testing.T) {
 				if got := text(t, res.Output, process.Stdout); res.ExitCode != code || got != want {
 					t.Errorf("run %d = %d, %q; want %d, %q", i, res.ExitCode, got, code, want)
 				}
-				res.Output.Discard()
+				res.Discard()
 			}
 		})
 	}
@@ -358,7 +358,7 @@ func TestEnvironmentChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Output.Discard()
+	defer res.Discard()
 	if got := text(t, res.Output, 0); got != ",,secret-3,1,\n" {
 		t.Errorf("variables = %q", got)
 	}

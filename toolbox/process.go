@@ -19,14 +19,16 @@ import (
 	"github.com/sandlot-dev/sandlot/process"
 )
 
-// execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone.
+// execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
+// the header Idempotency-Key is run once: a second one of the same key gets the first one's answer.
 func (s *Server) execute(c *gin.Context) error {
 	var req api.ExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	res, err := s.cfg.Process.Run(context.WithoutCancel(c.Request.Context()), process.Spec{
-		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split,
+		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User,
+		Key: c.GetHeader("Idempotency-Key"),
 	})
 	if err != nil {
 		return err
@@ -42,7 +44,9 @@ func (s *Server) codeRun(c *gin.Context) error {
 	}
 	res, err := s.cfg.Process.RunCode(context.WithoutCancel(c.Request.Context()), process.Code{
 		Language: req.Language, Source: req.Code, Argv: req.Argv,
-		Spec: process.Spec{Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split},
+		Spec: process.Spec{
+			Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User, Key: c.GetHeader("Idempotency-Key"),
+		},
 	})
 	if err != nil {
 		return err
@@ -55,7 +59,7 @@ var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10
 
 // answerRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
 func answerRun(c *gin.Context, res process.Result, timeout api.Seconds, split bool) error {
-	defer res.Output.Discard()
+	defer res.Discard()
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {
 		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",

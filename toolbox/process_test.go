@@ -203,3 +203,17 @@ func newServer(t testing.TB, cfg process.Config) (base string) {
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
+
+func TestIdempotencyKey(t *testing.T) {
+	base := newServer(t, process.Config{})
+	var first, second api.ExecuteResponse
+	req := api.ExecuteRequest{Command: "echo $RANDOM$RANDOM$RANDOM"}
+	post(t, base+"/process/execute", req, &first, "Idempotency-Key", "a")
+	post(t, base+"/process/execute", req, &second, "Idempotency-Key", "a")
+	if first.Result == "" || first.Result != second.Result {
+		t.Errorf("one key gave %q and %q", first.Result, second.Result)
+	}
+	if res := post(t, base+"/process/execute", api.ExecuteRequest{Command: "true"}, nil, "Idempotency-Key", "a"); res.StatusCode != 422 {
+		t.Errorf("the key with another command: %d, want 422", res.StatusCode)
+	}
+}

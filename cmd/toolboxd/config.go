@@ -10,11 +10,13 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
@@ -33,6 +35,8 @@ type config struct {
 	LogLevel   slog.Level        // LOG_LEVEL; default info
 	Telemetry  toolbox.Telemetry // DAYTONA_OTEL_ENDPOINT; "" exports nothing
 	Grace      time.Duration     // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
+
+	Output process.Limits // SANDLOT_OUTPUT_MEMORY and SANDLOT_OUTPUT_FILE, bytes kept of each command's output; default 1 MiB and 256 MiB
 
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
@@ -68,6 +72,15 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	c.Grace = 5 * time.Second
 	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
 		c.Grace = max(d, time.Second)
+	}
+	for name, limit := range map[string]*int64{"SANDLOT_OUTPUT_MEMORY": &c.Output.Memory, "SANDLOT_OUTPUT_FILE": &c.Output.File} {
+		if v := get(name); v != "" {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return c, fmt.Errorf("%s must be a number of bytes, not %q", name, v)
+			}
+			*limit = n
+		}
 	}
 	c.Home = home(get("HOME"))
 	if get("HOME") == "" {

@@ -87,7 +87,7 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	oom := protect()
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: oom})
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: oom, Limits: cfg.Output})
 	if err != nil {
 		return err
 	}
