@@ -215,6 +215,7 @@ func TestWriteRefuses(t *testing.T) {
 	_ = os.Symlink("loop2", dir+"/loop1")
 	_ = os.Symlink("loop1", dir+"/loop2")
 	_ = os.Symlink("fifo", dir+"/tofifo")
+	_ = os.Symlink("none/at/all", dir+"/nowhere")
 	_ = os.Mkdir(dir+"/dir", 0o755)
 	for _, tc := range []struct {
 		path string
@@ -233,6 +234,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"/dev/null", fault.Invalid, "INVALID_FILE_PATH"},
 		{"loop1", fault.Invalid, "INVALID_FILE_PATH"},
 		{"loop1/x", fault.Invalid, "INVALID_FILE_PATH"},
+		{"nowhere/x", fault.Invalid, "INVALID_FILE_PATH"},
 		{strings.Repeat("n", 256), fault.Invalid, "INVALID_FILE_PATH"},
 	} {
 		t.Run(fmt.Sprintf("%.20q", tc.path), func(t *testing.T) {
@@ -249,11 +251,35 @@ func TestWriteRefuses(t *testing.T) {
 	wantFault(t, "Open none", err, fault.NotFound, "FILE_NOT_FOUND")
 }
 
+func TestKernelFilesAreReadWhole(t *testing.T) {
+	f, dir := open(t)
+	mustWrite(t, dir+"/empty", "")
+	for _, name := range []string{"/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled", dir + "/empty"} {
+		want, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		file, info, err := f.Open(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := io.ReadAll(file)
+		file.Close()
+		if err != nil || info.Size != int64(len(got)) || name != "/proc/self/status" && !bytes.Equal(got, want) || len(got) == 0 != (len(want) == 0) {
+			t.Errorf("%s: %d bytes, said to be %d, want %d; %v", name, len(got), info.Size, len(want), err)
+		}
+	}
+}
+
 func TestCutUploadChangesNothing(t *testing.T) {
 	f, dir := open(t)
 	mustWrite(t, dir+"/old", "old")
+	mustWrite(t, dir+"/twins", "old")
+	_ = os.Mkdir(dir+"/sub", 0o755)
+	_ = os.Link(dir+"/twins", dir+"/sub/twin")
 	gone := errors.New("gone")
-	for _, name := range []string{"old", "new", "sub/new"} {
+	for _, name := range []string{"old", "new", "sub/new", "twins"} {
 		for _, sent := range [][][]byte{nil, {[]byte("ab")}, {[]byte("ab"), []byte("c")}} {
 			_, err := f.Write(name, &pieces{sent, gone})
 			if !errors.Is(err, workspace.ErrCut) || !strings.Contains(err.Error(), "gone") {
@@ -262,6 +288,7 @@ func TestCutUploadChangesNothing(t *testing.T) {
 		}
 	}
 	wantContent(t, dir+"/old", "old")
+	wantContent(t, dir+"/twins", "old")
 	if _, err := os.Stat(dir + "/new"); err == nil {
 		t.Error("a part of the new file is there")
 	}

@@ -1,6 +1,8 @@
 package workspace
 
 import (
+	"errors"
+	"io"
 	"os"
 	"sync"
 
@@ -21,7 +23,49 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
+	if st.Blocks == 0 && st.Size <= 4096 {
+		if file, err = fixed(file, st); err != nil {
+			return nil, Info{}, explain("read", name, err)
+		}
+	}
 	return file, newInfo("", base(abs), st), nil
+}
+
+// maxKernelFile bounds what fixed reads, in bytes.
+const maxKernelFile = 16 << 20
+
+// fixed replaces a file of the kernel's (/proc, /sys), which says it has 0 or 4096 bytes whatever it holds, by a copy in memory, and
+// puts the true size into st. Files that are as long as they say stay as they are.
+func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
+	content, err := io.ReadAll(io.LimitReader(file, maxKernelFile))
+	if errors.Is(err, unix.EAGAIN) { // it would wait for news
+		err = nil
+	}
+	if err != nil || int64(len(content)) == st.Size {
+		if err == nil {
+			_, err = file.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		return file, nil
+	}
+	file.Close()
+	fd, err := unix.MemfdCreate("kernel-file", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	memory := os.NewFile(uintptr(fd), file.Name())
+	if _, err = memory.Write(content); err == nil {
+		_, err = memory.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		memory.Close()
+		return nil, err
+	}
+	st.Size = int64(len(content))
+	return memory, nil
 }
 
 func base(abs string) string {

@@ -100,6 +100,9 @@ func (f *Files) target(name string) (*target, error) {
 			t.dir, err = retryFD(open)
 		}
 	}
+	if errors.Is(err, unix.EEXIST) {
+		err = unix.ENOTDIR // a file, or a link that leads nowhere
+	}
 	if err != nil {
 		return nil, explain("write", name, err)
 	}
@@ -183,9 +186,6 @@ func (t *target) begin() (*writing, error) {
 		if err := retry(func() error { return unix.Faccessat(t.dir, t.base, unix.W_OK, unix.AT_EACCESS) }); err != nil {
 			return nil, err
 		}
-		if t.st.Nlink > 1 {
-			return t.inPlace()
-		}
 	}
 	mode := uint32(0o644)
 	if t.exists {
@@ -231,10 +231,8 @@ func (w *writing) commit() error {
 	if w.temp == "" {
 		return w.file.Close()
 	}
-	if w.exists {
-		if err := w.takeAttributes(); err != nil {
-			return w.copyInPlace() // the owner cannot be given away: keep the file and change its content
-		}
+	if w.exists && (w.st.Nlink > 1 || w.takeAttributes() != nil) {
+		return w.copyInPlace() // its other names mean the same file, or its owner cannot be given away: keep it and change the content
 	}
 	if err := w.file.Close(); err != nil {
 		return w.abort(0, err)

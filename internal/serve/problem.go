@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -72,6 +74,9 @@ func NewBody(source string, r *http.Request, err error) Body {
 // Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is broken off,
 // so that nobody takes a part for the whole.
 func (f *Face) Problem(c *gin.Context, err error) {
+	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
+	}
 	b := NewBody(f.Source, c.Request, err)
 	if b.StatusCode == http.StatusInternalServerError {
 		f.Logger.Error("request failed", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
