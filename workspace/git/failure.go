@@ -15,7 +15,7 @@ var classes = []struct {
 	words []string
 }{
 	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}},
-	{fault.Conflict, "", []string{"': File exists", "Another git process seems to be running"}},
+	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running"}},
 	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}},
 	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}},
 	{fault.Conflict, codeDirty, []string{
@@ -53,7 +53,7 @@ var classes = []struct {
 	{fault.Invalid, "", []string{
 		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key", "does not contain a section", "empty ident", "empty commit message",
 		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link", "not possible with bare", "mixed reset is not",
-		"bare repositor", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set",
+		"bare repositor", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set", "Not a directory", "File name too long",
 	}},
 	{fault.NotFound, codeNoFile, []string{"No such file or directory"}},
 	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}},

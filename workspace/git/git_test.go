@@ -162,6 +162,11 @@ line'; mkdir u; echo > u/v; echo > u/é; echo > u/x.ign; git checkout -q -b w; g
 		t.Errorf("got  %+v %v\nwant %+v", st, err, want)
 	}
 	ok(t, m.Init(t.Context(), "fresh", false, "trunk"))
+	sh(t, dir, "echo > file")
+	wantFault(t, "over a file", m.Init(t.Context(), "file", false, ""), fault.Conflict, "")
+	wantFault(t, "below a file", m.Init(t.Context(), "file/r", false, ""), fault.Conflict, "")
+	wantFault(t, "bad branch", m.Init(t.Context(), "bad", false, "a..b"), fault.Invalid, "")
+	wantFault(t, "name too long", m.Init(t.Context(), strings.Repeat("x", 300), false, ""), fault.Invalid, "")
 	if st, err := m.Status(t.Context(), "fresh"); err != nil || st.Branch != "trunk" || st.Files == nil || st.Upstream != "" {
 		t.Errorf("without commits: %+v %v", st, err)
 	}
@@ -668,6 +673,8 @@ func TestWithoutGit(t *testing.T) {
 	}
 	ok(t, m.Init(ctx, "fresh", false, "trunk"))
 	ok(t, m.Init(ctx, "fresh", false, ""))
+	sh(t, dir, "echo > file")
+	wantFault(t, "below a file", m.Init(ctx, "file/r", false, ""), fault.Invalid, "")
 	if st, err := m.Status(ctx, "fresh"); err != nil || st.Branch != "trunk" {
 		t.Errorf("%+v %v", st, err)
 	}

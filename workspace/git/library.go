@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	gogit "github.com/go-git/go-git/v5"
@@ -94,6 +95,10 @@ var libraryErrors = []struct {
 	{plumbing.ErrInvalidReferenceName, fault.Invalid, ""},
 	{fs.ErrNotExist, fault.NotFound, codeNoFile},
 	{fs.ErrPermission, fault.Forbidden, codeNoAccess},
+	{fs.ErrExist, fault.Conflict, ""},
+	{syscall.ENOTDIR, fault.Invalid, ""},
+	{syscall.ENAMETOOLONG, fault.Invalid, ""},
+	{syscall.ENOSPC, fault.Full, codeDiskFull},
 	{io.ErrUnexpectedEOF, fault.Upstream, codeTransport},
 }
 
