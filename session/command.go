@@ -168,8 +168,10 @@ func newID() string {
 }
 
 func find(commands []*Command, id string) *Command {
-	if i := slices.IndexFunc(commands, func(c *Command) bool { return c.ID == id }); i >= 0 {
-		return commands[i]
+	for _, c := range slices.Backward(commands) { // the newest are asked for most
+		if c.ID == id {
+			return c
+		}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@
 // The program that an image brings is the session "entrypoint" with one command, "entrypoint_command"; it is not in the list and cannot be
 // written to, or deleted.
 //
-// Managers, Sessions and Commands are safe for concurrent use. Limits: 256 sessions; 1,000 commands waiting in one session; 256 MiB of
+// Managers, Sessions and Commands are safe for concurrent use. Limits: 256 sessions; 1,000 commands waiting in one session, 10,000
+// remembered, of which the oldest go first; 256 MiB of
 // output per command, of which the oldest bytes go first; 64 KiB of input that a command has not read.
 package session

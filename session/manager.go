@@ -19,10 +19,11 @@ const (
 	EntrypointCommand = "entrypoint_command"
 )
 
-// maxSessions and maxWaiting bound what one sandbox may ask for.
+// What one sandbox may ask for.
 const (
 	maxSessions = 256
-	maxWaiting  = 1000
+	maxWaiting  = 1000   // commands of a session that have not begun
+	maxCommands = 10_000 // commands that a session remembers
 )
 
 // The errors of this room.

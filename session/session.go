@@ -190,10 +190,23 @@ func (s *Session) Exec(spec Spec) (*Command, error) {
 	if len(s.queue) >= maxWaiting {
 		return nil, fault.Newf(fault.Limited, "session %q has %d commands waiting, which is the limit", s.id, maxWaiting)
 	}
+	s.forgetLocked()
 	s.commands = append(s.commands, c)
 	s.queue = append(s.queue, c)
 	s.nextLocked()
 	return c, nil
+}
+
+// forgetLocked makes room for one more command by forgetting the oldest that have ended.
+func (s *Session) forgetLocked() {
+	for i := 0; len(s.commands) >= maxCommands && i < len(s.commands); {
+		if c := s.commands[i]; c.pending == nil || len(s.fifosOfLocked(c)) > 0 {
+			i++ // it waits, runs, or has a background process that still writes
+			continue
+		}
+		s.commands[i].output.Discard()
+		s.commands = slices.Delete(s.commands, i, i+1)
+	}
 }
 
 // nextLocked gives the shell the next command if it has none.

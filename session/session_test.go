@@ -498,3 +498,20 @@ func BenchmarkNextCommand(b *testing.B) {
 		<-c.Done()
 	}
 }
+
+func TestOldestCommandsAreForgotten(t *testing.T) {
+	if os.Getenv("SANDLOT_LONG") == "" {
+		t.Skip("10,100 commands; set SANDLOT_LONG")
+	}
+	s := create(t, newManager(t, session.Config{}), "s")
+	first := start(t, s, session.Spec{Script: "echo first"})
+	for range 10_100 {
+		wait(t, start(t, s, session.Spec{Script: "echo x"}))
+	}
+	if n := len(s.Commands()); n != 10_000 {
+		t.Errorf("%d commands remembered, want 10000", n)
+	}
+	if _, err := s.Command(first.ID); !errors.Is(err, session.ErrCommandNotFound) {
+		t.Errorf("the first command: %v", err)
+	}
+}
