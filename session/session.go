@@ -58,6 +58,7 @@ const controlKey = 0
 // fifo is where one stream of a command comes in.
 type fifo struct {
 	fd     int
+	own    int // a writing end of ours until the command has ended, -1 then
 	c      *Command
 	stream process.Stream
 }
@@ -301,8 +302,14 @@ func (s *Session) addFIFOLocked(path string, c *Command, stream process.Stream) 
 	if err != nil {
 		return err
 	}
+	// Without a writer, the shell's opening it would count as an event, and the order of events is to be that of writing.
+	own, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		_ = unix.Close(fd)
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
 	s.lastKey++
-	s.fifos[s.lastKey] = fifo{fd, c, stream}
+	s.fifos[s.lastKey] = fifo{fd, own, c, stream}
 	return s.poll.Add(fd, unix.EPOLLIN, s.lastKey)
 }
 
@@ -310,9 +317,16 @@ func (s *Session) closeFIFOsLocked(c *Command) {
 	for key, f := range s.fifos {
 		if f.c == c {
 			delete(s.fifos, key)
-			s.poll.Remove(f.fd)
-			_ = unix.Close(f.fd)
+			s.closeFIFO(f)
 		}
+	}
+}
+
+func (s *Session) closeFIFO(f fifo) {
+	s.poll.Remove(f.fd)
+	_ = unix.Close(f.fd)
+	if f.own >= 0 {
+		_ = unix.Close(f.own)
 	}
 }
 
@@ -380,6 +394,12 @@ func (s *Session) finish(c *Command, number, code int, err error) {
 	s.removeFiles(number)
 	s.mu.Lock()
 	held := s.fifosOfLocked(c)
+	for _, key := range held { // from here on, the end is where the last process of the command closes it
+		f := s.fifos[key]
+		_ = unix.Close(f.own)
+		f.own = -1
+		s.fifos[key] = f
+	}
 	s.mu.Unlock()
 	for _, key := range held {
 		for left := pipeSize; left > 0; { // what was in it when the command ended
@@ -448,8 +468,7 @@ func (s *Session) read(key int32) int {
 func (s *Session) closed(key int32, f fifo) {
 	s.mu.Lock()
 	delete(s.fifos, key)
-	s.poll.Remove(f.fd)
-	_ = unix.Close(f.fd)
+	s.closeFIFO(f)
 	last := len(s.fifosOfLocked(f.c)) == 0
 	pending := f.c.pending
 	over := s.ended && len(s.fifos) == 0

@@ -515,3 +515,18 @@ func TestOldestCommandsAreForgotten(t *testing.T) {
 		t.Errorf("the first command: %v", err)
 	}
 }
+
+func TestOrderOfStreamsIsThatOfWriting(t *testing.T) {
+	s := create(t, newManager(t, session.Config{}), "s")
+	good := 0
+	for range 100 {
+		c := start(t, s, session.Spec{Script: "echo err >&2; echo out"})
+		wait(t, c)
+		if text(t, c, 0) == "err\nout\n" {
+			good++
+		}
+	}
+	if good < 95 {
+		t.Errorf("%d of 100 in order", good)
+	}
+}

@@ -20,6 +20,16 @@ type framer struct {
 	buf    []byte
 }
 
+// chunk sends what is whole of a journal's chunk, and says where output is missing.
+func (f *framer) chunk(c process.Chunk) error {
+	if c.Skipped > 0 {
+		if err := f.add(max(c.Stream, process.Stdout), droppedNotice(c.Skipped)); err != nil {
+			return err
+		}
+	}
+	return f.add(c.Stream, c.Data)
+}
+
 // add sends what is whole of a chunk.
 func (f *framer) add(s process.Stream, data []byte) error {
 	if !f.marked {

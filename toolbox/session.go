@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
 
 	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
@@ -225,20 +227,29 @@ func (s *Server) sessionInput(c *gin.Context) error {
 }
 
 // sessionLogs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
-// websocket the log from its beginning and, with follow=true, on to its end.
+// websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
+// as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
 func (s *Server) sessionLogs(c *gin.Context) error {
 	cmd, err := s.command(c)
 	if err != nil {
 		return err
+	}
+	from := int64(0)
+	if text := c.Query("offset"); text != "" {
+		if from, err = strconv.ParseInt(text, 10, 64); err != nil || from < 0 {
+			return fault.Newf(fault.Invalid, "offset must be a number of bytes, not %q", text)
+		}
 	}
 	d, told := dialectOf(c)
 	ofEntrypoint := c.Param("sessionId") == ""
 	if websocket.IsWebSocketUpgrade(c.Request) {
 		// One client's sockets carry no version, and it drops what has no marker.
 		marked := d != plainText || !told || ofEntrypoint
-		return followLogs(c, cmd, marked)
+		return followLogs(c, cmd, marked, from)
 	}
 	switch {
+	case c.Query("stream") == "true":
+		return streamLogs(c, cmd, from)
 	case d == splitJSON:
 		return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
 			_ = w.WriteByte('{')
@@ -249,30 +260,22 @@ func (s *Server) sessionLogs(c *gin.Context) error {
 	default:
 		marked := d == markedText || ofEntrypoint && !told
 		return stream(c, "text/plain; charset=utf-8", func(w *bufio.Writer) error {
-			return logText(cmd.Output().Snapshot(0), 0, marked, func(p []byte) { _, _ = w.Write(p) })
+			return logText(cmd.Output().Snapshot(from), 0, marked, func(p []byte) { _, _ = w.Write(p) })
 		})
 	}
 }
 
 // followLogs sends a log by websocket. The client's pace is its own: it holds up neither the command nor other clients.
-func followLogs(c *gin.Context, cmd *session.Command, marked bool) error {
+func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) error {
 	ws, err := upgrade(c, nil)
 	if err != nil {
 		return err
 	}
 	f := framer{marked: marked, send: func(data []byte) error { return ws.send(websocket.BinaryMessage, data) }}
-	each := func(chunk process.Chunk) error {
-		if chunk.Skipped > 0 {
-			if err := f.add(max(chunk.Stream, process.Stdout), droppedNotice(chunk.Skipped)); err != nil {
-				return err
-			}
-		}
-		return f.add(chunk.Stream, chunk.Data)
-	}
 	if c.Query("follow") == "true" {
-		err = cmd.Follow(ws.Context(), 0, each)
+		err = cmd.Follow(ws.Context(), from, f.chunk)
 	} else {
-		err = snapshot(cmd.Output().Snapshot(0), each)
+		err = snapshot(cmd.Output().Snapshot(from), f.chunk)
 	}
 	if err = errors.Join(err, f.end()); err != nil && ws.Context().Err() == nil {
 		ws.close(websocket.CloseInternalServerErr, `{"error":"the log could not be read"}`)
@@ -280,6 +283,19 @@ func followLogs(c *gin.Context, cmd *session.Command, marked bool) error {
 	}
 	ws.close(websocket.CloseNormalClosure, "")
 	return nil
+}
+
+// streamLogs sends a log as the body of an answer that lasts as long as the command.
+func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
+	c.Header("Content-Type", "text/plain; charset=utf-8")
+	c.Status(http.StatusOK)
+	c.Writer.Flush()
+	f := framer{marked: true, send: func(data []byte) error {
+		_, err := c.Writer.Write(data)
+		c.Writer.Flush()
+		return err
+	}}
+	return errors.Join(cmd.Follow(c.Request.Context(), from, f.chunk), f.end())
 }
 
 func snapshot(r *process.Reader, each func(process.Chunk) error) error {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -359,5 +360,33 @@ func TestFollowerPings(t *testing.T) {
 	case <-pong:
 	case <-time.After(5 * time.Second):
 		t.Error("no pong while nothing is written")
+	}
+}
+
+func TestLogsStreamWithoutAWebsocket(t *testing.T) {
+	s := newSession(t)
+	cmd := exec(t, s, "echo first; read x; echo second >&2")
+	res, err := http.Get(cmd + "/logs?stream=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	first := make([]byte, len(out)+6)
+	if _, err := io.ReadFull(res.Body, first); err != nil || string(first) != out+"first\n" {
+		t.Fatalf("begins with %q, %v", first, err)
+	}
+	post(t, cmd+"/input", api.SessionSendInputRequest{Data: "x"}, nil)
+	if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != out+"x\n"+errs+"second\n" {
+		t.Errorf("goes on with %q, %v", rest, err)
+	}
+	if _, text := call(t, "GET", cmd+"/logs?offset=8", nil); text != "second\n" {
+		t.Errorf("from byte 8 on: %q", text)
+	}
+	ws, _ := dial(t, cmd+"/logs?follow=true&offset=8", nil)
+	if got := string(bytes.Join(frames(t, ws), nil)); got != errs+"second\n" {
+		t.Errorf("by websocket from byte 8 on: %q", got)
+	}
+	if res, _ := call(t, "GET", cmd+"/logs?offset=-1", nil); res.StatusCode != 400 {
+		t.Errorf("offset -1: %d", res.StatusCode)
 	}
 }
