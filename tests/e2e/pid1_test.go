@@ -3,14 +3,10 @@
 package e2e_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +16,8 @@ import (
 
 // pid1 is a container whose process 1 is toolboxd, without runner and proxy.
 type pid1 struct {
-	t        *testing.T
-	id, base string
+	*daemon
+	id string
 }
 
 // runPID1 runs toolboxd in an image; args go to docker, argv to toolboxd.
@@ -43,7 +39,7 @@ func runPID1(t *testing.T, image string, args []string, argv ...string) *pid1 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &pid1{t: t, id: strings.TrimSpace(id), base: "http://" + addr}
+	c := &pid1{daemon: &daemon{t: t, base: "http://" + addr}, id: strings.TrimSpace(id)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := harness.Docker("", nil, "logs", c.id)
@@ -68,42 +64,6 @@ func (c *pid1) inspect(format string) string {
 		c.t.Fatal(err)
 	}
 	return strings.TrimSpace(out)
-}
-
-// call sends a request and decodes the answer into out, if there is one.
-func (c *pid1) call(method, path string, in, out any) int {
-	c.t.Helper()
-	body, err := json.Marshal(in)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		c.t.Error(err)
-		return 0
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err == nil && out != nil {
-		err = json.Unmarshal(data, out)
-	}
-	if err != nil {
-		c.t.Errorf("%s %s: %v in %.300s", method, path, err, data)
-	}
-	return res.StatusCode
-}
-
-func (c *pid1) exec(command string) (code int, output string) {
-	c.t.Helper()
-	var res api.ExecuteResponse
-	if status := c.call("POST", "/process/execute", api.ExecuteRequest{Command: command}, &res); status != 200 {
-		c.t.Errorf("execute %q: status %d", command, status)
-	}
-	return res.ExitCode, res.Result
 }
 
 // stop stops the container and says how long toolboxd took.
@@ -180,47 +140,6 @@ func TestToolboxdInAnyImage(t *testing.T) {
 	}
 }
 
-func TestProcessOneReapsAndKeepsCodesExact(t *testing.T) {
-	c := runPID1(t, harness.Busybox, nil)
-	var group sync.WaitGroup
-	for w := range 8 {
-		group.Go(func() {
-			for i := w; i < 400; i += 8 {
-				if i%8 == 0 { // leave 200 orphans
-					c.exec(`for i in 1 2 3 4 5 6 7 8 9 10; do (for j in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do (sh -c 'exit 9' &) ; done &) ; done >/dev/null 2>&1 </dev/null`)
-				}
-				if code, out := c.exec(fmt.Sprintf("echo line %d; exit %d", i, i%256)); code != i%256 || out != fmt.Sprintf("line %d\n", i) {
-					t.Errorf("command %d gave %d, %q", i, code, out)
-				}
-			}
-		})
-	}
-	group.Wait()
-	last := ""
-	if !harness.Wait(2*time.Second, func() bool {
-		_, last = c.exec("grep -l '^State:.*Z' /proc/[0-9]*/status 2>/dev/null | wc -l")
-		return last == "0\n"
-	}) {
-		t.Errorf("zombies left 2 s after the last orphan: %s", last)
-	}
-}
-
-func TestTimeoutLeavesNothingInTheContainer(t *testing.T) {
-	c := runPID1(t, defaultImage, nil)
-	for _, command := range []string{
-		"sleep 7777 & sleep 7777", "setsid sleep 7777 >/dev/null 2>&1 & sleep 7777", "(setsid sh -c 'sleep 7777 & exit' >/dev/null 2>&1 &); sleep 7777",
-		"trap '' TERM HUP; sh -c 'trap \"\" TERM; sleep 7777' & sleep 7777", "env -i setsid sleep 7777 & sleep 7777",
-	} {
-		began := time.Now()
-		if status := c.call("POST", "/process/execute", api.ExecuteRequest{Command: command, Timeout: 1}, nil); status != 408 || time.Since(began) > 4*time.Second {
-			t.Errorf("%q: status %d after %v", command, status, time.Since(began))
-		}
-		if _, out := c.exec("pgrep -x sleep"); out != "" {
-			t.Errorf("%q left %q", command, out)
-		}
-	}
-}
-
 func TestProcessOneStopsInTime(t *testing.T) {
 	for _, tc := range []struct {
 		name, command string
@@ -291,38 +210,5 @@ func TestSecretsOfProcessOneAreItsOwn(t *testing.T) {
 		if _, out := c.exec("cat /proc/1/oom_score_adj /proc/self/oom_score_adj"); out == "" {
 			t.Errorf("no scores")
 		}
-	}
-}
-
-// TestProcessOneSurvives asks for a command while something bad lasts.
-func TestProcessOneSurvives(t *testing.T) {
-	for _, tc := range []struct{ name, bad string }{
-		{"fork bomb", "f() { f | f & }; f"},
-		{"memory", "exec tail /dev/zero"},
-		{"full disk", "cat /dev/zero > /tmp/full"},
-		{"no /tmp, no home", "rm -rf /tmp /home/daytona/.* /home/daytona/*"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c := runPID1(t, defaultImage, []string{"--pids-limit", "256", "--memory", "256m", "--memory-swap", "256m", "--tmpfs", "/tmp:size=32m"})
-			c.call("POST", "/process/session", api.CreateSessionRequest{SessionID: "s"}, nil)
-			c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: tc.bad, RunAsync: true}, nil)
-			time.Sleep(time.Second)
-			began := time.Now()
-			if status := c.call("GET", "/version", nil, nil); status != 200 {
-				t.Errorf("version: %d", status)
-			}
-			status := c.call("POST", "/process/execute", api.ExecuteRequest{Command: "echo alive", Timeout: 5}, nil)
-			if took := time.Since(began); status != 200 && status != 408 && status != 503 || took > 8*time.Second {
-				t.Errorf("execute: status %d after %v", status, took)
-			}
-			began = time.Now()
-			if status := c.call("DELETE", "/process/session/s", nil, nil); status != 204 {
-				t.Errorf("delete: %d", status)
-			}
-			t.Logf("deleted after %v", time.Since(began))
-			if code, out := c.exec("echo alive"); code != 0 || out != "alive\n" {
-				t.Errorf("afterwards: %d, %q", code, out)
-			}
-		})
 	}
 }

@@ -35,6 +35,17 @@ func Bin(name string) (string, error) {
 	return path, nil
 }
 
+// Full tells whether long tests run in their full size: SANDLOT_FULL=1.
+func Full() bool { return os.Getenv("SANDLOT_FULL") == "1" }
+
+// Size is full with SANDLOT_FULL=1, else small.
+func Size(small, full int) int {
+	if Full() {
+		return full
+	}
+	return small
+}
+
 // Cache is the folder for what tests download: SANDLOT_CACHE, or /var/cache/sandlot. A user who may not write there gets the user's
 // own cache folder.
 func Cache(parts ...string) (string, error) {
