@@ -112,7 +112,7 @@ func (s *screen) escape(b byte) {
 		s.now = modes{title: s.now.title}
 	case (b == '=' || b == '>') && len(s.seq) == 0:
 		s.now.keypad = "\x1b" + string(b)
-	case len(s.seq) == 1 && s.seq[0] == '(':
+	case len(s.seq) == 1 && s.seq[0] == '(' && b >= 0x30 && b <= 0x7e:
 		s.now.charset = "\x1b(" + string(b)
 	}
 	s.state = ground
