@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -23,6 +24,7 @@ type daemon struct {
 	t      *testing.T
 	base   string
 	header http.Header
+	ctx    context.Context // nil is the test's own
 }
 
 // straight is a connection to a toolboxd of the test's own.
@@ -61,7 +63,11 @@ func (d *daemon) open(method, path string, body any) (*http.Response, error) {
 		}
 		r = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(d.t.Context(), method, d.base+path, r)
+	ctx := d.ctx
+	if ctx == nil {
+		ctx = d.t.Context()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, d.base+path, r)
 	if err != nil {
 		return nil, err
 	}
