@@ -65,7 +65,7 @@ func withoutName(source string) string {
 // typescript takes the first of the runners that the image has; none of them needs the network.
 func (m *Manager) typescript(code Code, dir string) ([]string, error) {
 	file := filepath.Join(dir, "main.ts")
-	if err := os.WriteFile(file, []byte(withoutName(code.Source)), 0o644); err != nil { //nolint:gosec // it may run as another user
+	if err := os.WriteFile(file, []byte(withoutName(code.Source)), 0o644); err != nil { // it may run as another user
 		return nil, fault.Newf(fault.Internal, "write the program: %w", err)
 	}
 	path := lookup(m.Environ(), "PATH")
@@ -87,7 +87,7 @@ func scratchDir() (string, error) {
 	for _, parent := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
 		var dir string
 		if dir, err = os.MkdirTemp(parent, "sandlot-"); err == nil {
-			return dir, os.Chmod(dir, 0o711) //nolint:gosec // a program of another user finds its file
+			return dir, os.Chmod(dir, 0o711) // a program of another user finds its file
 		}
 	}
 	return "", fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)

@@ -20,8 +20,7 @@ type account struct {
 // fault.Forbidden when this program may not become that user.
 func accountOf(name string) (account, error) {
 	u, err := user.Lookup(name)
-	uid, numErr := strconv.ParseUint(name, 10, 32)
-	if err != nil && numErr == nil {
+	if _, numErr := strconv.ParseUint(name, 10, 32); err != nil && numErr == nil {
 		if u, err = user.LookupId(name); err != nil {
 			u, err = &user.User{Uid: name, Gid: name, Username: name, HomeDir: "/"}, nil
 		}
@@ -35,7 +34,7 @@ func accountOf(name string) (account, error) {
 		return account{}, fault.Newf(fault.Internal, "user %q: %w", name, err)
 	}
 	a := account{env: map[string]string{"HOME": u.HomeDir, "USER": u.Username, "LOGNAME": u.Username}}
-	if int(uid) == os.Geteuid() { //nolint:gosec // parsed as 32 bits
+	if int(uid) == os.Geteuid() {
 		return a, nil
 	}
 	if os.Geteuid() != 0 {

@@ -18,7 +18,7 @@ func chunks(data, cuts []byte) (all []process.Chunk) {
 		if len(cuts) > 0 {
 			n = min(n, int(cuts[i%len(cuts)])+1)
 		}
-		all = append(all, process.Chunk{Stream: process.Stdout + process.Stream(n%2), Data: data[:n]}) //nolint:gosec // 0 or 1
+		all = append(all, process.Chunk{Stream: process.Stdout + process.Stream(n%2), Data: data[:n]})
 		data = data[n:]
 	}
 	return all

@@ -189,7 +189,7 @@ func TestDroppedOutputIsMarked(t *testing.T) {
 // newServer serves a toolbox whose processes are as cfg says.
 func newServer(t testing.TB, cfg process.Config) (base string) {
 	t.Helper()
-	cfg.Dir, cfg.Env = t.TempDir(), os.Environ()
+	cfg.Dir, cfg.Env = t.TempDir(), append(os.Environ(), "HOME="+t.TempDir()) // not what the machine's user has in start-up files
 	processes, err := process.NewManager(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 func newTerminalServer(t *testing.T, secretHash string) string {
 	t.Helper()
-	processes, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: os.Environ()})
+	processes, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: append(os.Environ(), "HOME="+t.TempDir())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
 	ws, res, err := dialer.DialContext(ctx, "ws://"+net.JoinHostPort(host, port)+"/process/session/entrypoint/logs?follow=true", header)
 	if res != nil {
-		defer res.Body.Close() //nolint:errcheck // an answer that is not read on
+		defer res.Body.Close()
 	}
 	switch {
 	case res != nil && res.StatusCode == http.StatusNotFound:

@@ -20,7 +20,8 @@ import (
 
 func newManager(t testing.TB) *pty.Manager {
 	t.Helper()
-	p, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: append(os.Environ(), "PS1=$ ", "HOME="+t.TempDir())})
+	home := t.TempDir()
+	p, err := process.NewManager(process.Config{Dir: home, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}})
 	if err != nil {
 		t.Fatal(err)
 	}
