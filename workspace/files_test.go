@@ -653,6 +653,19 @@ func TestFindInHugeLines(t *testing.T) {
 	}
 }
 
+// TestFindInFilesThatEndWithTheWindow has files whose last read finds nothing more.
+func TestFindInFilesThatEndWithTheWindow(t *testing.T) {
+	f, dir := open(t)
+	for i, size := range []int{0, 512 << 10, 1 << 20, 1<<20 - 1, 1<<20 + 1} {
+		mustWrite(t, fmt.Sprintf("%s/%d", dir, i), strings.Repeat("y", size))
+	}
+	for pattern, want := range map[string]int{"y": 4, "yy": 4, "x": 0, "xyz": 0} {
+		if got := find(t, f, dir, pattern); len(got) != want {
+			t.Errorf("%q was found %d times, want %d", pattern, len(got), want)
+		}
+	}
+}
+
 // TestFindAgreesWithAPlainSearch compares on random text, whose lines cross windows in all ways.
 func TestFindAgreesWithAPlainSearch(t *testing.T) {
 	f, dir := open(t)

@@ -194,7 +194,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 		if !end {
 			cut = bytes.LastIndexByte(data, '\n') + 1
 		}
-		if cut == 0 { // one line fills the window: keep what may hold the beginning of a hit
+		if cut == 0 && !end { // one line fills the window: keep what may hold the beginning of a hit
 			if !told && s.add(file.shown, line, data, bytes.Index(data, s.text), true) {
 				told = true
 			}
