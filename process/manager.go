@@ -77,6 +77,7 @@ func NewManager(cfg Config) (*Manager, error) {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
 		}
+		m.children.sweeps = true
 		go m.children.reap(m.stop)
 	}
 	return m, nil

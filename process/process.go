@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -84,13 +85,15 @@ type Process struct {
 
 	done    chan struct{} // closed when result is set
 	drained chan struct{} // closed when also both streams are at their end
-	result  Result
 
-	poll            *Poller
-	exitFD          int // readable when the leader has exited
-	in, out, err    int // our ends of the pipes; -1 for none
-	input           []byte
-	exited, widened bool
+	in, out, err *os.File // our ends of the pipes; nil for none
+
+	mu        sync.Mutex
+	result    Result // not changed once published
+	published bool
+	exited    bool
+	streams   int // that are not at their end
+	timer     *time.Timer
 }
 
 // Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program or folder,
@@ -110,19 +113,18 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 	}
 	spec.Dir = m.resolve(spec.Dir)
 	p := &Process{
-		m: m, id: m.nextID(), spec: spec, input: spec.Input,
-		done: make(chan struct{}), drained: make(chan struct{}), exitFD: -1, in: -1, out: -1, err: -1,
+		m: m, id: m.nextID(), spec: spec, done: make(chan struct{}), drained: make(chan struct{}),
 	}
 	p.output = m.NewJournal(spec.Limits)
-	var err error
-	if p.poll, err = NewPoller(); err != nil {
-		return nil, fault.Newf(fault.Internal, "start a process: %w", err)
-	}
 	if err := p.start(); err != nil {
-		p.release()
+		for _, f := range []*os.File{p.in, p.out, p.err} {
+			if f != nil {
+				_ = f.Close()
+			}
+		}
 		return nil, err
 	}
-	go p.watch()
+	p.follow()
 	return p, nil
 }
 
@@ -187,7 +189,7 @@ func (p *Process) start() error {
 		return p.explain(err, argv[0])
 	}
 	p.m.unshield(p.child.pid)
-	return p.follow()
+	return nil
 }
 
 // shellArgv runs script in the shell: as an argument, or from a file when it is too long for one.
@@ -242,26 +244,26 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 	switch {
 	case p.spec.Stdin != nil:
 		fds[0] = p.spec.Stdin.Fd()
-	case p.input != nil:
+	case p.spec.Input != nil:
 		r, w, err := pipe(false, true)
 		if err != nil {
 			return nil, err
 		}
 		theirs.add(r)
-		p.in, fds[0] = w, uintptr(r)
+		p.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
 	}
 	r, w, err := pipe(true, false)
 	if err != nil {
 		return nil, err
 	}
 	theirs.add(w)
-	p.out, fds[1], fds[2] = r, uintptr(w), uintptr(w)
+	p.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
 	if p.spec.Split {
 		if r, w, err = pipe(true, false); err != nil {
 			return nil, err
 		}
 		theirs.add(w)
-		p.err, fds[2] = r, uintptr(w)
+		p.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
 	}
 	for _, f := range p.spec.Extra {
 		fd := ^uintptr(0)
@@ -273,151 +275,156 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 	return fds, nil
 }
 
-// follow puts the descriptors of a started child under the poller.
-func (p *Process) follow() error {
-	p.exitFD = p.child.pidfd
-	if p.exitFD < 0 { // a kernel or sandbox without pidfd: one thread waits in its place
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-		if err != nil {
-			return fault.Newf(fault.Internal, "watch a process: %w", err)
-		}
-		p.exitFD = fd
-		go func() {
-			_, _, _ = waitid(unix.P_PID, p.child.pid, unix.WEXITED|unix.WNOWAIT)
-			p.m.children.collect(p.child)
-			_, _ = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-		}()
-	}
-	p.feed()
-	err := p.poll.Add(p.exitFD, unix.EPOLLIN, keyExit)
-	for _, w := range []struct {
-		fd     int
-		events uint32
-		key    int32
-	}{{p.out, unix.EPOLLIN, keyOut}, {p.err, unix.EPOLLIN, keyErr}, {p.in, unix.EPOLLOUT, keyIn}} {
-		if w.fd >= 0 {
-			err = errors.Join(err, p.poll.Add(w.fd, w.events, w.key))
+// follow begins to watch a started child: a goroutine for its end and one for each stream. They end with what they watch.
+func (p *Process) follow() {
+	for _, f := range []*os.File{p.out, p.err} {
+		if f != nil {
+			p.streams++
 		}
 	}
 	if p.spec.Timeout > 0 {
-		p.poll.Deadline(p.began.Add(p.spec.Timeout))
+		p.timer = time.AfterFunc(time.Until(p.began.Add(p.spec.Timeout)), p.late)
 	}
-	if err != nil {
-		p.Kill()
-		return fault.Newf(fault.Internal, "watch a process: %w", err)
+	if p.out != nil {
+		go p.drain(p.out, Stdout)
 	}
-	return nil
-}
-
-// watch is the one goroutine of a process: it sees the leader's exit, both streams and the time.
-func (p *Process) watch() {
-	for {
-		if p.exited && p.out < 0 && p.err < 0 {
-			break
-		}
-		ready, err := p.poll.Wait()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			p.late()
-		}
-		for _, key := range ready {
-			p.handle(key)
-		}
+	if p.err != nil {
+		go p.drain(p.err, Stderr)
 	}
-	p.publish()
-	p.output.Close()
-	p.release()
-	close(p.drained)
-}
-
-// The keys of a process's descriptors.
-const (
-	keyExit int32 = iota
-	keyOut
-	keyErr
-	keyIn
-)
-
-func (p *Process) handle(key int32) {
-	switch {
-	case key == keyExit && !p.exited:
-		if p.m.children.collect(p.child) {
-			p.leaderExited()
-		}
-	case key == keyOut && p.out >= 0:
-		p.read(&p.out, Stdout)
-	case key == keyErr && p.err >= 0:
-		p.read(&p.err, Stderr)
-	case key == keyIn:
-		p.feed()
+	if p.in != nil {
+		go p.feed()
 	}
+	go func() {
+		p.m.children.wait(p.child)
+		p.leaderExited()
+	}()
 }
 
 func (p *Process) leaderExited() {
 	e := p.child.exit
+	p.m.children.close(p.child)
+	if p.in != nil {
+		_ = p.in.Close() // ends feed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.exited = true
-	p.result.ExitCode, p.result.Signal = e.code, signalName(e.signal)
-	p.result.Wall = time.Since(p.began)
-	p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
-	if e.usage.Maxrss > p.ownRSS {
-		p.result.PeakRSS = e.usage.Maxrss << 10
+	if p.timer != nil {
+		p.timer.Stop()
 	}
-	p.closeExit()
-	p.close(&p.in)
-	if !p.published() {
-		p.poll.Deadline(time.Now().Add(p.spec.Linger))
+	if !p.published {
+		p.result.ExitCode, p.result.Signal = e.code, signalName(e.signal)
+		p.result.Wall = time.Since(p.began)
+		p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
+		if e.usage.Maxrss > p.ownRSS {
+			p.result.PeakRSS = e.usage.Maxrss << 10
+		}
 	}
+	if p.streams > 0 && !p.published {
+		p.timer = time.AfterFunc(p.spec.Linger, p.lingers)
+	}
+	p.endedLocked()
 }
 
-// late is called when the deadline has passed: that of the command, of its killed processes' end, or of lingering output.
-func (p *Process) late() {
-	p.poll.Deadline(time.Time{})
-	switch {
-	case p.published():
-	case p.exited:
-		p.result.Lingering = true
-		p.publish()
-	case !p.result.TimedOut:
-		p.result.TimedOut = true
-		p.Kill()
-		p.poll.Deadline(time.Now().Add(killTime))
-	default: // it belongs to another user, or hangs in the kernel
-		p.result.ExitCode, p.result.Wall, p.result.Lingering = -1, time.Since(p.began), true
-		p.publish()
-	}
+// streamEnded is called once for each stream.
+func (p *Process) streamEnded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams--
+	p.endedLocked()
 }
 
-func (p *Process) published() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *Process) publish() {
-	if p.published() {
+// endedLocked looks whether leader and streams are all at their end.
+func (p *Process) endedLocked() {
+	if !p.exited || p.streams > 0 {
 		return
 	}
+	p.publishLocked()
+	p.output.Close()
+	close(p.drained)
+}
+
+func (p *Process) publishLocked() {
+	if p.published {
+		return
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.published = true
 	p.result.Output = p.output
 	close(p.done)
 }
 
-// read takes what is in one of the output pipes.
-func (p *Process) read(fd *int, s Stream) {
-	n, err := p.output.Fill(s, *fd)
-	if n < 0 && err == nil { // nobody wants it any more
-		n, err = Drop(*fd)
+// lingers is called when a background child has held the output for long enough after the leader's exit.
+func (p *Process) lingers() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.published {
+		p.result.Lingering = true
+		p.publishLocked()
 	}
-	switch {
-	case errors.Is(err, unix.EAGAIN):
-	case n <= 0:
-		p.close(fd)
-	case n > blockSize/2 && !p.widened:
-		// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
-		p.widened = true
-		_, _ = unix.FcntlInt(uintptr(*fd), unix.F_SETPIPE_SZ, 1<<20)
+}
+
+// late is called when the command's time is over.
+func (p *Process) late() {
+	p.mu.Lock()
+	over := p.exited || p.published
+	if !over {
+		p.result.TimedOut = true
 	}
+	p.mu.Unlock()
+	if over {
+		return
+	}
+	p.Kill()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.exited && !p.published {
+		p.timer = time.AfterFunc(killTime, p.unkillable)
+	}
+}
+
+// unkillable is called when a killed leader has not ended: it belongs to another user, or hangs in the kernel.
+func (p *Process) unkillable() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.exited && !p.published {
+		p.result.ExitCode, p.result.Wall, p.result.Lingering = -1, time.Since(p.began), true
+		p.publishLocked()
+	}
+}
+
+// drain takes what one of the output pipes gives until its end.
+func (p *Process) drain(f *os.File, s Stream) {
+	defer p.streamEnded()
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	for widened := false; err == nil; {
+		n := 0
+		var failed error
+		err = raw.Read(func(fd uintptr) bool {
+			n, failed = p.output.Fill(s, int(fd))
+			if n < 0 && failed == nil { // nobody wants it any more
+				n, failed = Drop(int(fd))
+			}
+			if n > blockSize/2 && !widened {
+				// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
+				widened = true
+				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20)
+			}
+			return !errors.Is(failed, unix.EAGAIN)
+		})
+		if n <= 0 || failed != nil {
+			return
+		}
+	}
+}
+
+// feed writes the input, and closes the pipe behind the last byte. An error is a process that does not read it.
+func (p *Process) feed() {
+	_, _ = p.in.Write(p.spec.Input)
+	_ = p.in.Close()
 }
 
 // Drop reads once from a descriptor and forgets what it read, at most 64 KiB. n is 0 at the end of the stream.
@@ -425,59 +432,6 @@ func Drop(fd int) (n int, err error) {
 	buf := newBlock()
 	defer freeBlock(buf)
 	return ignoringEINTR(func() (int, error) { return unix.Read(fd, buf) })
-}
-
-// feed writes what the pipe takes of the input, and closes it behind the last byte.
-func (p *Process) feed() {
-	for p.in >= 0 {
-		if len(p.input) == 0 {
-			p.close(&p.in)
-			return
-		}
-		n, err := ignoringEINTR(func() (int, error) { return unix.Write(p.in, p.input) })
-		if errors.Is(err, unix.EAGAIN) {
-			return
-		}
-		if err != nil { // the process does not read it
-			p.close(&p.in)
-			return
-		}
-		p.input = p.input[n:]
-	}
-}
-
-// release closes every descriptor of ours.
-func (p *Process) release() {
-	p.closeExit()
-	p.close(&p.in)
-	p.close(&p.out)
-	p.close(&p.err)
-	p.poll.Close()
-	p.input = nil
-}
-
-// close closes a descriptor that is under the poller.
-func (p *Process) close(fd *int) {
-	if *fd >= 0 {
-		p.poll.Remove(*fd)
-		_ = unix.Close(*fd)
-		*fd = -1
-	}
-}
-
-func (p *Process) closeExit() {
-	if p.exitFD >= 0 {
-		p.poll.Remove(p.exitFD)
-	}
-	switch {
-	case p.exitFD < 0:
-		return
-	case p.exitFD == p.child.pidfd:
-		p.m.children.close(p.child)
-	default:
-		_ = unix.Close(p.exitFD)
-	}
-	p.exitFD = -1
 }
 
 // PID returns the leader's process id.
@@ -497,7 +451,7 @@ func (p *Process) Drained() <-chan struct{} { return p.drained }
 
 // Result waits for Done and returns how the process ended.
 func (p *Process) Result() Result {
-	<-p.done
+	<-p.done // it is not changed after that
 	return p.result
 }
 

@@ -28,6 +28,8 @@ type exit struct {
 // children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher through the
 // pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never a recycled one.
 type children struct {
+	sweeps bool // a reaper runs, which sees every end
+
 	mu       sync.Mutex
 	live     map[int]*child
 	starting int          // starts that have not returned
@@ -85,6 +87,37 @@ func (ch *child) id() int {
 		return ch.pidfd
 	}
 	return ch.pid
+}
+
+// wait waits for the child's end: by the sweep where there is one, else by the pidfd, or in a thread where the kernel has none.
+func (c *children) wait(ch *child) {
+	if !c.sweeps && ch.pidfd >= 0 {
+		c.waitByFD(ch)
+	} else if !c.sweeps {
+		_, _, _ = waitid(unix.P_PID, ch.pid, unix.WEXITED|unix.WNOWAIT)
+		c.collect(ch)
+	}
+	<-ch.ended
+}
+
+func (c *children) waitByFD(ch *child) {
+	_ = unix.SetNonblock(ch.pidfd, true) // so that the runtime waits for it without a thread
+	fd, err := unix.FcntlInt(uintptr(ch.pidfd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
+		c.collect(ch)
+		return
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(uintptr) bool { return c.collect(ch) })
+	}
+	if err != nil {
+		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
+		c.collect(ch)
+	}
 }
 
 // collect takes the child's end if it has come.

@@ -32,7 +32,7 @@ import (
 // newToolbox returns a toolbox that works in dir.
 func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 	tb.Helper()
-	processes, err := process.NewManager(process.Config{Dir: dir, Env: os.Environ()})
+	processes, err := process.NewManager(process.Config{Dir: dir, Env: append(os.Environ(), "HOME="+dir)})
 	if err != nil {
 		tb.Fatal(err)
 	}
