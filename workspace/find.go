@@ -217,7 +217,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 			}
 			line, inLong, told = line+1, 0, false
 		}
-		line = s.lines(file.shown, rest, line)
+		line = s.lines(file.shown, rest, line, end)
 		if s.size > 256<<10 || len(s.batch) > 4096 {
 			s.flush(ctx, j)
 		}
@@ -244,12 +244,15 @@ func readFull(fd int, buf []byte) (int, error) {
 	return got, nil
 }
 
-// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last.
-func (s *searcher) lines(shown string, data []byte, line int) int {
+// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last; behind the file's
+// last lines nobody counts.
+func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	counted := 0
 	for at := 0; ; {
 		i := bytes.Index(data[at:], s.text)
-		if i < 0 {
+		if i < 0 && last {
+			return line
+		} else if i < 0 {
 			return line + bytes.Count(data[counted:], []byte{'\n'})
 		}
 		i += at
