@@ -18,8 +18,8 @@ import (
 type Engine struct {
 	Host string // its address, for DOCKER_HOST
 
-	dir, data string
-	proc      *Process
+	dir, data, bridge string
+	proc              *Process
 }
 
 // StartEngine runs a private engine until the test ends. dataRoot is where it keeps its data; "" is a folder of the test's own. Without
@@ -54,11 +54,21 @@ func NewEngine(dataRoot string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Host: "unix://" + filepath.Join(dir, "s"), dir: dir, data: dataRoot}
+	e := &Engine{Host: "unix://" + filepath.Join(dir, "s"), dir: dir, data: dataRoot, bridge: "slb" + strings.TrimPrefix(filepath.Base(dir), "sle")}
 	if e.data == "" {
 		e.data = filepath.Join(dir, "data")
 	}
+	// An engine without a bridge would remove docker0, which is another engine's: so it gets one of its own.
+	if _, err := Run(nil, nil, "ip", "link", "add", "name", e.bridge, "type", "bridge"); err != nil {
+		return nil, errors.Join(fmt.Errorf("a bridge for an engine of one's own: %w", err), os.RemoveAll(dir))
+	}
 	if err := e.Run(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	// Sandlot's network, away from those of the machine's engine. (An engine that is told to choose from a pool of its own removes
+	// docker0 when it comes back.)
+	subnet := fmt.Sprintf("10.213.%d.0/24", os.Getpid()%250)
+	if _, err := Docker(e.Host, nil, "network", "create", "--subnet", subnet, "-o", "com.docker.network.bridge.enable_icc=false", "sandlot"); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -78,7 +88,7 @@ func (e *Engine) Run() error {
 	}
 	e.proc, err = Spawn(filepath.Join(e.dir, "dockerd.log"), nil, program, "--host", e.Host, "--data-root", e.data,
 		"--exec-root", filepath.Join(e.dir, "x"), "--pidfile", filepath.Join(e.dir, "pid"), "--config-file", settings,
-		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "--default-address-pool", "base=10.213.0.0/16,size=24")
+		"--bridge", e.bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false")
 	if err != nil {
 		return err
 	}
@@ -149,7 +159,8 @@ func (e *Engine) Close() error {
 		e.endContainerd()
 	}
 	unmount(e.dir)
-	return os.RemoveAll(e.dir)
+	_, err := Run(nil, nil, "ip", "link", "del", e.bridge)
+	return errors.Join(err, os.RemoveAll(e.dir))
 }
 
 // endContainerd ends the containerd that an engine started for itself, when it was left behind.
