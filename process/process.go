@@ -222,6 +222,8 @@ func (p *Process) explain(err error, program string) error {
 	switch {
 	case fault.KindOf(err) != fault.Unknown:
 		return err
+	case errors.Is(err, unix.EAGAIN):
+		return fault.Newf(fault.Internal, "%s: the sandbox has as many processes as it may: end some and try again: %w", program, err)
 	case errors.Is(err, unix.E2BIG):
 		return fault.Newf(fault.Invalid, "the command and its environment are longer than the system allows: %w", err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.ENOTDIR):

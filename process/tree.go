@@ -76,6 +76,28 @@ func below(all []proc, set map[int]proc) {
 	}
 }
 
+// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the end of the listing,
+// and whose parent has gone before it was read, is in no single one.
+func scan(find finder) []proc {
+	for range 10 {
+		last := lastPID()
+		if found := find(); len(found) > 0 || last == lastPID() {
+			return found
+		}
+	}
+	return nil
+}
+
+// lastPID is the pid that was given out last, in words; "" where that is not told.
+func lastPID() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	fields := bytes.Fields(raw)
+	if err != nil || len(fields) < 5 {
+		return ""
+	}
+	return string(fields[4])
+}
+
 // marked reports whether the environment that the process was given has an entry that begins with variable (NAME=value).
 func marked(pid int, variable string) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
@@ -140,7 +162,7 @@ func gone(p proc, deadline time.Time) {
 // allGone waits until nothing is left of the set, and reports false when the deadline came first.
 func allGone(find finder, deadline time.Time) bool {
 	for {
-		left := find()
+		left := scan(find)
 		if len(left) == 0 {
 			return true
 		}
@@ -156,8 +178,9 @@ func allGone(find finder, deadline time.Time) bool {
 func killAll(find finder, deadline time.Time) bool {
 	var stopped []proc
 	for time.Now().Before(deadline) {
-		fresh := find()
-		fresh = slices.DeleteFunc(fresh, func(p proc) bool { return slices.Contains(stopped, p) })
+		fresh := scan(func() []proc {
+			return slices.DeleteFunc(find(), func(p proc) bool { return slices.Contains(stopped, p) })
+		})
 		if len(fresh) == 0 {
 			break
 		}

@@ -23,8 +23,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -86,6 +88,7 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	go reserveThreads(24)
 	oom := protect()
 	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: oom, Limits: cfg.Output})
 	if err != nil {
@@ -162,4 +165,20 @@ func protect() string {
 	}
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // after the file above, which belongs to root from here on
 	return children
+}
+
+// reserveThreads makes threads while there is room for them: the runtime ends the program when it wants one and the sandbox's limit of
+// processes is reached, which hostile code can arrange. Threads of unlocked goroutines are kept and used again; an idle one costs
+// little but its place.
+func reserveThreads(n int) {
+	var all sync.WaitGroup
+	all.Add(n)
+	for range n {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			all.Done()
+			all.Wait() // until each has a thread of its own
+		}()
+	}
 }
