@@ -42,8 +42,8 @@ func runPID1(t *testing.T, image string, args []string, argv ...string) *pid1 {
 	c := &pid1{daemon: &daemon{t: t, base: "http://" + addr}, id: strings.TrimSpace(id)}
 	t.Cleanup(func() {
 		if t.Failed() {
-			log, _ := harness.Docker("", nil, "logs", c.id)
-			t.Logf("log of the container:\n%s", log)
+			log, _ := harness.Run(nil, nil, "sh", "-c", `docker logs "$0" 2>&1; docker inspect -f '{{json .State}}' "$0"`, c.id)
+			t.Logf("log and state of the container:\n%s", log)
 		}
 		_, _ = harness.Docker("", nil, "rm", "-f", c.id)
 	})
