@@ -29,6 +29,7 @@ const web = "net/http github.com/gin-gonic github.com/gorilla/websocket"
 var rules = []rule{
 	{rooms: "cmd/sandlot", may: "runnerd coordinator proxy cli api internal dashboard", why: "cmd/sandlot joins the rooms outside a sandbox"},
 	{rooms: "cmd/toolboxd", may: "toolbox process session interpreter lsp computeruse workspace api internal", why: "cmd/toolboxd joins the rooms inside a sandbox"},
+	{rooms: "cmd/openapi", may: "toolbox coordinator internal", why: "cmd/openapi describes the route tables at make gen, and runs at no other time"},
 	{rooms: "cmd/desktopd", may: "computeruse internal", why: "desktopd is the display side alone"},
 
 	{rooms: "runnerd/inject", mustNot: "all", why: "inject is a file and nothing else"},
