@@ -24,7 +24,7 @@ type daemon struct {
 	t      *testing.T
 	base   string
 	header http.Header
-	ctx    context.Context // nil is the test's own
+	ctx    context.Context //nolint:containedctx // of the test, or of a part of it: nil is the test's own
 }
 
 // straight is a connection to a toolboxd of the test's own.
