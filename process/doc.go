@@ -4,10 +4,10 @@
 // reaps what they leave behind. Nothing else in the program may start a process by other means while Config.Reap is set.
 //
 // A process ends in four events that are told apart: its leader has exited, stdout is at its end, stderr is at its end, no
-// descendant is left. A goroutine waits for the leader, told by the reaper (by its pidfd where there is none), and one for each
-// stream, told by the runtime's poller; they belong to the Process and end with what they wait for. Nothing polls and no timer ticks. A leader's exit decides the exit code. Output that is still on its way is waited for, but a background child
-// that holds the pipe delays the result by at most Spec.Linger; its later output is read and dropped, so that it never
-// blocks nor dies of SIGPIPE.
+// descendant is left. A goroutine waits for the leader by its pidfd and one for each stream, told by the runtime's poller; they belong
+// to the Process and end with what they wait for. Nothing polls and no timer ticks. A leader's exit decides the exit code. Output that
+// is still on its way is waited for, but a background child that holds the pipe delays the result by at most Spec.Linger; its later
+// output is read and dropped, so that it never blocks nor dies of SIGPIPE.
 //
 // Descendants are found by parentage, by session and process group, and by the variable SANDLOT_PROCESS in the environment they
 // inherit; that finds those that left by setsid or a double fork. A descendant that does both and wipes its environment

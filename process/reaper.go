@@ -13,7 +13,8 @@ import (
 // child is a process that was started here and has not been waited for, or how it ended.
 type child struct {
 	pid   int
-	pidfd int // -1 where the kernel has none
+	pidfd int      // -1 where the kernel has none
+	file  *os.File // owns pidfd once it is waited for
 
 	ended chan struct{} // closed when exit is set
 	exit  exit
@@ -89,9 +90,9 @@ func (ch *child) id() int {
 	return ch.pid
 }
 
-// wait waits for the child's end: by the sweep where there is one, else by the pidfd, or in a thread where the kernel has none.
+// wait waits for the child's end: through the runtime by the pidfd, else by the sweep where there is one, else in a thread.
 func (c *children) wait(ch *child) {
-	if !c.sweeps && ch.pidfd >= 0 {
+	if ch.pidfd >= 0 {
 		c.waitByFD(ch)
 	} else if !c.sweeps {
 		_, _, _ = waitid(unix.P_PID, ch.pid, unix.WEXITED|unix.WNOWAIT)
@@ -101,20 +102,13 @@ func (c *children) wait(ch *child) {
 }
 
 func (c *children) waitByFD(ch *child) {
-	_ = unix.SetNonblock(ch.pidfd, true) // so that the runtime waits for it without a thread
-	fd, err := unix.FcntlInt(uintptr(ch.pidfd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
-		c.collect(ch)
-		return
-	}
-	f := os.NewFile(uintptr(fd), "pidfd")
-	defer f.Close()
-	raw, err := f.SyscallConn()
-	if err == nil {
+	_, err := unix.FcntlInt(uintptr(ch.pidfd), unix.F_SETFL, unix.O_NONBLOCK) // so that the runtime waits for it without a thread
+	ch.file = os.NewFile(uintptr(ch.pidfd), "pidfd")
+	raw, connErr := ch.file.SyscallConn()
+	if err == nil && connErr == nil {
 		err = raw.Read(func(uintptr) bool { return c.collect(ch) })
 	}
-	if err != nil {
+	if err != nil || connErr != nil {
 		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
 		c.collect(ch)
 	}
@@ -148,10 +142,13 @@ func (c *children) collectLocked(ch *child) bool {
 func (c *children) close(ch *child) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ch.pidfd >= 0 {
+	switch {
+	case ch.file != nil:
+		_ = ch.file.Close()
+	case ch.pidfd >= 0:
 		_ = unix.Close(ch.pidfd)
-		ch.pidfd = -1
 	}
+	ch.pidfd = -1
 }
 
 // signal sends sig to the child, or to its whole process group. It reports false when the child has ended.
