@@ -260,7 +260,9 @@ func portProxy(d *daemon, s *harness.Sandlot, _ *harness.Box) {
 		{"GET", "/", "", "GET / localhost:5678 "},
 		{"GET", "", "", "GET / localhost:5678 "},
 		{"POST", "/form", strings.Repeat("body ", 50_000), "POST /form localhost:5678 " + strings.Repeat("body ", 50_000)},
-		{"DELETE", "/x", "", "DELETE /x localhost:5678 "}, {"PATCH", "/x", "p", "PATCH /x localhost:5678 p"}, {"HEAD", "/x", "", ""},
+		{"DELETE", "/x", "", "DELETE /x localhost:5678 "},
+		{"PATCH", "/x", "p", "PATCH /x localhost:5678 p"},
+		{"HEAD", "/x", "", ""},
 	} {
 		res, err := d.open(tc.method, "/proxy/5678"+tc.path, strings.NewReader(tc.body))
 		if err != nil {

@@ -148,13 +148,14 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 	for _, tc := range []struct {
 		name, image string
 		args        []string
-		break_      string // run first
+		breaks      string // run first
 		steps       []step
 		mend        string // run then
 		after       []step
 	}{
 		{
-			"full disk", defaultImage, []string{"--tmpfs", "/tmp:size=8m", "--tmpfs", "/home/daytona:size=8m,uid=1000,gid=1000"},
+			"full disk", defaultImage,
+			[]string{"--tmpfs", "/tmp:size=8m", "--tmpfs", "/home/daytona:size=8m,uid=1000,gid=1000"},
 			"cat /dev/zero > /tmp/full; cat /dev/zero > /home/daytona/full; true",
 			[]step{
 				{"POST", "/process/execute", execute("echo alive"), []int{200}, `"alive\n"`},
@@ -180,10 +181,12 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 				{"POST", "/process/pty", api.PtyCreateRequest{ID: "bare"}, []int{201}, ""},
 				{"GET", "/files?path=/tmp/none", nil, []int{404}, "/tmp/none"},
 				{"POST", "/process/execute", execute("yes | head -c 9000000 | tail -c 3"), []int{200}, ""},
-			}, "true", nil,
+			},
+			"true", nil,
 		},
 		{
-			"no /tmp and no work folder", harness.Busybox, []string{"-e", "HOME=/root", "-e", "DAYTONA_USER_HOME_AS_WORKDIR=true"},
+			"no /tmp and no work folder", harness.Busybox,
+			[]string{"-e", "HOME=/root", "-e", "DAYTONA_USER_HOME_AS_WORKDIR=true"},
 			"cd /; rm -rf /tmp /root; ls /",
 			[]step{
 				{"POST", "/process/execute", api.ExecuteRequest{Command: "echo alive", Cwd: "/"}, []int{200}, `"alive\n"`},
@@ -196,7 +199,9 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 			[]step{{"POST", "/process/execute", execute("pwd"), []int{200}, `"/root\n"`}},
 		},
 		{
-			"read-only root", defaultImage, []string{"--read-only"}, "! touch /tmp/x /home/daytona/x 2>/dev/null",
+			"read-only root", defaultImage,
+			[]string{"--read-only"},
+			"! touch /tmp/x /home/daytona/x 2>/dev/null",
 			[]step{
 				{"POST", "/process/execute", execute("echo alive"), []int{200}, `"alive\n"`},
 				{"POST", "/process/execute", execute("yes | head -c 9000000"), []int{200}, ""},
@@ -207,17 +212,21 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 				{"POST", "/files/upload-v2?path=/home/daytona/x", strings.NewReader(file), []int{403, 400}, "read-only"},
 				{"POST", "/files/folder?path=/home/daytona/d&mode=755", nil, []int{403, 400}, "read-only"},
 				{"GET", "/files?path=/", nil, []int{200}, ""},
-			}, "true", nil,
+			},
+			"true", nil,
 		},
 		{
-			"no /dev/pts", harness.Busybox, []string{"--tmpfs", "/dev/pts"}, "! ls /dev/pts/ptmx",
+			"no /dev/pts", harness.Busybox,
+			[]string{"--tmpfs", "/dev/pts"},
+			"! ls /dev/pts/ptmx",
 			[]step{
 				{"POST", "/process/execute", execute("echo alive"), []int{200}, `"alive\n"`},
 				{"POST", "/process/session", api.CreateSessionRequest{SessionID: "no"}, []int{201}, ""},
 				{"POST", "/process/session/no/exec", api.SessionExecuteRequest{Command: "echo alive"}, []int{200}, `"alive\n"`},
 				{"POST", "/process/pty", api.PtyCreateRequest{ID: "no"}, []int{422, 500, 503}, "pt"},
 				{"GET", "/process/pty", nil, []int{200}, `[]`},
-			}, "true", nil,
+			},
+			"true", nil,
 		},
 		{
 			"no shell", harness.Scratch, nil, "/opt/sandlot/toolboxd --version",
@@ -230,7 +239,8 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 				{"POST", "/git/init", api.GitInitRequest{Path: "/repo"}, []int{201}, ""},
 				{"POST", "/files/upload-v2?path=/tmp/deep/one", strings.NewReader(file), []int{200}, ""},
 				{"GET", "/files/find?path=/tmp&pattern=y", nil, []int{200}, "[]"},
-			}, "/opt/sandlot/toolboxd --version", nil,
+			},
+			"/opt/sandlot/toolboxd --version", nil,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -248,8 +258,8 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 					}
 				}
 			}
-			if a, res := c.run(tc.break_); a.status != 200 || res.ExitCode != 0 {
-				t.Fatalf("%q: %v, %+v", tc.break_, a, res)
+			if a, res := c.run(tc.breaks); a.status != 200 || res.ExitCode != 0 {
+				t.Fatalf("%q: %v, %+v", tc.breaks, a, res)
 			}
 			try(tc.steps)
 			if a, res := c.run(tc.mend); a.status != 200 || res.ExitCode != 0 {
