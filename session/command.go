@@ -143,6 +143,9 @@ func (c *Command) Input(data []byte) error {
 				c.ID, waiting, room-waiting, len(data))
 		}
 	}
+	if c.echo { // before the command can answer it
+		c.output.Append(process.Stdout, data)
+	}
 	for given := data; len(given) > 0; {
 		n, err := unix.Write(c.stdin, given)
 		if errors.Is(err, unix.EINTR) {
@@ -152,9 +155,6 @@ func (c *Command) Input(data []byte) error {
 			return fault.Newf(fault.Conflict, "command %s does not read its input: %w", c.ID, err)
 		}
 		given = given[n:]
-	}
-	if c.echo {
-		c.output.Append(process.Stdout, data)
 	}
 	return nil
 }
