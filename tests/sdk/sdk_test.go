@@ -118,6 +118,38 @@ func TestPythonReleases(t *testing.T) {
 	}
 }
 
+// TestEntrypoint reads the output of an image's own program, which the table cannot show: the default image has none.
+func TestEntrypoint(t *testing.T) {
+	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.OnlyCMD)})
+	const want = "entrypoint entrypoint_command\nfrom the command\nfrom the command\n"
+	if out := program(t, s, python(t, newest()), "-c", `
+import asyncio, os
+from daytona import Daytona
+process = Daytona().create().process
+process.exec("until [ -e /tmp/cmd-ran ]; do sleep 0.1; done; sleep 0.1")
+session = process.get_entrypoint_session()
+print(session.session_id, session.commands[0].id)
+print(process.get_entrypoint_logs().stdout, end="")
+def told(text):
+    print(text, end="", flush=True)
+    os._exit(0) # the program goes on
+asyncio.run(process.get_entrypoint_logs_async(told, print))
+`); out != want {
+		t.Errorf("Python: %q, want %q", out, want)
+	}
+	if out := program(t, s, "node", typescript(t, "entrypoint.mjs", []byte(`
+import { Daytona } from '@daytona/sdk'
+const { process: p } = await new Daytona().create()
+await p.executeCommand('until [ -e /tmp/cmd-ran ]; do sleep 0.1; done; sleep 0.1')
+const session = await p.getEntrypointSession()
+console.log(session.sessionId, session.commands[0].id)
+process.stdout.write((await p.getEntrypointLogs()).stdout)
+p.getEntrypointLogs((text) => process.stdout.write(text, () => process.exit()), console.log)
+`))); out != want {
+		t.Errorf("TypeScript: %q, want %q", out, want)
+	}
+}
+
 // mustWork is what this release of Sandlot gives: in both languages' spelling after Class.
 var mustWork = []string{
 	"Daytona.create", "Daytona.get", "Daytona.list", "Daytona.start", "Daytona.stop", "Daytona.delete",
