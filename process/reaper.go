@@ -108,7 +108,8 @@ func (c *children) waitByFD(ch *child) {
 	if err == nil && connErr == nil {
 		err = raw.Read(func(uintptr) bool { return c.collect(ch) })
 	}
-	if err != nil || connErr != nil {
+	if err != nil || connErr != nil { // the runtime cannot wait for it: a thread does
+		_, _ = unix.FcntlInt(uintptr(ch.pidfd), unix.F_SETFL, 0)
 		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
 		c.collect(ch)
 	}
