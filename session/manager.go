@@ -206,7 +206,7 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 func scratch() (string, error) {
 	var errs []error
 	for _, parent := range []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."} {
-		dir, err := os.MkdirTemp(parent, "sandlot-")
+		dir, err := os.MkdirTemp(parent, fmt.Sprintf("sandlot-%d-", os.Getpid()))
 		if err == nil {
 			return dir, nil
 		}

@@ -477,7 +477,7 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	if left, _ := filepath.Glob("/dev/shm/sandlot-*/*"); len(left) > 0 {
+	if left, _ := filepath.Glob(fmt.Sprintf("/dev/shm/sandlot-%d-*/*", os.Getpid())); len(left) > 0 {
 		t.Errorf("files left: %q", left)
 	}
 }
