@@ -20,7 +20,9 @@ type socket struct {
 	conn *websocket.Conn
 	ctx  context.Context //nolint:containedctx // it is that of the connection
 	stop context.CancelCauseFunc
-	done chan struct{} // closed when nothing is read any more
+
+	broken error         // by a panic of what takes messages; set when done is closed
+	done   chan struct{} // closed when nothing is read any more
 
 	mu sync.Mutex // held while writing
 }
@@ -58,21 +60,27 @@ func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
 
 func (s *socket) read(take func([]byte) error) {
 	defer close(s.done)
-	defer s.stop(errLeft)
+	s.broken = s.messages(take)
+	s.stop(errLeft)
+}
+
+// messages gives each message to take until there are no more, and returns what a panic left.
+func (s *socket) messages(take func([]byte) error) (broken error) {
+	defer fault.Recovered(&broken)
 	for {
 		if take == nil {
 			if _, _, err := s.conn.NextReader(); err != nil {
-				return
+				return nil
 			}
 			continue
 		}
 		_, data, err := s.conn.ReadMessage()
 		if err != nil {
-			return
+			return nil
 		}
 		if err := take(data); err != nil {
 			s.stop(err)
-			return
+			return nil
 		}
 	}
 }
@@ -94,7 +102,8 @@ func (s *socket) sendJSON(v any) error {
 	return s.send(websocket.TextMessage, data)
 }
 
-// close says why, lets the client answer for a moment, and ends the connection.
+// close says why, lets the client answer for a moment, and ends the connection. It panics with what a panic over a message left, so that it is
+// told as every handler's.
 func (s *socket) close(code int, reason string) {
 	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(5*time.Second))
 	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
@@ -105,4 +114,7 @@ func (s *socket) close(code int, reason string) {
 	}
 	_ = s.conn.Close() // the close frame is what counts
 	<-s.done
+	if s.broken != nil {
+		panic(s.broken)
+	}
 }

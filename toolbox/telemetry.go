@@ -16,6 +16,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
@@ -100,6 +101,7 @@ func (s *Server) Export(ctx context.Context, to Telemetry) {
 }
 
 func (s *Server) send(ctx context.Context, client *http.Client, to Telemetry) (err error) {
+	defer fault.Recovered(&err)
 	body, err := json.Marshal(otlp(s.gauges(), to.Attributes, time.Now()))
 	if err != nil {
 		return err
