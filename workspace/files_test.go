@@ -693,6 +693,39 @@ func TestFindAgreesWithAPlainSearch(t *testing.T) {
 	}
 }
 
+// TestFindOfAnyTextAgreesWithAPlainSearch has texts whose rarest byte is at every place, and content in which it is not rare at all.
+func TestFindOfAnyTextAgreesWithAPlainSearch(t *testing.T) {
+	f, dir := open(t)
+	r := rand.New(rand.NewPCG(3, 4))
+	word := func(letters string, n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = letters[r.IntN(len(letters))]
+		}
+		return string(b)
+	}
+	for _, letters := range []string{"eQ", " e", "QZ", "e\xff", "aeQ\x01é", "ee\n", "eQ\r\n"} {
+		content := "first line\n" + word(letters, 20_000)
+		mustWrite(t, dir+"/f", content)
+		for n := range 60 {
+			text := word(strings.Trim(letters, "\n"), 1+n/4)
+			var want []int
+			for i, line := range strings.Split(content, "\n") {
+				if strings.Contains(strings.TrimSuffix(line, "\r"), text) {
+					want = append(want, i+1)
+				}
+			}
+			var got []int
+			for _, m := range find(t, f, dir, text) {
+				got = append(got, m.Line)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q in letters %q: lines %v, want %v", text, letters, got, want)
+			}
+		}
+	}
+}
+
 func TestFindKeepsWalkingOrder(t *testing.T) {
 	f, dir := open(t)
 	for i := range 1000 {

@@ -40,6 +40,10 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	if strings.Contains(text, "\n") {
 		return nil // no line holds a line end
 	}
+	root, err := openDir(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_NOFOLLOW)
+	if err == nil {
+		defer unix.Close(root)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	g := new(errgroup.Group)
@@ -48,7 +52,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	g.Go(func() error {
 		defer close(order)
 		defer close(jobs)
-		return f.hand(ctx, abs, tidy(name), jobs, order)
+		return hand(ctx, root, abs, tidy(name), jobs, order)
 	})
 	for range workers {
 		g.Go(func() error {
@@ -84,10 +88,14 @@ type findJob struct {
 	found chan []Match // closed at the end
 }
 
-type foundFile struct{ path, shown string }
+// foundFile is a file by its path below the folder at, or unix.AT_FDCWD.
+type foundFile struct {
+	at          int
+	path, shown string
+}
 
-// hand cuts the walk into jobs and queues each for searching and for its turn.
-func (f *Files) hand(ctx context.Context, abs, shown string, jobs, order chan<- *findJob) error {
+// hand cuts the walk of abs, which is open as root if it is a folder, into jobs and queues each for searching and for its turn.
+func hand(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
 	const some = 64
 	j := &findJob{}
 	send := func() error {
@@ -109,11 +117,11 @@ func (f *Files) hand(ctx context.Context, abs, shown string, jobs, order chan<- 
 		if e.kind != unix.DT_REG {
 			return nil
 		}
-		real, err := f.resolve(p)
-		if err != nil {
-			return nil // too long to be opened
+		file := foundFile{unix.AT_FDCWD, abs, p}
+		if p != shown {
+			file.at, file.path = root, p[len(below(shown)):]
 		}
-		if j.files = append(j.files, foundFile{real, p}); len(j.files) < some {
+		if j.files = append(j.files, file); len(j.files) < some {
 			return nil
 		}
 		return send()
@@ -129,7 +137,7 @@ const window = 512 << 10
 
 // searcher looks through files with one buffer.
 type searcher struct {
-	text  []byte
+	text  needle
 	buf   []byte
 	batch []Match
 	size  int // bytes of content in batch
@@ -138,7 +146,7 @@ type searcher struct {
 
 func newSearcher(text string) *searcher {
 	buf, give := Buffer(-1)
-	return &searcher{text: []byte(text), buf: buf[:window], give: give}
+	return &searcher{text: newNeedle(text), buf: buf[:window], give: give}
 }
 
 func (s *searcher) close() { s.give() }
@@ -168,7 +176,7 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
 	fd, err := retryFD(func() (int, error) {
-		return unix.Open(file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return
@@ -195,10 +203,10 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 			cut = bytes.LastIndexByte(data, '\n') + 1
 		}
 		if cut == 0 && !end { // one line fills the window: keep what may hold the beginning of a hit
-			if !told && s.add(file.shown, line, data, bytes.Index(data, s.text), true) {
+			if !told && s.add(file.shown, line, data, s.text.index(data), true) {
 				told = true
 			}
-			keep := min(len(s.text)-1, len(data)-1)
+			keep := min(len(s.text.text)-1, len(data)-1)
 			inLong += len(data) - keep
 			have = copy(s.buf, data[len(data)-keep:])
 			continue
@@ -213,7 +221,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 				rest = nil
 			}
 			if !told {
-				s.add(file.shown, line, last, hit(last, s.text), true)
+				s.add(file.shown, line, last, s.hit(last), true)
 			}
 			line, inLong, told = line+1, 0, false
 		}
@@ -249,7 +257,7 @@ func readFull(fd int, buf []byte) (int, error) {
 func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	counted := 0
 	for at := 0; ; {
-		i := bytes.Index(data[at:], s.text)
+		i := s.text.index(data[at:])
 		if i < 0 && last {
 			return line
 		} else if i < 0 {
@@ -265,7 +273,7 @@ func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 		}
 		line += bytes.Count(data[counted:from], []byte{'\n'})
 		counted = from
-		s.add(shown, line, data[from:to], hit(data[from:to], s.text), false)
+		s.add(shown, line, data[from:to], s.hit(data[from:to]), false)
 		if to == len(data) {
 			return line + 1
 		}
@@ -273,9 +281,9 @@ func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	}
 }
 
-// hit is the place of text in a line, whose "\r\n" counts as its end; -1 when it is not there.
-func hit(line, text []byte) int {
-	return bytes.Index(bytes.TrimSuffix(line, []byte{'\r'}), text)
+// hit is the place of the text in a line, whose "\r\n" counts as its end; -1 when it is not there.
+func (s *searcher) hit(line []byte) int {
+	return s.text.index(bytes.TrimSuffix(line, []byte{'\r'}))
 }
 
 // add records the match at byte i of a line, if there is one. part says that line is only a part of it.
@@ -288,7 +296,7 @@ func (s *searcher) add(shown string, line int, content []byte, i int, part bool)
 	if len(content) > MaxContent {
 		cut = true
 		from := 0
-		if i+len(s.text) > MaxContent {
+		if i+len(s.text.text) > MaxContent {
 			from = max(0, i-1024)
 		}
 		content = content[from:min(len(content), from+MaxContent)]

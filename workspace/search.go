@@ -59,13 +59,7 @@ func walkDir(ctx context.Context, fd int, shown string, isRoot bool, visit func(
 	if err != nil {
 		return nil
 	}
-	prefix := shown + "/"
-	switch shown {
-	case "/":
-		prefix = "/"
-	case ".":
-		prefix = ""
-	}
+	prefix := below(shown)
 	for _, e := range entries {
 		if isRoot && (e.name == "proc" || e.name == "sys" || e.name == "dev") {
 			continue
@@ -93,4 +87,15 @@ func walkDir(ctx context.Context, fd int, shown string, isRoot bool, visit func(
 		}
 	}
 	return nil
+}
+
+// below is what the paths of all that is in a folder begin with.
+func below(shown string) string {
+	switch shown {
+	case "/":
+		return "/"
+	case ".":
+		return ""
+	}
+	return shown + "/"
 }

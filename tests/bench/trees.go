@@ -51,7 +51,7 @@ func (b *bench) find() ([]Row, error) {
 	if err := tree(dir); err != nil {
 		return nil, err
 	}
-	raw, args := "rg", []string{"-F", "-n", "--no-ignore", "--hidden", "needle", dir}
+	raw, args := "rg", []string{"--no-config", "-F", "-n", "--no-ignore", "--hidden", "needle", dir}
 	if _, err := exec.LookPath(raw); err != nil {
 		return nil, fmt.Errorf("ripgrep is needed to compare with: %w", err)
 	}
@@ -84,7 +84,7 @@ func (b *bench) find() ([]Row, error) {
 	}
 	return []Row{
 		Row{What: "find text, 20,000 files, 200 MB (raw: ripgrep)", Unit: "ms", Ours: m[0], Raw: m[1]}.atMostRaw(1.4),
-		{What: "search by name, 20,000 files (raw: find)", Unit: "ms", Ours: n[0], Raw: n[1]},
+		Row{What: "search by name, 20,000 files (raw: find)", Unit: "ms", Ours: n[0], Raw: n[1]}.atMostRaw(1.2),
 	}, nil
 }
 
