@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -82,8 +83,15 @@ type infoEncoder struct {
 }
 
 func (e *infoEncoder) append(b []byte, i *workspace.Info) []byte {
-	b = appendString(append(b, `{"name":`...), i.Name)
-	b = appendString(append(b, `,"path":`...), i.Path())
+	b = append(b, `{"name":`...)
+	name := len(b) + 1
+	b = appendString(b, i.Name)
+	end := len(b)
+	b = appendString(append(b, `,"path":`...), i.Dir)
+	if b = b[:len(b)-1]; i.Dir != "" && !strings.HasSuffix(i.Dir, "/") {
+		b = append(b, '/')
+	}
+	b = append(b, b[name:end]...)
 	b = strconv.AppendInt(append(b, `,"size":`...), i.Size, 10)
 	if e.modeText == nil || i.Mode != e.mode {
 		e.mode, e.modeText = i.Mode, []byte(i.Mode.String())

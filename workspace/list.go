@@ -138,19 +138,14 @@ func readDir(fd int) ([]entry, error) {
 			break
 		}
 		// struct linux_dirent64: inode and offset of 8 bytes each, length of the record, type, name ended by NUL
-		for rec := buf[:n]; len(rec) >= 19; {
-			size := int(binary.NativeEndian.Uint16(rec[16:]))
-			kind, name := rec[18], rec[19:size]
-			rec = rec[size:]
-			end := 0
-			for end < len(name) && name[end] != 0 {
-				end++
+		names := string(buf[:n]) // of which each name is a part
+		for at := 0; at+19 <= n; {
+			size := int(binary.NativeEndian.Uint16(buf[at+16:]))
+			name, _, _ := strings.Cut(names[at+19:at+size], "\x00")
+			if name != "." && name != ".." {
+				entries = append(entries, entry{name, buf[at+18]})
 			}
-			name = name[:end]
-			if string(name) == "." || string(name) == ".." {
-				continue
-			}
-			entries = append(entries, entry{string(name), kind})
+			at += size
 		}
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
