@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,20 @@ func Until(ctx context.Context, ln net.Listener, handler http.Handler, drain tim
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
+	var unused sync.Map // connections that have not sent anything yet: Shutdown would wait 5 s for them
+	srv.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			unused.Store(conn, nil)
+		} else {
+			unused.Delete(conn)
+		}
+	}
+	srv.RegisterOnShutdown(func() {
+		unused.Range(func(conn, _ any) bool {
+			_ = conn.(net.Conn).Close() // its client has lost nothing
+			return true
+		})
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(ln) }()
 	select {
