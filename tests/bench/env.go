@@ -179,8 +179,9 @@ func (b *bench) exec(base, key, command, want string) error {
 
 // task is one of the things that alternate take turns.
 type task struct {
-	name string
-	do   func() error
+	name   string
+	do     func() error
+	before func() error // what do needs, not part of the time; may be nil
 }
 
 // alternate runs each task n times, turn by turn after one turn to warm up, and returns the median time of each in milliseconds.
@@ -188,6 +189,11 @@ func alternate(n int, tasks ...task) ([]float64, error) {
 	times := make([][]float64, len(tasks))
 	for turn := range n + 1 {
 		for i, t := range tasks {
+			if t.before != nil {
+				if err := t.before(); err != nil {
+					return nil, fmt.Errorf("%s: %w", t.name, err)
+				}
+			}
 			began := time.Now()
 			if err := t.do(); err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)

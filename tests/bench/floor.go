@@ -41,6 +41,15 @@ func serveFloor(addr string) int {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
+	mux.HandleFunc("GET /files/info", func(w http.ResponseWriter, r *http.Request) {
+		info, err := os.Stat(r.URL.Query().Get("path"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"name": info.Name(), "size": info.Size(), "isDir": info.IsDir()})
+	})
 	mux.HandleFunc("GET /files/download", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, r.URL.Query().Get("path"))
 	})

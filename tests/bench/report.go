@@ -48,6 +48,12 @@ func (r Row) atMostRaw(times float64) Row {
 	return r
 }
 
+// atMostFloor holds a row to a multiple of the floor.
+func (r Row) atMostFloor(times float64) Row {
+	r.Goal, r.Met = fmt.Sprintf("≤ %g × floor", times), r.Floor > 0 && r.Ours <= times*r.Floor
+	return r
+}
+
 // atLeast holds a rate to a figure of its own unit.
 func (r Row) atLeast(limit float64) Row {
 	r.Goal, r.Met = fmt.Sprintf("≥ %g %s", limit, r.Unit), r.Ours >= limit

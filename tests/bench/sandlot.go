@@ -229,10 +229,10 @@ func (b *bench) proxied() ([]Row, error) {
 		return nil, err
 	}
 	m, err := alternate(b.count(400),
-		task{"through the proxy", func() error { return b.exec(x.url(), s.Key, "true", "") }},
-		task{"toolboxd on loopback", func() error { return b.exec(ours.url, "", "true", "") }},
-		task{"floor", func() error { return b.exec(floor.url, "", "true", "") }},
-		task{"raw", raw("true", "")})
+		task{name: "through the proxy", do: func() error { return b.exec(x.url(), s.Key, "true", "") }},
+		task{name: "toolboxd on loopback", do: func() error { return b.exec(ours.url, "", "true", "") }},
+		task{name: "floor", do: func() error { return b.exec(floor.url, "", "true", "") }},
+		task{name: "raw", do: raw("true", "")})
 	if err != nil {
 		return nil, err
 	}

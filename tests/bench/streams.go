@@ -81,8 +81,8 @@ func (b *bench) sessions() (rows []Row, err error) {
 		return nil, err
 	}
 	m, err := alternate(b.count(400),
-		task{"ours", func() error { _, err := b.post(at+"/exec", "", map[string]string{"command": "true"}); return err }},
-		task{"raw", func() error { return shell.run("true") }})
+		task{name: "ours", do: func() error { _, err := b.post(at+"/exec", "", map[string]string{"command": "true"}); return err }},
+		task{name: "raw", do: func() error { return shell.run("true") }})
 	if err != nil {
 		return nil, err
 	}
@@ -182,13 +182,13 @@ func (b *bench) following() ([]Row, error) {
 		return nil, err
 	}
 	defer os.Remove(file)
-	m, err := alternate(b.count(5), task{"ours", func() error {
+	m, err := alternate(b.count(5), task{name: "ours", do: func() error {
 		f, err := b.follow(s, at, "cat "+file)
 		if err == nil && f.bytes < lines*10 {
 			err = fmt.Errorf("%d bytes of %d", f.bytes, lines*10)
 		}
 		return err
-	}}, task{"raw", func() error {
+	}}, task{name: "raw", do: func() error {
 		cmd := exec.Command("bash", "-c", "cat "+file)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -247,7 +247,7 @@ func (b *bench) terminal() ([]Row, error) {
 		return nil, err
 	}
 	n := 0
-	m, err := alternate(b.count(500), task{"keystroke", func() error {
+	m, err := alternate(b.count(500), task{name: "keystroke", do: func() error {
 		n++
 		key := string(rune('a' + n%26))
 		if n%60 == 0 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -38,9 +39,9 @@ func (b *bench) execute() (rows []Row, err error) {
 	}
 	for _, tc := range []struct{ command, want string }{{"true", ""}, {"echo hi", "hi\n"}} {
 		m, err := alternate(b.count(400),
-			task{"ours", func() error { return b.exec(ours.url, "", tc.command, tc.want) }},
-			task{"floor", func() error { return b.exec(floor.url, "", tc.command, tc.want) }},
-			task{"raw", raw(tc.command, tc.want)})
+			task{name: "ours", do: func() error { return b.exec(ours.url, "", tc.command, tc.want) }},
+			task{name: "floor", do: func() error { return b.exec(floor.url, "", tc.command, tc.want) }},
+			task{name: "raw", do: raw(tc.command, tc.want)})
 		if err != nil {
 			return rows, err
 		}
@@ -125,7 +126,7 @@ func (b *bench) output() ([]Row, error) {
 	if err := resetPeak(ours.proc.PID()); err != nil {
 		return nil, err
 	}
-	m, err := alternate(b.count(7), task{"ours", read(ours.url)}, task{"floor", read(floor.url)}, task{"raw", func() error {
+	m, err := alternate(b.count(7), task{name: "ours", do: read(ours.url)}, task{name: "floor", do: read(floor.url)}, task{name: "raw", do: func() error {
 		cmd := exec.Command("bash", "-c", script)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
@@ -220,51 +221,63 @@ func (b *bench) upload() (rows []Row, err error) {
 	}
 	to := filepath.Join(b.dir, "up")
 	defer os.Remove(to)
-	open := func(do func(f *os.File) error) func() error {
+	// send posts the file, in a form or as it is, with its length said before or in chunks. The floor stores what it gets.
+	send := func(target string, inForm, chunked bool) func() error {
 		return func() error {
 			f, err := os.Open(path)
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			return errors.Join(do(f), os.Remove(to)) // each writes a new file
-		}
-	}
-	body := func(base string) func() error {
-		return open(func(f *os.File) error {
-			req, err := http.NewRequest(http.MethodPost, base+"/files/upload-v2?path="+url.QueryEscape(to), f)
+			head, tail, kind := "", "", "application/octet-stream"
+			var body io.Reader = f
+			if inForm {
+				var boundary string
+				if head, boundary, err = formHead(to); err != nil {
+					return err
+				}
+				tail, kind = "\r\n--"+boundary+"--\r\n", "multipart/form-data; boundary="+boundary
+				body = io.MultiReader(strings.NewReader(head), f, strings.NewReader(tail))
+			}
+			req, err := http.NewRequest(http.MethodPost, target, body)
 			if err != nil {
 				return err
 			}
-			req.ContentLength = b.size()
+			req.Header.Set("Content-Type", kind)
+			if !chunked {
+				req.ContentLength = int64(len(head)) + b.size() + int64(len(tail))
+			}
 			_, err = b.do(req, "")
 			return err
-		})
+		}
 	}
-	form := open(func(f *os.File) error {
-		head, boundary, err := formHead(to)
-		if err != nil {
+	anew := func() error { // each writes a new file
+		if err := os.Remove(to); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		tail := "\r\n--" + boundary + "--\r\n"
-		req, err := http.NewRequest(http.MethodPost, ours.url+"/files/bulk-upload", io.MultiReader(strings.NewReader(head), f, strings.NewReader(tail)))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "multipart/form-data; boundary="+boundary)
-		req.ContentLength = int64(len(head)) + b.size() + int64(len(tail))
-		_, err = b.do(req, "")
-		return err
-	})
-	m, err := alternate(b.count(5), task{"raw body", body(ours.url)}, task{"form", form}, task{"floor", body(floor.url)},
-		task{"raw", open(func(f *os.File) error {
+		return nil
+	}
+	single, many := "/files/upload-v2?path="+url.QueryEscape(to), "/files/bulk-upload"
+	m, err := alternate(b.count(5),
+		task{name: "body", before: anew, do: send(ours.url+single, false, false)},
+		task{name: "body, floor", before: anew, do: send(floor.url+single, false, false)},
+		task{name: "form", before: anew, do: send(ours.url+many, true, false)},
+		task{name: "form, floor", before: anew, do: send(floor.url+single, true, false)},
+		task{name: "chunks", before: anew, do: send(ours.url+many, true, true)},
+		task{name: "chunks, floor", before: anew, do: send(floor.url+single, true, true)},
+		task{name: "raw", before: anew, do: func() error {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
 			out, err := os.Create(to)
 			if err != nil {
 				return err
 			}
 			_, err = io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{f}, make([]byte, mib))
 			return errors.Join(err, out.Close())
-		})})
+		}})
 	if err != nil {
 		return nil, err
 	}
@@ -272,23 +285,20 @@ func (b *bench) upload() (rows []Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Once more, to see that the bytes are right.
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if _, err := b.post(ours.url+"/files/upload-v2?path="+url.QueryEscape(to), "", f); err != nil {
-		return nil, err
-	}
-	if got, err := sumOf(to); err != nil || got != sum {
-		return nil, fmt.Errorf("the uploaded file differs (%v)", err)
+	for _, do := range []func() error{send(ours.url+single, false, false), send(ours.url+many, true, true)} { // once more, to see that the bytes are right
+		if err := errors.Join(anew(), do()); err != nil {
+			return nil, err
+		}
+		if got, err := sumOf(to); err != nil || got != sum {
+			return nil, fmt.Errorf("the uploaded file differs (%v)", err)
+		}
 	}
 	mbs := func(ms float64) float64 { return float64(b.size()) / 1e3 / ms }
 	name := fmt.Sprintf("upload %d MiB", b.size()/mib)
 	return []Row{
-		Row{What: name + ", body", Unit: "MB/s", Ours: mbs(m[0]), Floor: mbs(m[2]), Raw: mbs(m[3])}.atLeastFloor(0.85),
-		Row{What: name + ", form", Unit: "MB/s", Ours: mbs(m[1]), Floor: mbs(m[2]), Raw: mbs(m[3])}.atLeastFloor(0.85),
+		Row{What: name + ", body", Unit: "MB/s", Ours: mbs(m[0]), Floor: mbs(m[1]), Raw: mbs(m[6])}.atLeastFloor(0.85),
+		Row{What: name + ", form", Unit: "MB/s", Ours: mbs(m[2]), Floor: mbs(m[3]), Raw: mbs(m[6])}.atLeastFloor(0.85),
+		Row{What: name + ", form in chunks", Unit: "MB/s", Ours: mbs(m[4]), Floor: mbs(m[5]), Raw: mbs(m[6])}.atLeastFloor(0.85),
 		Row{What: name + ", memory over idle", Unit: "MiB", Ours: peak - idle}.atMost(8),
 	}, nil
 }
@@ -338,7 +348,7 @@ func (b *bench) download() ([]Row, error) {
 		return err
 	}
 	discard := struct{ io.Writer }{io.Discard}
-	m, err := alternate(b.count(7), task{"ours", func() error { return get(ours.url, discard) }}, task{"floor", func() error { return get(floor.url, discard) }})
+	m, err := alternate(b.count(7), task{name: "ours", do: func() error { return get(ours.url, discard) }}, task{name: "floor", do: func() error { return get(floor.url, discard) }})
 	if err != nil {
 		return nil, err
 	}
@@ -383,7 +393,7 @@ func (b *bench) list() ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := alternate(b.count(30), task{"ours", func() error {
+	m, err := alternate(b.count(30), task{name: "ours", do: func() error {
 		resp, err := b.http.Get(target)
 		if err != nil {
 			return err
@@ -402,7 +412,7 @@ func (b *bench) list() ([]Row, error) {
 			return fmt.Errorf("%d bytes, want %d", n, len(data))
 		}
 		return nil
-	}}, task{"raw", func() error {
+	}}, task{name: "raw", do: func() error {
 		d, err := os.Open(dir)
 		if err != nil {
 			return err
@@ -450,8 +460,8 @@ func (b *bench) start() ([]Row, error) {
 		}
 	}
 	m, err := alternate(b.count(30),
-		task{"ours", until(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })},
-		task{"floor", until(spawnFloor)})
+		task{name: "ours", do: until(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })},
+		task{name: "floor", do: until(spawnFloor)})
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func (b *bench) find() ([]Row, error) {
 	if _, err := exec.LookPath(raw); err != nil {
 		return nil, fmt.Errorf("ripgrep is needed to compare with: %w", err)
 	}
-	m, err := alternate(b.count(10), task{"ours", func() error {
+	m, err := alternate(b.count(10), task{name: "ours", do: func() error {
 		data, err := b.get(s.url + "/files/find" + "?path=" + url.QueryEscape(dir) + "&pattern=needle")
 		var hits []struct{ File string }
 		if err == nil {
@@ -65,7 +65,7 @@ func (b *bench) find() ([]Row, error) {
 			err = fmt.Errorf("%d hits, want 200", len(hits))
 		}
 		return err
-	}}, task{"raw", func() error {
+	}}, task{name: "raw", do: func() error {
 		out, err := exec.Command(raw, args...).Output()
 		if n := bytes.Count(out, []byte("\n")); err == nil && n != 200 {
 			err = fmt.Errorf("%d hits, want 200", n)
@@ -75,10 +75,10 @@ func (b *bench) find() ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := alternate(b.count(20), task{"ours", func() error {
+	n, err := alternate(b.count(20), task{name: "ours", do: func() error {
 		_, err := b.get(s.url + "/files/search?path=" + url.QueryEscape(dir) + "&pattern=" + url.QueryEscape("file-050*"))
 		return err
-	}}, task{"raw", func() error { return exec.Command("find", dir, "-name", "file-050*").Run() }})
+	}}, task{name: "raw", do: func() error { return exec.Command("find", dir, "-name", "file-050*").Run() }})
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +114,8 @@ func (b *bench) repository() (rows []Row, err error) {
 		}
 	}
 	m, err := alternate(b.count(20),
-		task{"ours", func() error { _, err := b.get(s.url + "/git/status?path=" + url.QueryEscape(dir)); return err }},
-		task{"raw", func() error { return git(dir, "status", "--porcelain=v2", "--branch") }})
+		task{name: "ours", do: func() error { _, err := b.get(s.url + "/git/status?path=" + url.QueryEscape(dir)); return err }},
+		task{name: "raw", do: func() error { return git(dir, "status", "--porcelain=v2", "--branch") }})
 	if err != nil {
 		return nil, err
 	}
@@ -138,11 +138,11 @@ func (b *bench) repository() (rows []Row, err error) {
 		}
 	}
 	m, err = alternate(b.count(20),
-		task{"ours", dirty(func() error {
+		task{name: "ours", do: dirty(func() error {
 			_, err := b.post(s.url+"/git/add", "", map[string]any{"path": dir, "files": files})
 			return err
 		})},
-		task{"raw", dirty(func() error { return git(dir, append([]string{"add", "--"}, files...)...) })})
+		task{name: "raw", do: dirty(func() error { return git(dir, append([]string{"add", "--"}, files...)...) })})
 	if err != nil {
 		return rows, err
 	}
@@ -150,12 +150,12 @@ func (b *bench) repository() (rows []Row, err error) {
 
 	to := filepath.Join(b.dir, "clone")
 	m, err = alternate(b.count(5),
-		task{"ours", func() error {
+		task{name: "ours", do: func() error {
 			defer os.RemoveAll(to)
 			_, err := b.post(s.url+"/git/clone", "", map[string]any{"url": "file://" + dir, "path": to})
 			return err
 		}},
-		task{"raw", func() error {
+		task{name: "raw", do: func() error {
 			defer os.RemoveAll(to)
 			return git(b.dir, "clone", "-q", "file://"+dir, to)
 		}})
