@@ -84,7 +84,7 @@ var routes = []route{
 	{Method: "POST", Path: "/git/reset", Summary: "Reset the branch, index or work tree", In: api.GitResetRequest{}, Do: (*Server).gitReset},
 	{Method: "POST", Path: "/git/restore", Summary: "Bring files back from index or revision", In: api.GitRestoreRequest{}, Do: (*Server).gitRestore},
 	{Method: "GET", Path: "/git/status", Query: []string{"path"}, Summary: "Describe the work tree", Out: api.GitStatus{}, Do: (*Server).gitStatus},
-	{Method: "POST", Path: "/init", Summary: "Take the telemetry token", In: api.InitializeRequest{}, Out: api.Strings{}, Do: (*Server).initialize},
+	{Method: "POST", Path: "/init", Summary: "Take the telemetry token; before there is a sandbox, claim the toolbox for one", In: api.InitializeRequest{}, Out: api.Strings{}, Do: (*Server).initialize},
 	{Method: "POST", Path: "/lsp/completions", Feature: "language servers"},
 	{Method: "POST", Path: "/lsp/did-close", Feature: "language servers"},
 	{Method: "POST", Path: "/lsp/did-open", Feature: "language servers"},

@@ -60,9 +60,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.WorkDir == "" || cfg.Home == "" || cfg.Version == "" || cfg.Logger == nil || cfg.Process == nil {
 		return nil, fault.New(fault.Invalid, "toolbox: WorkDir, Home, Version, Logger and Process are required")
 	}
-	secret, err := hex.DecodeString(cfg.SecretHash)
-	if err != nil || len(secret) != 0 && len(secret) != sha256.Size {
-		return nil, fault.New(fault.Invalid, "toolbox: SecretHash must be the SHA-256 of the secret in 64 hex digits")
+	secret, err := decodeHash(cfg.SecretHash)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Sessions == nil {
 		if cfg.Sessions, err = session.NewManager(session.Config{Processes: cfg.Process}); err != nil {
@@ -94,12 +94,26 @@ func (s *Server) checkSecret(c *gin.Context) error {
 	if len(s.secret) == 0 {
 		return nil
 	}
-	got := sha256.Sum256([]byte(c.GetHeader(SecretHeader)))
-	if subtle.ConstantTimeCompare(got[:], s.secret) != 1 {
+	if !presents(c.Request, s.secret) {
 		return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
 	}
 	c.Request.Header.Del(SecretHeader)
 	return nil
+}
+
+// presents says, in the same time for every secret, whether a request brings the one that has this hash.
+func presents(r *http.Request, hash []byte) bool {
+	got := sha256.Sum256([]byte(r.Header.Get(SecretHeader)))
+	return subtle.ConstantTimeCompare(got[:], hash) == 1
+}
+
+// decodeHash returns the bytes of a secret's hash, none for "".
+func decodeHash(text string) ([]byte, error) {
+	hash, err := hex.DecodeString(text)
+	if err != nil || len(hash) != 0 && len(hash) != sha256.Size {
+		return nil, fault.New(fault.Invalid, "the hash of a secret must be its SHA-256 in 64 hex digits")
+	}
+	return hash, nil
 }
 
 // Operations describes all routes, for the generated API description.

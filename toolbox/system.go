@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"net/http"
+	"reflect"
 
 	"github.com/gin-gonic/gin"
 
@@ -27,11 +28,15 @@ func (s *Server) homeDir(c *gin.Context) error {
 	return nil
 }
 
-// initialize handles POST /init. The token it brings names the sandbox to telemetry collectors; repeating the call is harmless.
+// initialize handles POST /init of a toolbox that has its sandbox. The token it brings names the sandbox to telemetry collectors; repeating the
+// call is harmless. A claim is too late.
 func (s *Server) initialize(c *gin.Context) error {
 	var req api.InitializeRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
+	}
+	if !reflect.DeepEqual(req, api.InitializeRequest{Token: req.Token}) {
+		return errClaimed
 	}
 	s.token.Store(&req.Token)
 	c.JSON(http.StatusOK, api.Strings{"message": "initialized"})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
@@ -30,6 +32,7 @@ type config struct {
 	Entrypoint []string // the other arguments
 
 	SecretHash string            // SANDLOT_SECRET_SHA256; "" takes all callers
+	ClaimHash  string            // SANDLOT_CLAIM_SHA256, of the secret that claims a toolbox started ahead of its sandbox; "" is one that has it
 	Secret     string            // SANDLOT_SECRET; for "entrypoint logs" alone
 	Sandbox    string            // DAYTONA_SANDBOX_ID; names the sandbox in logs
 	LogLevel   slog.Level        // LOG_LEVEL; default info
@@ -41,6 +44,8 @@ type config struct {
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
 	Env     []string
+
+	Claimed map[string]string // variables of Env that a claim brought, not looked at yet
 }
 
 func parse(args, env []string, stderr io.Writer) (config, error) {
@@ -68,6 +73,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
 		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
 	}
+	c.ClaimHash = get("SANDLOT_CLAIM_SHA256")
 	c.Telemetry = telemetry(get)
 	c.Grace = 5 * time.Second
 	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
@@ -99,6 +105,36 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 		c.WorkDir = "/" // the image's folder is gone, or is another user's
 	}
 	return c, nil
+}
+
+// claimed returns the configuration for the sandbox that a claim tells of: its environment is added to that of the container and read as that is.
+func (c config) claimed(claim toolbox.Claim, stderr io.Writer) (config, error) {
+	set := map[string]string{}
+	maps.Copy(set, claim.Env)
+	if claim.SandboxID != "" {
+		set["DAYTONA_SANDBOX_ID"] = claim.SandboxID
+	}
+	env := slices.DeleteFunc(slices.Clone(c.Env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		_, is := set[name]
+		return is
+	})
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		env = append(env, name+"="+set[name])
+	}
+	next, err := parse([]string{"--listen", c.Listen}, env, stderr)
+	if err != nil {
+		return c, fault.Newf(fault.Invalid, "claim: %w", err)
+	}
+	next.SecretHash, next.ClaimHash, next.Entrypoint = claim.SecretHash, "", claim.Entrypoint
+	next.Claimed = set
+	if claim.WorkDir != "" {
+		if st, err := os.Stat(claim.WorkDir); !filepath.IsAbs(claim.WorkDir) || err != nil || !st.IsDir() {
+			return c, fault.Newf(fault.Invalid, "workDir %q is not the absolute path of a folder in the sandbox", claim.WorkDir)
+		}
+		next.WorkDir = claim.WorkDir
+	}
+	return next, nil
 }
 
 // home is $HOME, else what the user database says, else the root.

@@ -7,7 +7,8 @@
 // SANDLOT_SECRET.
 //
 // With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd needs nothing of the
-// image: no shell, no libc, no home, no writable disk. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
+// image: no shell, no libc, no home, no writable disk. With SANDLOT_CLAIM_SHA256 it waits for its sandbox: POST /init with the secret of that hash
+// brings identity, environment and program, once. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
 // passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program.
 //
 // Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 for bad arguments or settings.
@@ -66,10 +67,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	if cfg.Sandbox != "" {
-		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
-	}
-	if err := serveSandbox(cfg, logger); err != nil {
+	if err := serveSandbox(cfg, logger, stderr); err != nil {
 		logger.Error("toolboxd ended", logkey.Err, err)
 		return 1
 	}
@@ -77,7 +75,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 }
 
 // serveSandbox serves until a signal ends it.
-func serveSandbox(cfg config, logger *slog.Logger) error {
+func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	passed := make(chan os.Signal, 16)
@@ -89,48 +87,130 @@ func serveSandbox(cfg config, logger *slog.Logger) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	go reserveThreads(24)
-	oom := protect()
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: oom, Limits: cfg.Output})
-	if err != nil {
-		return err
+	s := &sandbox{ctx: ctx, logger: logger, oom: protect()}
+	var handler http.Handler
+	var begin func()
+	if cfg.ClaimHash == "" {
+		var server *toolbox.Server
+		if server, begin, err = s.open(cfg); err == nil {
+			handler = server.Handler()
+		}
+	} else {
+		handler, err = toolbox.NewGate(cfg.ClaimHash, version.Version, logger, func(claim toolbox.Claim) (*toolbox.Server, error) {
+			mine, err := cfg.claimed(claim, stderr)
+			if err != nil {
+				return nil, err
+			}
+			server, begin, err := s.open(mine)
+			if err == nil {
+				logger.Info("toolbox is claimed", logkey.Sandbox, mine.Sandbox)
+				begin()
+			}
+			return server, err
+		})
 	}
-	sessions, err := session.NewManager(session.Config{Processes: processes, Grace: cfg.Grace})
-	if err != nil {
-		return err
-	}
-	server, err := toolbox.New(toolbox.Config{
-		WorkDir: cfg.WorkDir, Home: cfg.Home, Version: version.Version, SecretHash: cfg.SecretHash, Logger: logger,
-		Process: processes, Sessions: sessions,
-	})
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- serve.Until(ctx, ln, server.Handler(), stopGrace) }()
-	if cfg.Telemetry.Endpoint != "" {
-		go server.Export(ctx, cfg.Telemetry) // ends with the daemon
-	}
+	go func() { ended <- serve.Until(ctx, ln, handler, stopGrace) }()
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
-	go serveTerminal(ctx, cfg.Listen, server.TerminalHandler(), logger) // ends with the daemon
-
-	var entry *process.Process
-	if len(cfg.Entrypoint) > 0 {
-		if entry, err = sessions.StartEntrypoint(cfg.Entrypoint); err != nil { // the sandbox is of use without it
-			logger.Error("the entrypoint was not started", logkey.Err, err)
-		}
+	if begin != nil {
+		begin()
 	}
 	for {
 		select {
 		case sig := <-passed:
-			if s, ok := sig.(syscall.Signal); ok && entry != nil {
-				entry.Signal(s, false)
-			}
+			s.signal(sig)
 		case <-ctx.Done():
-			return errors.Join(processes.Close(stopGrace), <-ended)
+			return errors.Join(s.close(), <-ended)
 		case err := <-ended:
-			return errors.Join(err, processes.Close(stopGrace))
+			return errors.Join(err, s.close())
 		}
 	}
+}
+
+// sandbox is what runs for one sandbox: nothing until open, and open succeeds once.
+type sandbox struct {
+	ctx    context.Context //nolint:containedctx // of the daemon
+	logger *slog.Logger
+	oom    string // oom_score_adj of children
+
+	mu        sync.Mutex
+	processes *process.Manager
+	entry     *process.Process // nil when there is none
+}
+
+// open makes the toolbox. begin starts what goes on beside it: the program that was given, the web terminal, measurements.
+func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return nil, nil, process.ErrClosed
+	}
+	logger := s.logger
+	if cfg.Sandbox != "" {
+		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
+	}
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: s.oom, Limits: cfg.Output})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = processes.Close(0) // it has started nothing
+		}
+	}()
+	if err = processes.ChangeEnv(cfg.Claimed, nil, ""); err != nil {
+		return nil, nil, err
+	}
+	sessions, err := session.NewManager(session.Config{Processes: processes, Grace: cfg.Grace})
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err = toolbox.New(toolbox.Config{
+		WorkDir: cfg.WorkDir, Home: cfg.Home, Version: version.Version, SecretHash: cfg.SecretHash, Logger: logger,
+		Process: processes, Sessions: sessions,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.processes = processes
+	return server, func() {
+		if cfg.Telemetry.Endpoint != "" {
+			go server.Export(s.ctx, cfg.Telemetry) // ends with the daemon
+		}
+		go serveTerminal(s.ctx, cfg.Listen, server.TerminalHandler(), logger) // ends with the daemon
+		if len(cfg.Entrypoint) == 0 {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		entry, err := sessions.StartEntrypoint(cfg.Entrypoint)
+		if err != nil { // the sandbox is of use without it
+			logger.Error("the entrypoint was not started", logkey.Err, err)
+		}
+		s.entry = entry
+	}, nil
+}
+
+// signal passes a signal to the program that was given.
+func (s *sandbox) signal(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number, ok := sig.(syscall.Signal); ok && s.entry != nil {
+		s.entry.Signal(number, false)
+	}
+}
+
+// close ends all processes.
+func (s *sandbox) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.processes == nil {
+		return nil
+	}
+	return s.processes.Close(stopGrace)
 }
 
 // terminalPort is where the web terminal is.
