@@ -32,17 +32,20 @@ func (f *Files) Write(name string, src Source) (int64, error) {
 	if err != nil {
 		return 0, cut(name, err)
 	}
-	t, err := f.target(name)
+	abs, err := f.resolve(name)
+	if err != nil {
+		return 0, err
+	}
+	if last {
+		if done, err := createWhole(abs, piece); done {
+			return int64(len(piece)), explain("write", name, err)
+		}
+	}
+	t, err := newTarget(abs, name)
 	if err != nil {
 		return 0, err
 	}
 	defer t.close()
-	if last && !t.exists {
-		done, err := t.createWhole(piece)
-		if done || err != nil {
-			return int64(len(piece)), explain("write", name, err)
-		}
-	}
 	w, err := t.begin()
 	if err != nil {
 		return 0, explain("write", name, err)
@@ -83,18 +86,15 @@ func (t *target) close() { unix.Close(t.dir) }
 
 const pathDir = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 
-// target finds the file that name leads to, and makes missing parents.
-func (f *Files) target(name string) (*target, error) {
-	abs, err := f.resolve(name)
-	if err != nil {
-		return nil, err
-	}
+// newTarget finds the file that abs, called name, leads to, and makes missing parents.
+func newTarget(abs, name string) (*target, error) {
 	parent, base := path.Split(abs)
 	if base == "" || base == "." || base == ".." {
 		return nil, invalidPath("write %s: it names a folder; name a file", name)
 	}
 	t := &target{name: name, base: base}
 	open := func() (int, error) { return unix.Openat(unix.AT_FDCWD, parent, pathDir, 0) }
+	var err error
 	if t.dir, err = retryFD(open); errors.Is(err, unix.ENOENT) {
 		if err = makeAll(parent, 0o755); err == nil {
 			t.dir, err = retryFD(open)
@@ -151,21 +151,22 @@ func (t *target) follow() error {
 
 const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// createWhole makes a new file of content that is all there, without a temporary one. done is false when the name is taken by now.
-func (t *target) createWhole(content []byte) (done bool, err error) {
-	fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, t.base, createFlags, 0o644) })
-	if errors.Is(err, unix.EEXIST) {
-		return false, t.follow()
-	}
+// createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be made just so:
+// the name is taken, the folder is missing or does not allow it.
+func createWhole(abs string, content []byte) (done bool, err error) {
+	fd, err := retryFD(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
 	if err != nil {
-		return false, err
+		return false, nil
 	}
 	for rest := content; len(rest) > 0; {
 		n, err := retryFD(func() (int, error) { return unix.Write(fd, rest) })
 		if err != nil {
+			var made, there unix.Stat_t // the write's error is the one to tell
+			if unix.Fstat(fd, &made) == nil && unix.Lstat(abs, &there) == nil && made.Dev == there.Dev && made.Ino == there.Ino {
+				_ = unix.Unlink(abs)
+			}
 			unix.Close(fd)
-			_ = unix.Unlinkat(t.dir, t.base, 0) // the write's error is the one to tell
-			return false, err
+			return true, err
 		}
 		rest = rest[n:]
 	}
