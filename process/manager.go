@@ -227,7 +227,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	if spec.Key != "" {
 		return m.once(ctx, spec)
 	}
-	p, err := m.Start(spec)
+	p, err := m.launch(spec)
 	if code, known := startCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)
 		out.Append(Stderr, []byte(err.Error()+"\n"))
@@ -239,7 +239,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	}
 	stop := context.AfterFunc(ctx, p.Kill)
 	defer stop()
-	<-p.done
+	p.await()
 	p.output.Close() // what a background child writes from now on is nobody's
 	return p.result, nil
 }

@@ -99,6 +99,20 @@ type Process struct {
 // Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program or folder,
 // fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
 func (m *Manager) Start(spec Spec) (*Process, error) {
+	p, err := m.launch(spec)
+	if err != nil {
+		return nil, err
+	}
+	p.follow()
+	if p.out != nil {
+		go p.drain(p.out, Stdout)
+	}
+	go p.watch()
+	return p, nil
+}
+
+// launch starts spec, whose output and end are to be followed then.
+func (m *Manager) launch(spec Spec) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -124,7 +138,6 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 		}
 		return nil, err
 	}
-	p.follow()
 	return p, nil
 }
 
@@ -185,7 +198,7 @@ func (p *Process) start() error {
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began = time.Now()
-	if p.child, err = p.m.children.start(path, argv, attr); err != nil {
+	if p.child, err = p.m.children.start(path, argv, attr, p.leaderExited); err != nil {
 		return p.explain(err, argv[0])
 	}
 	p.m.unshield(p.child.pid)
@@ -259,12 +272,14 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 		return nil, err
 	}
 	theirs.add(w)
+	p.streams = 1
 	p.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
 	if p.spec.Split {
 		if r, w, err = pipe(true, false); err != nil {
 			return nil, err
 		}
 		theirs.add(w)
+		p.streams = 2
 		p.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
 	}
 	for _, f := range p.spec.Extra {
@@ -277,18 +292,14 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 	return fds, nil
 }
 
-// follow begins to watch a started child: a goroutine for its end and one for each stream. They end with what they watch.
+// follow begins to watch a started child, but for standard output and its end. What it starts ends with what it watches.
 func (p *Process) follow() {
-	for _, f := range []*os.File{p.out, p.err} {
-		if f != nil {
-			p.streams++
-		}
-	}
 	if p.spec.Timeout > 0 {
-		p.timer = time.AfterFunc(time.Until(p.began.Add(p.spec.Timeout)), p.late)
-	}
-	if p.out != nil {
-		go p.drain(p.out, Stdout)
+		p.mu.Lock()
+		if !p.exited {
+			p.timer = time.AfterFunc(time.Until(p.began.Add(p.spec.Timeout)), p.late)
+		}
+		p.mu.Unlock()
 	}
 	if p.err != nil {
 		go p.drain(p.err, Stderr)
@@ -296,15 +307,37 @@ func (p *Process) follow() {
 	if p.in != nil {
 		go p.feed()
 	}
-	go func() {
-		p.m.children.wait(p.child)
-		p.leaderExited()
-	}()
 }
 
-func (p *Process) leaderExited() {
-	e := p.child.exit
+// watch waits for the leader's end.
+func (p *Process) watch() {
+	p.m.children.wait(p.child)
 	p.m.children.close(p.child)
+}
+
+// await follows a child in the calling goroutine until the Result is there: to hand a short command's output and end from goroutine to
+// goroutine costs more than to take them.
+func (p *Process) await() {
+	p.follow()
+	reaped := p.m.children.sweeps
+	if !reaped {
+		go p.watch()
+	}
+	if p.out != nil && !p.take(p.out, Stdout) {
+		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing: nobody wants it, but it must not stand still
+		go p.drain(p.out, Stdout)
+	}
+	if reaped {
+		p.m.children.collectSoon(p.child)
+	}
+	<-p.done
+	if reaped {
+		p.m.children.close(p.child)
+	}
+}
+
+// leaderExited is called once, with no lock held and maybe before start has returned.
+func (p *Process) leaderExited(e exit) {
 	if p.in != nil {
 		_ = p.in.Close() // ends feed
 	}
@@ -356,6 +389,9 @@ func (p *Process) publishLocked() {
 	p.published = true
 	p.result.Output = p.output
 	close(p.done)
+	if p.streams > 0 && p.out != nil {
+		_ = p.out.SetReadDeadline(time.Unix(1, 0)) // for await, if it reads
+	}
 }
 
 // lingers is called when a background child has held the output for long enough after the leader's exit.
@@ -399,8 +435,13 @@ func (p *Process) unkillable() {
 
 // drain takes what one of the output pipes gives until its end.
 func (p *Process) drain(f *os.File, s Stream) {
-	defer p.streamEnded()
-	defer f.Close()
+	for !p.take(f, s) {
+		_ = f.SetReadDeadline(time.Time{}) // that was for await
+	}
+}
+
+// take takes what one of the output pipes gives, and reports false when its read deadline came before its end.
+func (p *Process) take(f *os.File, s Stream) (ended bool) {
 	raw, err := f.SyscallConn()
 	for widened := false; err == nil; {
 		n := 0
@@ -417,10 +458,16 @@ func (p *Process) drain(f *os.File, s Stream) {
 			}
 			return !errors.Is(failed, unix.EAGAIN)
 		})
-		if n <= 0 || failed != nil {
-			return
+		if err == nil && (n <= 0 || failed != nil) {
+			break
 		}
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	_ = f.Close() // read to its end
+	p.streamEnded()
+	return true
 }
 
 // feed writes the input, and closes the pipe behind the last byte. An error is a process that does not read it.

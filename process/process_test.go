@@ -59,7 +59,11 @@ func text(t testing.TB, j *process.Journal, s process.Stream) string {
 }
 
 func TestRunReportsHowAProcessEnded(t *testing.T) {
-	m := newManager(t, process.Config{})
+	t.Run("alone", func(t *testing.T) { testRun(t, newManager(t, process.Config{})) })
+	t.Run("as reaper", func(t *testing.T) { testRun(t, newManager(t, process.Config{Reap: true})) })
+}
+
+func testRun(t *testing.T, m *process.Manager) {
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -88,6 +92,7 @@ func TestRunReportsHowAProcessEnded(t *testing.T) {
 		{"not executable", process.Spec{Argv: []string{plain}}, 126, plain + ": cannot be executed: permission denied\n", ""},
 		{"long script", process.Spec{Script: "echo a; : " + strings.Repeat("x", 1<<20) + "\nexit 9"}, 9, "a\n", ""},
 		{"NUL bytes come through", process.Spec{Script: `printf 'a\0b\377'`}, 0, "a\x00b\xff", ""},
+		{"output is closed long before the end", process.Spec{Script: "echo a; exec >&- 2>&-; sleep 0.1; exit 7"}, 7, "a\n", ""},
 		{"background child does not hold the call", process.Spec{Script: "sleep 60 & exit 3", Linger: time.Millisecond}, 3, "", ""},
 		{"late output within linger", process.Spec{Script: "(sleep 0.05; echo late) & exit 0", Linger: 20 * time.Second}, 0, "late\n", ""},
 	} {

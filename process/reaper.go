@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -18,6 +19,8 @@ type child struct {
 
 	ended chan struct{} // closed when exit is set
 	exit  exit
+	tell  func(exit) // called then
+	soon  bool       // collectSoon is about to take the end
 }
 
 type exit struct {
@@ -29,18 +32,20 @@ type exit struct {
 // children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher through the
 // pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never a recycled one.
 type children struct {
-	sweeps bool // a reaper runs, which sees every end
+	sweeps bool         // a reaper runs, which sees every end
+	soon   atomic.Int32 // calls of collectSoon
 
 	mu       sync.Mutex
 	live     map[int]*child
+	passed   bool         // sweep has left an end, and all behind it, to collectSoon
 	starting int          // starts that have not returned
 	early    map[int]exit // ends that sweep collected while one of them might have been the child's
 }
 
 func newChildren() *children { return &children{live: map[int]*child{}, early: map[int]exit{}} }
 
-// start is syscall.ForkExec whose child is known from before its end on.
-func (c *children) start(path string, argv []string, attr *syscall.ProcAttr) (*child, error) {
+// start is syscall.ForkExec whose child is known from before its end on. tell is called once with its end, by whoever sees it.
+func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, tell func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
 	c.mu.Lock()
@@ -49,24 +54,25 @@ func (c *children) start(path string, argv []string, attr *syscall.ProcAttr) (*c
 
 	pid, err := syscall.ForkExec(path, argv, attr)
 
+	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.starting--
-	defer func() {
-		if c.starting == 0 {
-			clear(c.early)
-		}
-	}()
+	e, over := c.early[pid]
+	if over = over && err == nil && !ch.waitable(); over {
+		ch.exit = e
+		close(ch.ended)
+	} else if err == nil {
+		c.live[pid] = ch
+	}
+	if c.starting--; c.starting == 0 {
+		clear(c.early)
+	}
+	c.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{})}
-	if e, ok := c.early[pid]; ok && !ch.waitable() {
-		ch.exit = e
-		close(ch.ended)
-		return ch, nil
+	if over {
+		tell(e)
 	}
-	c.live[pid] = ch
 	return ch, nil
 }
 
@@ -115,20 +121,54 @@ func (c *children) waitByFD(ch *child) {
 	}
 }
 
+// maxSoon is how many threads may wait in collectSoon at the same time: new ones are not to be had in a sandbox that is full of processes.
+const maxSoon = 8
+
+// collectSoon takes the end of a child whose output is at its end, and waits for it for a moment: as a rule the child is all but dead, and
+// to be told of it by sweep would take longer. sweep leaves it alone meanwhile, and is made up for.
+func (c *children) collectSoon(ch *child) {
+	defer c.soon.Add(-1)
+	if c.soon.Add(1) > maxSoon || ch.pidfd < 0 {
+		return
+	}
+	c.mu.Lock()
+	ch.soon = true
+	c.mu.Unlock()
+	const moment = 2 // ms
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(ch.pidfd), Events: unix.POLLIN}}, moment)
+	c.mu.Lock()
+	ch.soon = false
+	_, first := c.collectLocked(ch)
+	passed := c.passed
+	c.passed = false
+	c.mu.Unlock()
+	if first {
+		ch.tell(ch.exit)
+	}
+	if passed {
+		c.sweep()
+	}
+}
+
 // collect takes the child's end if it has come.
 func (c *children) collect(ch *child) (ended bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.collectLocked(ch)
+	ended, first := c.collectLocked(ch)
+	c.mu.Unlock()
+	if first {
+		ch.tell(ch.exit)
+	}
+	return ended
 }
 
-func (c *children) collectLocked(ch *child) bool {
+// collectLocked leaves it to its caller to tell a first end.
+func (c *children) collectLocked(ch *child) (ended, first bool) {
 	if c.live[ch.pid] != ch {
-		return true
+		return true, false
 	}
 	pid, e, err := waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOHANG)
 	if err == nil && pid == 0 {
-		return false
+		return false, false
 	}
 	if err != nil { // somebody else in this program waited for it, against the rule of this package
 		e = exit{code: -1}
@@ -136,7 +176,7 @@ func (c *children) collectLocked(ch *child) bool {
 	ch.exit = e
 	delete(c.live, ch.pid)
 	close(ch.ended)
-	return true
+	return true, true
 }
 
 // close gives up the pidfd of an ended child.
@@ -174,12 +214,21 @@ func (c *children) sweep() {
 			return
 		}
 		c.mu.Lock()
-		if ch := c.live[pid]; ch != nil {
-			c.collectLocked(ch)
+		ch, first := c.live[pid], false
+		if ch != nil && ch.soon { // waitid would give it again and again
+			c.passed = true
+			c.mu.Unlock()
+			return
+		}
+		if ch != nil {
+			_, first = c.collectLocked(ch)
 		} else if got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG); err == nil && got == pid && c.starting > 0 {
 			c.early[pid] = e
 		}
 		c.mu.Unlock()
+		if first {
+			ch.tell(ch.exit)
+		}
 	}
 }
 
