@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -46,6 +47,37 @@ func TestMeterReadsWhatIsGranted(t *testing.T) {
 			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
 			"/sys/fs/cgroup/memory/memory.stat": "cache 1\ntotal_cache 200000\ntotal_shmem 50000\n",
 		}, 1, 8000000 << 10, 750000, 150000},
+		{"version 2, the host's path shown", map[string]string{ // the container's own group is the mount
+			"/proc/self/cgroup": "0::/system.slice/docker-abc.scope\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "100000 100000\n",
+			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n", "/sys/fs/cgroup/memory.stat": "file 300000\nshmem 300000\n",
+		}, 1, 4000000, 1000000, 0},
+		{"version 2, the host's tree mounted", map[string]string{ // whose root has neither memory.current nor cpu.max
+			"/proc/self/cgroup": "0::/docker/abc\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 999999999\n", "/sys/fs/cgroup/docker/abc/cpu.stat": "usage_usec 5000\n",
+			"/sys/fs/cgroup/docker/abc/cpu.max": "100000 100000\n", "/sys/fs/cgroup/docker/abc/memory.current": "1000000\n", "/sys/fs/cgroup/docker/abc/memory.max": "4000000\n",
+			"/sys/fs/cgroup/docker/abc/memory.stat": "file 300000\n",
+		}, 1, 4000000, 700000, 300000},
+		{"version 2 without the memory controller", map[string]string{
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "10000 100000\n",
+		}, 1, 8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10},
+		{"version 2, a grant of more than there is", map[string]string{
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "999900000 100000\n",
+			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "99999999999\n",
+		}, runtime.NumCPU(), 8000000 << 10, 1000000, 0},
+		{"version 2, files that say nothing of sense", map[string]string{
+			"/proc/self/cgroup": "0::/\nx\n:\n::\n", "/proc/meminfo": "MemTotal: many kB\n:\n", "/sys/fs/cgroup/cpu.stat": "usage_usec\n", "/sys/fs/cgroup/cpu.max": "-1 0\n",
+			"/sys/fs/cgroup/memory.current": "x\n", "/sys/fs/cgroup/memory.max": "\n",
+		}, 0, 0, 0, 0},
+		{"version 1 in a group namespace of its own", map[string]string{
+			"/proc/self/cgroup": "5:memory:/\n4:cpu,cpuacct:/\n0::/\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "4000000\n",
+			"/sys/fs/cgroup/memory/memory.stat": "total_cache 200000\n",
+		}, 1, 4000000, 700000, 200000},
+		{"version 1 with version 2 beside it for nothing", map[string]string{
+			"/proc/self/cgroup": "5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/unified/a/cpu.stat": "usage_usec 1\n",
+			"/sys/fs/cgroup/cpuacct/a/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+			"/sys/fs/cgroup/memory/a/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "4000000\n",
+		}, runtime.NumCPU(), 4000000, 900000, 0},
 		{"no groups", map[string]string{"/proc/meminfo": meminfo, "/proc/stat": "cpu 1 2 3 4 5 6 7 8\n"}, 0, 8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10},
 		{"nothing at all", nil, 0, 0, 0, 0},
 	} {
@@ -55,6 +87,24 @@ func TestMeterReadsWhatIsGranted(t *testing.T) {
 				t.Errorf("%+v; want %+v", u, tc)
 			}
 		})
+	}
+}
+
+// TestPercentOfVersion2 lets a recorded group use half of its half processor, and more than it has.
+func TestPercentOfVersion2(t *testing.T) {
+	m := tree(t, map[string]string{"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/cpu.stat": "usage_usec 1000000\n", "/sys/fs/cgroup/cpu.max": "50000 100000\n"})
+	if u := m.Read(); u.CPUPercent != 0 {
+		t.Errorf("at first %v %%", u.CPUPercent)
+	}
+	for i, tc := range []struct{ least, most float64 }{{25, 50}, {100, 100}} {
+		m.at = m.at.Add(-time.Second) // it was so long ago
+		text := []string{"usage_usec 1250000\n", "usage_usec 99000000\n"}[i]
+		if err := os.WriteFile(m.Root+"/sys/fs/cgroup/cpu.stat", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if u := m.Read(); u.CPUPercent < tc.least || u.CPUPercent > tc.most || u.CPUs != 1 {
+			t.Errorf("%q a second later: %+v, want %v to %v %%", text, u, tc.least, tc.most)
+		}
 	}
 }
 

@@ -196,6 +196,19 @@ while True: pass'`)
 	}
 }
 
+// TestGrantIsToldInEitherGroupNamespace: in one of its own the kernel shows a container's group as "/", else by the machine's path.
+func TestGrantIsToldInEitherGroupNamespace(t *testing.T) {
+	for _, namespace := range []string{"host", "private"} {
+		t.Run(namespace, func(t *testing.T) {
+			c := runPID1(t, harness.Busybox, []string{"--cgroupns", namespace, "--memory", "200m", "--cpus", "0.5"})
+			var m api.SystemMetrics
+			if status := c.call("GET", "/system/metrics", nil, &m); status != 200 || m.CPUCount != 1 || m.MemTotal != 200<<20 || m.MemUsed <= 0 || m.MemUsed > 100<<20 {
+				t.Errorf("status %d, %+v; want 1 CPU and 200 MiB", status, m)
+			}
+		})
+	}
+}
+
 func portsAreFresh(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 	var list api.PortList
 	if d.call("GET", "/port", nil, &list); list.Ports == nil || slices.Contains(list.Ports, 2280) {
