@@ -334,6 +334,31 @@ func TestBulkDownloadSendsAPartForEachPath(t *testing.T) {
 	}
 }
 
+// TestBulkDownloadOfAShrinkingFileIsBrokenOff has a file become shorter when more of it is on its way than sockets hold.
+func TestBulkDownloadOfAShrinkingFileIsBrokenOff(t *testing.T) {
+	base, dir := filesServer(t)
+	put(t, dir+"/small", "hello")
+	put(t, dir+"/big", "")
+	if err := os.Truncate(dir+"/big", 512<<20); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post(base+"/files/bulk-download", "application/json", strings.NewReader(`{"paths":["small","big","small"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	first := make([]byte, 1000)
+	if _, err := io.ReadFull(res.Body, first); err != nil || !bytes.Contains(first, []byte("hello")) {
+		t.Fatalf("%q, %v", first, err)
+	}
+	if err := os.Truncate(dir+"/big", 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the answer ended after %d bytes with %v, want it broken off", n, err)
+	}
+}
+
 // formOf writes fields in order; a name that ends in .file becomes a file.
 func formOf(fields ...string) (body []byte, contentType string) {
 	var b bytes.Buffer
