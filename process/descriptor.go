@@ -2,7 +2,6 @@ package process
 
 import (
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,11 +47,4 @@ func memoryFile(name string, data []byte) (int, error) {
 		at += n
 	}
 	return fd, nil
-}
-
-// unshield gives a child the priority it would have without our own protection.
-func (m *Manager) unshield(pid int) {
-	if m.cfg.OOMScoreAdj != "" {
-		_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(m.cfg.OOMScoreAdj), 0)
-	}
 }

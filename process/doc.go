@@ -4,14 +4,15 @@
 // reaps what they leave behind. Nothing else in the program may start a process by other means while Config.Reap is set.
 //
 // A process ends in four events that are told apart: its leader has exited, stdout is at its end, stderr is at its end, no
-// descendant is left. A goroutine waits for the leader by its pidfd and one for each stream, told by the runtime's poller; they belong
-// to the Process and end with what they wait for. Nothing polls and no timer ticks. A leader's exit decides the exit code. Output that
+// descendant is left. Run waits for all that in the goroutine of its caller; of a process from Start a goroutine waits for the leader by its
+// pidfd and one for each stream, told by the runtime's poller. They belong to the Process and end with what they wait for. Nothing polls
+// and no timer ticks. A leader's exit decides the exit code. Output that
 // is still on its way is waited for, but a background child that holds the pipe delays the result by at most Spec.Linger; its later
 // output is read and dropped, so that it never blocks nor dies of SIGPIPE.
 //
-// Descendants are found by parentage, by session and process group, and by the variable SANDLOT_PROCESS in the environment they
-// inherit; that finds those that left by setsid or a double fork. A descendant that does both and wipes its environment
-// while its parents die is not found; it ends with the sandbox.
+// Descendants are found by parentage, by session and process group, by a tag in a resource limit (see tag.go) and by the variable
+// SANDLOT_PROCESS in the environment they inherit; that finds those that left by setsid or a double fork, wiped their environment or
+// became another user. One that does all of that, sets its limits anew and outlives its parents is not found; it ends with the sandbox.
 //
 // Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
 // (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal

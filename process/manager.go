@@ -30,12 +30,12 @@ type Config struct {
 	// then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
-	Limits      Limits // of the output of each process; zeros mean what Limits says
-	SpoolBytes  int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
-	OOMScoreAdj string // written to each child's oom_score_adj; "" leaves what it inherits
+	Limits     Limits // of the output of each process; zeros mean what Limits says
+	SpoolBytes int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
+	Shield     Shield // of this program, which its children are not to have
 }
 
-// marker is the variable by which descendants are found.
+// marker is the variable by which descendants are found, beside their tag.
 const marker = "SANDLOT_PROCESS"
 
 // ErrClosed is returned for starts after Close.
@@ -49,6 +49,7 @@ type Manager struct {
 	spool    *spool
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
+	tags     tag    // that theirs start from
 	count    atomic.Uint64
 	runs     runs
 	stop     chan struct{} // ends the reaper
@@ -70,7 +71,7 @@ func NewManager(cfg Config) (*Manager, error) {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
 	m := &Manager{
-		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id),
+		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id), tags: newTags(),
 		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	if cfg.Reap {
@@ -173,8 +174,10 @@ func (m *Manager) NewJournal(l Limits) *Journal {
 	return newJournal(l, m.spool)
 }
 
-func (m *Manager) nextID() string {
-	return m.prefix + "-" + strconv.FormatUint(m.count.Add(1), 10)
+// nextID returns what the descendants of the next process are found by.
+func (m *Manager) nextID() (string, tag) {
+	n := m.count.Add(1)
+	return m.prefix + "-" + strconv.FormatUint(n, 10), m.tags.of(n)
 }
 
 // all finds every process of the sandbox: as process 1 whatever runs, else the descendants of this process and of what it started.
@@ -186,7 +189,7 @@ func (m *Manager) all() []proc {
 	self := os.Getpid()
 	set := map[int]proc{self: {}}
 	for _, p := range every {
-		if marked(p.pid, marker+"="+m.prefix+"-") {
+		if tagOf(p.pid)>>tagManager == m.tags>>tagManager || marked(p.pid, marker+"="+m.prefix+"-") {
 			set[p.pid] = p
 		}
 	}

@@ -77,6 +77,7 @@ func (r Result) Discard() {
 type Process struct {
 	m      *Manager
 	id     string // value of marker
+	tag    tag
 	child  *child
 	spec   Spec
 	output *Journal
@@ -127,8 +128,9 @@ func (m *Manager) launch(spec Spec) (*Process, error) {
 	}
 	spec.Dir = m.resolve(spec.Dir)
 	p := &Process{
-		m: m, id: m.nextID(), spec: spec, done: make(chan struct{}), drained: make(chan struct{}),
+		m: m, spec: spec, done: make(chan struct{}), drained: make(chan struct{}),
 	}
+	p.id, p.tag = m.nextID()
 	p.output = m.NewJournal(spec.Limits)
 	if err := p.start(); err != nil {
 		for _, f := range []*os.File{p.in, p.out, p.err} {
@@ -198,10 +200,10 @@ func (p *Process) start() error {
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began = time.Now()
-	if p.child, err = p.m.children.start(path, argv, attr, p.leaderExited); err != nil {
+	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
 		return p.explain(err, argv[0])
 	}
-	p.m.unshield(p.child.pid)
+	p.m.cfg.Shield.lift(p.child.pid)
 	return nil
 }
 
@@ -531,7 +533,7 @@ func (p *Process) tree() []proc {
 	variable := marker + "=" + p.id + "\x00"
 	for _, q := range every {
 		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
-		if own || marked(q.pid, variable) {
+		if own || tagOf(q.pid) == p.tag || marked(q.pid, variable) {
 			set[q.pid] = q
 		}
 	}

@@ -178,6 +178,8 @@ func TestTimeoutLeavesNoProcess(t *testing.T) {
 		{"double fork, parents gone", "echo part; (setsid sh -c 'sleep W & exit' >/dev/null 2>&1 &) ; sleep W"},
 		{"SIGTERM ignored", "trap '' TERM HUP INT; echo part; sh -c 'trap \"\" TERM; sleep W' & sleep W"},
 		{"environment wiped", "echo part; env -i setsid sleep W & sleep W"},
+		{"environment wiped, parents gone", "echo part; (env -i setsid sh -c '(sleep W &) >/dev/null 2>&1' &); sleep W"},
+		{"another user's", "echo part; (setpriv --reuid 65534 env -i setsid sh -c '(sleep W &) >/dev/null 2>&1' &); sleep W"},
 		{"pipe held by a grandchild", "echo part; (sleep W | sleep W) & wait"},
 		{"stopped", "echo part; sleep W & kill -STOP $!; kill -STOP $$; sleep W"},
 	} {

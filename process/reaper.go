@@ -35,6 +35,8 @@ type children struct {
 	sweeps bool         // a reaper runs, which sees every end
 	soon   atomic.Int32 // calls of collectSoon
 
+	forking sync.Mutex // held while this program has a child's tag
+
 	mu       sync.Mutex
 	live     map[int]*child
 	passed   bool         // sweep has left an end, and all behind it, to collectSoon
@@ -45,14 +47,17 @@ type children struct {
 func newChildren() *children { return &children{live: map[int]*child{}, early: map[int]exit{}} }
 
 // start is syscall.ForkExec whose child is known from before its end on. tell is called once with its end, by whoever sees it.
-func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, tell func(exit)) (*child, error) {
+func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
 	c.mu.Lock()
 	c.starting++
 	c.mu.Unlock()
 
+	c.forking.Lock()
+	t.set()
 	pid, err := syscall.ForkExec(path, argv, attr)
+	c.forking.Unlock()
 
 	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
 	c.mu.Lock()

@@ -25,8 +25,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -86,8 +84,8 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	s := &sandbox{ctx: ctx, logger: logger, shield: process.Protect()}
 	go reserveThreads(24)
-	s := &sandbox{ctx: ctx, logger: logger, oom: protect()}
 	var handler http.Handler
 	var begin func()
 	if cfg.ClaimHash == "" {
@@ -134,7 +132,7 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 type sandbox struct {
 	ctx    context.Context //nolint:containedctx // of the daemon
 	logger *slog.Logger
-	oom    string // oom_score_adj of children
+	shield process.Shield
 
 	mu        sync.Mutex
 	processes *process.Manager
@@ -152,7 +150,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	if cfg.Sandbox != "" {
 		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, OOMScoreAdj: s.oom, Limits: cfg.Output})
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -228,23 +226,6 @@ func serveTerminal(ctx context.Context, listen string, handler http.Handler, log
 	if err != nil {
 		logger.Warn("the web terminal is not served", logkey.Err, err)
 	}
-}
-
-// protect makes this process the last that the kernel kills for memory, as far as it may, and keeps its environment from the sandbox's user.
-// It returns the oom_score_adj that children are to have, "" when that is not known.
-func protect() string {
-	const file = "/proc/self/oom_score_adj"
-	var children string
-	raw, err := os.ReadFile(file)
-	was, convErr := strconv.Atoi(strings.TrimSpace(string(raw)))
-	if err == nil && convErr == nil {
-		children = strconv.Itoa(was)
-		if os.WriteFile(file, []byte("-999"), 0) != nil { // only root may go down; then the children go up, which everybody may
-			children = strconv.Itoa(min(was+300, 1000))
-		}
-	}
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) // after the file above, which belongs to root from here on
-	return children
 }
 
 // reserveThreads makes threads while there is room for them: the runtime ends the program when it wants one and the sandbox's limit of

@@ -1,0 +1,48 @@
+package process
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// tag tells whose descendant a process is. It lies in a limit that every process inherits and that means nothing where no process is
+// scheduled in real time (RLIMIT_RTTIME, in µs): a bit that makes it as good as unlimited, the Manager's number, the process's. A new
+// session, a wiped environment or another user do not change it; only a process that sets out to escape does.
+type tag uint64
+
+const (
+	tagBit     = 1 << 62
+	tagManager = 40 // the lowest bit of the Manager's number
+)
+
+// newTags returns the tag from which those of one Manager count up.
+func newTags() tag { return tagBit | tag(rand.Uint64N(1<<(62-tagManager)))<<tagManager } //nolint:gosec // not a secret
+
+func (t tag) of(count uint64) tag { return t | tag(count%(1<<tagManager)) }
+
+// set makes t that of this program, and of the children that it starts from here on. Where limits cannot be set there are no tags.
+func (t tag) set() {
+	var was unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) == nil {
+		_ = unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max})
+	}
+}
+
+// tagOf reads a process's tag, 0 for none.
+func tagOf(pid int) tag {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")
+	_, line, ok := bytes.Cut(data, []byte("\nMax realtime timeout"))
+	if err != nil || !ok {
+		return 0
+	}
+	field, _, _ := bytes.Cut(bytes.TrimLeft(line, " "), []byte(" "))
+	n, err := strconv.ParseUint(string(field), 10, 64)
+	if err != nil || n&tagBit == 0 {
+		return 0
+	}
+	return tag(n)
+}
