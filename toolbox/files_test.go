@@ -221,7 +221,7 @@ func TestSimpleChangesAnswerExactly(t *testing.T) {
 		{"GET", "/files/search?path=.&pattern=te*", "", 200, `{"files":["n/text"]}`},
 		{"GET", "/files/search?path=none&pattern=*", "", 200, `{"files":[]}`},
 		{"POST", "/files/replace", `{"files":[],"pattern":"x","newValue":""}`, 200, `[]`},
-		{"POST", "/files/replace", `{"files":["n/text","none"],"pattern":"old","newValue":""}`, 200, `[{"file":"n/text","success":true},{"file":"none","success":false,"error":"open none: no such file or folder"}]`},
+		{"POST", "/files/replace", `{"files":["n/text","none"],"pattern":"old","newValue":""}`, 200, `[{"file":"n/text","success":true},{"file":"none","success":false,"error":"replace none: no such file or folder"}]`},
 		{"DELETE", "/files?path=n&recursive=true", "", 204, ""},
 	} {
 		res, body := call(t, tc.method, base+tc.target, strings.NewReader(tc.body), "Content-Type", "application/x-www-form-urlencoded")

@@ -5,8 +5,10 @@
 // regular files are read and written: FIFOs, sockets and devices are refused without being opened, so nothing here blocks on them.
 //
 // A write becomes visible as a whole or not at all: content goes to a temporary file (TempPrefix) beside the target, which then takes
-// the target's name, mode and owner. Where that cannot be (a folder that may not be written, a mount point, a file with several
-// names, an owner that cannot be given) the file is written in place, and an error says what it holds. Symbolic links are written through.
+// the target's name, mode, owner, access list and extended attributes; a new file that is small is made under its own name, and is gone
+// again if it cannot be filled. Where that cannot be (a folder that may not be written, a mount point, a file with several names, an owner
+// that cannot be given, attributes that cannot be read) the file is written in place, and an error says what it holds. Symbolic links are
+// written through.
 //
 // Memory is bounded whatever the size of files and trees: buffers of at most 1 MiB come from pools, results are handed out while
 // the work goes on. Files is safe for concurrent use and owns nothing that would have to be closed. The rules are those of

@@ -3,6 +3,7 @@ package workspace_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -205,6 +206,87 @@ func TestWriteKeepsModeOwnerAndLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantContent(t, file, "tw") // both names still mean one file
+	noTemps(t, dir)
+}
+
+// acl is the kernel's form of an access list: version 2, then tag, permissions and id of each entry.
+func acl(entries ...[3]uint32) []byte {
+	b := []byte{2, 0, 0, 0}
+	for _, e := range entries {
+		b = binary.LittleEndian.AppendUint16(b, uint16(e[0]))
+		b = binary.LittleEndian.AppendUint16(b, uint16(e[1]))
+		b = binary.LittleEndian.AppendUint32(b, e[2])
+	}
+	return b
+}
+
+func TestChangesKeepExtendedAttributesAndAccessLists(t *testing.T) {
+	f, dir := open(t)
+	const none = ^uint32(0)
+	list := acl([3]uint32{1, 6, none}, [3]uint32{2, 4, 1234}, [3]uint32{4, 4, none}, [3]uint32{16, 4, none}, [3]uint32{32, 0, none})
+	file, plain := dir+"/file", dir+"/plain"
+	mustWrite(t, file, "old")
+	mustWrite(t, plain, "old")
+	if err := unix.Setxattr(file, "user.note", []byte("kept\x00"), 0); err != nil {
+		t.Skipf("no extended attributes here: %v", err)
+	}
+	if err := unix.Setxattr(file, "system.posix_acl_access", list, 0); err != nil {
+		t.Skipf("no access lists here: %v", err)
+	}
+	if err := unix.Setxattr(dir, "system.posix_acl_default", list, 0); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.Stat(plain)
+	for _, change := range []func(name string) error{
+		func(name string) error { _, err := f.Write(name, text("new")); return err },
+		func(name string) error { _, err := f.Write(name, text("n", "ew")); return err },
+		func(name string) error {
+			results, err := f.Replace(t.Context(), []string{name}, "new", "newer")
+			return errors.Join(err, results[0].Err)
+		},
+	} {
+		for _, name := range []string{file, plain} {
+			if err := change(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		value := make([]byte, 100)
+		if n, err := unix.Getxattr(file, "user.note", value); err != nil || string(value[:n]) != "kept\x00" {
+			t.Errorf("attribute %q, %v", value[:max(n, 0)], err)
+		}
+		if n, err := unix.Getxattr(file, "system.posix_acl_access", value); err != nil || !bytes.Equal(value[:n], list) {
+			t.Errorf("access list %x, %v; want %x", value[:max(n, 0)], err, list)
+		}
+		if n, err := unix.Getxattr(plain, "system.posix_acl_access", value); !errors.Is(err, unix.ENODATA) {
+			t.Errorf("a file without an access list got its folder's: %x, %v", value[:max(n, 0)], err)
+		}
+		if after, _ := os.Stat(plain); after.Mode() != before.Mode() {
+			t.Errorf("mode became %v, was %v", after.Mode(), before.Mode())
+		}
+	}
+	wantContent(t, file, "newer")
+	noTemps(t, dir)
+}
+
+// TestWriteOfAnUnreadableFileKeepsIt has a file whose attributes the writer may not see, so that it is written in place.
+func TestWriteOfAnUnreadableFileKeepsIt(t *testing.T) {
+	f, dir := open(t)
+	_ = os.Chmod(dir, 0o777)
+	_ = os.Chmod(filepath.Dir(dir), 0o755)
+	asUser(t, func() {
+		mustWrite(t, dir+"/file", "old content")
+		_ = os.Chmod(dir+"/file", 0o222)
+		before, _ := os.Stat(dir + "/file")
+		if _, err := f.Write("file", text("n", "ew")); err != nil {
+			t.Error(err)
+		}
+		after, _ := os.Stat(dir + "/file")
+		if !os.SameFile(before, after) || after.Mode() != before.Mode() {
+			t.Errorf("%v became %v", before.Mode(), after.Mode())
+		}
+		_ = os.Chmod(dir+"/file", 0o644)
+	})
+	wantContent(t, dir+"/file", "new")
 	noTemps(t, dir)
 }
 
@@ -519,6 +601,10 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	_ = os.Symlink("sub/file", dir+"/d/link")
 	_ = os.Link(dir+"/d/sub/file", dir+"/d/twin")
 	_ = unix.Mkfifo(dir+"/d/fifo", 0o600)
+	list := acl([3]uint32{1, 7, 1<<32 - 1}, [3]uint32{2, 4, 1234}, [3]uint32{4, 5, 1<<32 - 1}, [3]uint32{16, 5, 1<<32 - 1}, [3]uint32{32, 0, 1<<32 - 1})
+	_ = unix.Setxattr(dir+"/d/sub/file", "system.posix_acl_access", list, 0)
+	_ = unix.Setxattr(dir+"/d/sub", "system.posix_acl_default", list, 0)
+	_ = unix.Chmod(dir+"/d/sub/file", 0o2750)
 	when := time.Unix(1_600_000_000, 5000)
 	_ = os.Chtimes(dir+"/d/sub/file", when, when)
 	_ = os.Chtimes(dir+"/d/sub", when, when)
@@ -544,6 +630,12 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	_ = unix.Stat(other+"/d/fifo", &b)
 	if a.Mtim.Nano() != when.UnixNano() || b.Mode != unix.S_IFIFO|0o600 {
 		t.Errorf("folder's time or FIFO differ: %+v %+v", a, b)
+	}
+	for name, attr := range map[string]string{"/d/sub/file": "system.posix_acl_access", "/d/sub": "system.posix_acl_default"} {
+		value := make([]byte, 100)
+		if n, err := unix.Getxattr(other+name, attr, value); (err != nil || !bytes.Equal(value[:n], list)) && !errors.Is(err, unix.ENOTSUP) {
+			t.Errorf("%s: access list %x, %v", name, value[:max(n, 0)], err)
+		}
 	}
 	if _, err := os.Lstat(dir + "/d"); err == nil {
 		t.Error("the source is still there")

@@ -132,27 +132,51 @@ func (c *copier) copyDir(from, to string) error {
 	}
 	entries, err := readDir(fd)
 	unix.Close(fd)
-	for _, e := range entries {
-		if err = c.copy(from+"/"+e.name, to+"/"+e.name); err != nil {
-			break
-		}
-	}
-	return err
-}
-
-func copyFile(from, to string) error {
-	src, _, err := openRegular(unix.AT_FDCWD, from, from, "copy", unix.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
+	for _, e := range entries {
+		if err := c.copy(from+"/"+e.name, to+"/"+e.name); err != nil {
+			return err
+		}
+	}
+	return copyDirXattrs(from, to) // last: what is made in a folder inherits some
+}
+
+func copyDirXattrs(from, to string) error {
+	src, err := openDir(unix.AT_FDCWD, from, unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(src)
+	dst, err := openDir(unix.AT_FDCWD, to, unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dst)
+	if err := copyXattrs(src, dst); !unsupported(err) {
+		return err
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	var st unix.Stat_t
+	fd, err := openRegular(unix.AT_FDCWD, from, from, "copy", unix.O_RDONLY|unix.O_NOFOLLOW, &st)
+	if err != nil {
+		return err
+	}
+	src := os.NewFile(uintptr(fd), from)
 	defer src.Close()
 	dst, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(dst, src); err != nil { // in the kernel, by copy_file_range
-		dst.Close()
-		return err
+	if err = copyXattrs(fd, int(dst.Fd())); err == nil || unsupported(err) {
+		_, err = io.Copy(dst, src) // in the kernel, by copy_file_range
 	}
-	return dst.Close()
+	return errors.Join(err, dst.Close())
 }
+
+// unsupported tells that a file system has no attributes of the kind that another one has.
+func unsupported(err error) bool { return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) }

@@ -19,16 +19,18 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	file, st, err := openRegular(unix.AT_FDCWD, abs, name, "open", unix.O_RDONLY)
+	var st unix.Stat_t
+	fd, err := openRegular(unix.AT_FDCWD, abs, name, "open", unix.O_RDONLY, &st)
 	if err != nil {
 		return nil, Info{}, err
 	}
+	file := os.NewFile(uintptr(fd), name)
 	if st.Blocks == 0 && st.Size <= 4096 {
-		if file, err = fixed(file, st); err != nil {
+		if file, err = fixed(file, &st); err != nil {
 			return nil, Info{}, explain("read", name, err)
 		}
 	}
-	return file, newInfo("", base(abs), st), nil
+	return file, newInfo("", base(abs), &st), nil
 }
 
 // maxKernelFile bounds what fixed reads, in bytes.
@@ -78,36 +80,34 @@ func base(abs string) string {
 	return abs
 }
 
-// openRegular opens a regular file and nothing else. The look before the open keeps devices from noticing; the one after it holds
+// openRegular opens a regular file and nothing else, and describes it in st. The look before the open keeps devices from noticing; the one after it holds
 // against a change between the two, and O_NONBLOCK against waiting for a FIFO's other end.
-func openRegular(at int, abs, name, op string, flags int) (*os.File, *unix.Stat_t, error) {
-	var st unix.Stat_t
+func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int, error) {
 	follow := 0
 	if flags&unix.O_NOFOLLOW != 0 {
 		follow = unix.AT_SYMLINK_NOFOLLOW
 	}
-	if err := retry(func() error { return unix.Fstatat(at, abs, &st, follow) }); err != nil {
-		return nil, nil, explain(op, name, err)
+	if err := retry(func() error { return unix.Fstatat(at, abs, st, follow) }); err != nil {
+		return -1, explain(op, name, err)
 	}
-	if err := mustBeRegular(op, name, &st); err != nil {
-		return nil, nil, err
+	if err := mustBeRegular(op, name, st); err != nil {
+		return -1, err
 	}
 	fd, err := retryFD(func() (int, error) {
 		return unix.Openat(at, abs, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return nil, nil, explain(op, name, err)
+		return -1, explain(op, name, err)
 	}
-	file := os.NewFile(uintptr(fd), name)
-	if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
-		file.Close()
-		return nil, nil, fault.Codef(fault.Internal, codeRead, "%s %s: %w", op, name, err)
+	if err := retry(func() error { return unix.Fstat(fd, st) }); err != nil {
+		unix.Close(fd)
+		return -1, fault.Codef(fault.Internal, codeRead, "%s %s: %w", op, name, err)
 	}
-	if err := mustBeRegular(op, name, &st); err != nil {
-		file.Close()
-		return nil, nil, err
+	if err := mustBeRegular(op, name, st); err != nil {
+		unix.Close(fd)
+		return -1, err
 	}
-	return file, &st, nil
+	return fd, nil
 }
 
 // Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of the others.

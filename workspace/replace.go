@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -63,34 +62,39 @@ func repeats(names []string) bool {
 }
 
 func (f *Files) replaceIn(name string, r *replacer) error {
-	file, _, err := f.Open(name)
+	abs, err := f.resolve(name)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	r.reset(int(file.Fd()))
+	t, err := newTarget("replace", abs, name, false)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	if err := t.open(); err != nil {
+		return err
+	}
+	r.reset(t.old)
 	found, err := r.find()
 	if err != nil || !found {
 		return explain("replace", name, err)
 	}
-	if _, err := unix.Seek(r.fd, 0, io.SeekStart); err != nil {
-		return explain("replace", name, err)
+	piece, last, err := r.Next()
+	if err == nil {
+		_, err = t.store(piece, last, r)
 	}
-	r.reset(r.fd)
-	if _, err = f.Write(name, r); err != nil {
-		return err
-	}
-	return nil
+	return explain("replace", name, err)
 }
 
 // replacer is the Source of a file's content with text replaced. It reads in windows, so a file may be of any size.
 type replacer struct {
-	text, with []byte
-	fd         int
-	in, out    []byte
-	lo, hi     int // unread part of in
-	end        bool
-	give       func()
+	text    needle
+	with    []byte
+	fd      int
+	in, out []byte
+	lo, hi  int // unread part of in
+	end     bool
+	give    func()
 }
 
 func newReplacer(text, with string) *replacer {
@@ -98,7 +102,7 @@ func newReplacer(text, with string) *replacer {
 	if len(in) < 4*len(text) {
 		in = make([]byte, 4*len(text))
 	}
-	return &replacer{text: []byte(text), with: []byte(with), in: in, give: give}
+	return &replacer{text: newNeedle(text), with: []byte(with), in: in, give: give}
 }
 
 func (r *replacer) reset(fd int) { r.fd, r.lo, r.hi, r.end = fd, 0, 0, false }
@@ -115,40 +119,49 @@ func (r *replacer) fill() error {
 	return nil
 }
 
-// find tells whether text is in the file.
+// find tells whether text is in the file; Next begins with the file's beginning then.
 func (r *replacer) find() (bool, error) {
-	for !r.end {
+	for first := true; ; first = false {
 		if err := r.fill(); err != nil {
 			return false, err
 		}
-		if bytes.Contains(r.in[:r.hi], r.text) {
-			return true, nil
+		if r.text.index(r.in[:r.hi]) >= 0 {
+			if first { // all that was read is here still
+				return true, nil
+			}
+			_, err := unix.Seek(r.fd, 0, io.SeekStart)
+			r.reset(r.fd)
+			return true, err
 		}
-		r.lo = max(0, r.hi-len(r.text)+1)
+		if r.end {
+			return false, nil
+		}
+		r.lo = max(0, r.hi-len(r.text.text)+1)
 	}
-	return false, nil
 }
 
 // Next implements Source.
 func (r *replacer) Next() (piece []byte, last bool, err error) {
-	if err := r.fill(); err != nil {
-		return nil, false, err
+	if !r.end {
+		if err := r.fill(); err != nil {
+			return nil, false, err
+		}
 	}
 	r.out = r.out[:0]
 	for {
-		i := bytes.Index(r.in[r.lo:r.hi], r.text)
+		i := r.text.index(r.in[r.lo:r.hi])
 		if i < 0 {
 			break
 		}
 		r.out = append(append(r.out, r.in[r.lo:r.lo+i]...), r.with...)
-		r.lo += i + len(r.text)
+		r.lo += i + len(r.text.text)
 		if len(r.out) >= LargeBuffer { // a long replacement of a short text must not pile up
 			return r.out, false, nil
 		}
 	}
 	upTo := r.hi
 	if !r.end {
-		upTo = max(r.lo, r.hi-len(r.text)+1)
+		upTo = max(r.lo, r.hi-len(r.text.text)+1)
 	}
 	r.out = append(r.out, r.in[r.lo:upTo]...)
 	r.lo = upTo

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -41,28 +39,45 @@ func (f *Files) Write(name string, src Source) (int64, error) {
 			return int64(len(piece)), explain("write", name, err)
 		}
 	}
-	t, err := newTarget(abs, name)
+	t, err := newTarget("write", abs, name, true)
 	if err != nil {
 		return 0, err
 	}
 	defer t.close()
+	return t.store(piece, last, src)
+}
+
+// store makes piece, and unless it is the last all that follows it in src, the content of t.
+func (t *target) store(piece []byte, last bool, src Source) (int64, error) {
 	w, err := t.begin()
 	if err != nil {
-		return 0, explain("write", name, err)
+		return 0, explain(t.op, t.name, err)
 	}
 	var size int64
 	for {
-		n, err := w.file.Write(piece)
+		n, err := writeFull(w.fd, piece)
 		if size += int64(n); err != nil {
-			return 0, explain("write", name, w.abort(size, err))
+			return 0, explain(t.op, t.name, w.abort(size, err))
 		}
 		if last {
-			return size, explain("write", name, w.commit())
+			return size, explain(t.op, t.name, w.commit())
 		}
 		if piece, last, err = src.Next(); err != nil {
-			return 0, w.abort(size, cut(name, err))
+			return 0, w.abort(size, cut(t.name, err))
 		}
 	}
+}
+
+// writeFull writes all of p, or tells how much it could.
+func writeFull(fd int, p []byte) (done int, err error) {
+	for done < len(p) {
+		n, err := retryFD(func() (int, error) { return unix.Write(fd, p[done:]) })
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
 }
 
 // cut tells why a source stopped: it has its own kind of error, it could not read its file, or it ended.
@@ -75,27 +90,42 @@ func cut(name string, err error) error {
 
 // target is where a write goes: a name in an open folder, with all links on the way followed.
 type target struct {
+	op     string // what is done to it, for errors
 	name   string // as the caller said it
 	dir    int    // descriptor of the folder, opened O_PATH
 	base   string
 	exists bool
 	st     unix.Stat_t
+	old    int // the file that there is, open for reading; -1 before open
 }
 
-func (t *target) close() { unix.Close(t.dir) }
+func (t *target) close() {
+	unix.Close(t.dir)
+	if t.old >= 0 {
+		unix.Close(t.old)
+	}
+}
+
+// open opens the file that there is for reading.
+func (t *target) open() (err error) {
+	if t.old < 0 {
+		t.old, err = openRegular(t.dir, t.base, t.name, t.op, unix.O_RDONLY|unix.O_NOFOLLOW, &t.st)
+	}
+	return err
+}
 
 const pathDir = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 
-// newTarget finds the file that abs, called name, leads to, and makes missing parents.
-func newTarget(abs, name string) (*target, error) {
+// newTarget finds the file that abs, called name, leads to, and if asked to makes missing parents.
+func newTarget(op, abs, name string, parents bool) (*target, error) {
 	parent, base := path.Split(abs)
 	if base == "" || base == "." || base == ".." {
-		return nil, invalidPath("write %s: it names a folder; name a file", name)
+		return nil, invalidPath("%s %s: it names a folder; name a file", op, name)
 	}
-	t := &target{name: name, base: base}
+	t := &target{op: op, name: name, base: base, old: -1}
 	open := func() (int, error) { return unix.Openat(unix.AT_FDCWD, parent, pathDir, 0) }
 	var err error
-	if t.dir, err = retryFD(open); errors.Is(err, unix.ENOENT) {
+	if t.dir, err = retryFD(open); parents && errors.Is(err, unix.ENOENT) {
 		if err = makeAll(parent, 0o755); err == nil {
 			t.dir, err = retryFD(open)
 		}
@@ -104,11 +134,11 @@ func newTarget(abs, name string) (*target, error) {
 		err = unix.ENOTDIR // a file, or a link that leads nowhere
 	}
 	if err != nil {
-		return nil, explain("write", name, err)
+		return nil, explain(op, name, err)
 	}
 	if err := t.follow(); err != nil {
 		t.close()
-		return nil, explain("write", name, err)
+		return nil, explain(op, name, err)
 	}
 	return t, nil
 }
@@ -125,7 +155,7 @@ func (t *target) follow() error {
 		}
 		if !isLink(&t.st) {
 			t.exists = true
-			return mustBeRegular("write", t.name, &t.st)
+			return mustBeRegular(t.op, t.name, &t.st)
 		}
 		buf := make([]byte, unix.PathMax)
 		n, err := retryFD(func() (int, error) { return unix.Readlinkat(t.dir, t.base, buf) })
@@ -134,7 +164,7 @@ func (t *target) follow() error {
 		}
 		dir, base := path.Split(string(buf[:n]))
 		if base == "" || base == "." || base == ".." {
-			return invalidPath("write %s: it leads to a folder; name a file", t.name)
+			return invalidPath("%s %s: it leads to a folder; name a file", t.op, t.name)
 		}
 		if dir != "" {
 			fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, dir, pathDir, 0) })
@@ -158,17 +188,13 @@ func createWhole(abs string, content []byte) (done bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	for rest := content; len(rest) > 0; {
-		n, err := retryFD(func() (int, error) { return unix.Write(fd, rest) })
-		if err != nil {
-			var made, there unix.Stat_t // the write's error is the one to tell
-			if unix.Fstat(fd, &made) == nil && unix.Lstat(abs, &there) == nil && made.Dev == there.Dev && made.Ino == there.Ino {
-				_ = unix.Unlink(abs)
-			}
-			unix.Close(fd)
-			return true, err
+	if _, err := writeFull(fd, content); err != nil {
+		var made, there unix.Stat_t // the write's error is the one to tell
+		if unix.Fstat(fd, &made) == nil && unix.Lstat(abs, &there) == nil && made.Dev == there.Dev && made.Ino == there.Ino {
+			_ = unix.Unlink(abs)
 		}
-		rest = rest[n:]
+		unix.Close(fd)
+		return true, err
 	}
 	return true, unix.Close(fd)
 }
@@ -176,7 +202,7 @@ func createWhole(abs string, content []byte) (done bool, err error) {
 // writing is a write under way: to a temporary file, or with temp "" in place.
 type writing struct {
 	*target
-	file *os.File
+	fd   int
 	temp string
 }
 
@@ -196,7 +222,7 @@ func (t *target) begin() (*writing, error) {
 	fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, temp, createFlags, mode) })
 	switch {
 	case err == nil:
-		return &writing{target: t, file: os.NewFile(uintptr(fd), t.name), temp: temp}, nil
+		return &writing{target: t, fd: fd, temp: temp}, nil
 	case t.exists && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
 		return t.inPlace()
 	}
@@ -204,25 +230,26 @@ func (t *target) begin() (*writing, error) {
 }
 
 func (t *target) inPlace() (*writing, error) {
-	file, _, err := openRegular(t.dir, t.base, t.name, "write", unix.O_WRONLY|unix.O_NOFOLLOW)
+	var st unix.Stat_t
+	fd, err := openRegular(t.dir, t.base, t.name, t.op, unix.O_WRONLY|unix.O_NOFOLLOW, &st)
 	if err != nil {
 		return nil, err
 	}
-	if err := file.Truncate(0); err != nil {
-		file.Close()
+	if err := retry(func() error { return unix.Ftruncate(fd, 0) }); err != nil {
+		unix.Close(fd)
 		return nil, err
 	}
-	return &writing{target: t, file: file}, nil
+	return &writing{target: t, fd: fd}, nil
 }
 
 // abort undoes what it can and returns cause, with what is left of a file that was written in place.
 func (w *writing) abort(size int64, cause error) error {
-	w.file.Close()
+	unix.Close(w.fd)
 	if w.temp != "" {
 		_ = unix.Unlinkat(w.dir, w.temp, 0) // the cause is the error to tell
 		return cause
 	}
-	cause = explain("write", w.name, cause)
+	cause = explain(w.op, w.name, cause)
 	return fault.Codef(fault.KindOf(cause), fault.CodeOf(cause),
 		"%w; it could only be written in place and now holds the first %d bytes", cause, size)
 }
@@ -230,54 +257,75 @@ func (w *writing) abort(size int64, cause error) error {
 // commit gives the temporary file its place.
 func (w *writing) commit() error {
 	if w.temp == "" {
-		return w.file.Close()
+		return unix.Close(w.fd)
 	}
 	if w.exists && (w.st.Nlink > 1 || w.takeAttributes() != nil) {
-		return w.copyInPlace() // its other names mean the same file, or its owner cannot be given away: keep it and change the content
+		return w.copyInPlace() // its other names mean the same file, or not all it has can be carried over: keep it and change the content
 	}
-	if err := w.file.Close(); err != nil {
-		return w.abort(0, err)
+	if err := unix.Close(w.fd); err != nil {
+		_ = unix.Unlinkat(w.dir, w.temp, 0) // the close's error is the one to tell
+		return err
 	}
 	err := retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) { // a file mounted on its own, such as /etc/hosts in a container
+		w.fd = -1
 		return w.copyInPlace()
 	}
 	if err != nil {
-		return w.abort(0, err)
+		_ = unix.Unlinkat(w.dir, w.temp, 0)
+		return err
 	}
 	return nil
 }
 
+// takeAttributes gives the temporary file what the old one has.
 func (w *writing) takeAttributes() error {
-	fd := int(w.file.Fd())
+	if err := w.open(); err != nil {
+		return err
+	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
+	if err := retry(func() error { return unix.Fstat(w.fd, &st) }); err != nil {
 		return err
 	}
 	if st.Uid != w.st.Uid || st.Gid != w.st.Gid {
-		if err := unix.Fchown(fd, int(w.st.Uid), int(w.st.Gid)); err != nil {
+		if err := unix.Fchown(w.fd, int(w.st.Uid), int(w.st.Gid)); err != nil {
 			return err
 		}
 	}
-	return unix.Fchmod(fd, w.st.Mode&0o7777) // after the owner: chown drops the set-user bits
+	if err := copyXattrs(w.old, w.fd); err != nil {
+		return err
+	}
+	return unix.Fchmod(w.fd, w.st.Mode&0o7777) // after the owner: chown drops the set-user bits; and after the access list, which has the mode in it
 }
 
 // copyInPlace writes the whole temporary file over the target.
 func (w *writing) copyInPlace() error {
-	w.file.Close()
+	if w.fd >= 0 {
+		unix.Close(w.fd)
+	}
 	defer unix.Unlinkat(w.dir, w.temp, 0)
-	from, _, err := openRegular(w.dir, w.temp, w.name, "write", unix.O_RDONLY|unix.O_NOFOLLOW)
+	var st unix.Stat_t
+	from, err := openRegular(w.dir, w.temp, w.name, w.op, unix.O_RDONLY|unix.O_NOFOLLOW, &st)
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer unix.Close(from)
 	to, err := w.inPlace()
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(to.file, from)
-	if err != nil {
-		return to.abort(n, err)
+	buf, give := Buffer(st.Size)
+	defer give()
+	for size := int64(0); ; {
+		n, err := readFull(from, buf)
+		if err == nil {
+			n, err = writeFull(to.fd, buf[:n])
+		}
+		if size += int64(n); err != nil {
+			return to.abort(size, err)
+		}
+		if n < len(buf) {
+			return unix.Close(to.fd)
+		}
 	}
-	return to.file.Close()
 }
