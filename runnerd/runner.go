@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
@@ -73,7 +75,7 @@ func (r *Runner) Run(ctx context.Context, to sandbox.Reporter) error {
 // Close gives up the connections of a Runner that was never run.
 func (r *Runner) Close() error { return r.engine.Close() }
 
-// install writes toolboxd and the certificates into a folder named by their content.
+// install writes toolboxd, the certificates and what says the number of cores into a folder named by their content.
 func install(data, caBundle string) (folder string, hasCA bool, err error) {
 	program, err := inject.Toolboxd()
 	if err != nil {
@@ -90,17 +92,26 @@ func install(data, caBundle string) (folder string, hasCA bool, err error) {
 	sum := sha256.New()
 	_, _ = sum.Write(program) // a hash never fails to write
 	_, _ = sum.Write(ca)
+	_, _ = fmt.Fprint(sum, runtime.NumCPU())
 	folder = filepath.Join(data, "inject", hex.EncodeToString(sum.Sum(nil))[:16])
 	if _, err := os.Stat(folder); err == nil {
 		return folder, ca != nil, nil
 	}
 	parts := folder + ".new"
-	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(parts, 0o755)); err != nil {
+	online := filepath.Join(parts, docker.OnlineFolder)
+	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(online, 0o755)); err != nil {
 		return "", false, err
 	}
 	err = os.WriteFile(filepath.Join(parts, "toolboxd"), program, 0o755)
 	if err == nil && ca != nil {
 		err = os.WriteFile(filepath.Join(parts, "ca-certificates.crt"), ca, 0o644)
+	}
+	for n := 1; n < runtime.NumCPU() && err == nil; n++ {
+		list := "0\n"
+		if n > 1 {
+			list = fmt.Sprintf("0-%d\n", n-1)
+		}
+		err = os.WriteFile(filepath.Join(online, strconv.Itoa(n)), []byte(list), 0o644)
 	}
 	if err == nil {
 		err = os.Rename(parts, folder)

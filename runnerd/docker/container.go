@@ -2,6 +2,8 @@ package docker
 
 import (
 	"maps"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,6 +44,16 @@ var caVariables = []string{
 // Node ask the control group by themselves, for memory too.
 var cpuVariables = []string{"OMP_NUM_THREADS", "PYTHON_CPU_COUNT"}
 
+// OnlineFolder is where in Config.Inject a file for each number of cores less than the host's says what the kernel would say of a host of
+// that size. It stands in for the kernel's own file, which C programs and getconf ask.
+const (
+	OnlineFolder = "online"
+	onlineFile   = "/sys/devices/system/cpu/online"
+)
+
+// sharing are runtimes that share the host's kernel and so its view of processors. Others have one of their own.
+var sharing = []string{"", "runc", "crun"}
+
 // capabilities that hardened sandboxes keep: what package managers and servers that change user need (runtime.md X1).
 var capabilities = []string{
 	"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT",
@@ -74,15 +86,22 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 	memory, pids := int64(spec.Memory)<<30, e.cfg.PidsLimit
 	host := &container.HostConfig{
 		NetworkMode: container.NetworkMode(e.cfg.Network),
-		Mounts:      []mount.Mount{{Type: mount.TypeBind, Source: e.cfg.Inject, Target: InjectPath, ReadOnly: true}},
-		LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": "2"}},
-		Runtime:     e.cfg.Runtime,
+		// A sandbox finds its own limits at the root of what it sees of control groups, where Node looks for them.
+		CgroupnsMode: container.CgroupnsModePrivate,
+		Mounts:       []mount.Mount{{Type: mount.TypeBind, Source: e.cfg.Inject, Target: InjectPath, ReadOnly: true}},
+		LogConfig:    container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": "2"}},
+		Runtime:      e.cfg.Runtime,
 		Resources: container.Resources{
 			CPUPeriod: cpuPeriod, CPUQuota: int64(spec.CPU) * cpuPeriod,
 			Memory: memory, MemorySwap: memory, // the sum of both: no swap
 			PidsLimit: &pids,
 			Ulimits:   []*units.Ulimit{{Name: "core"}},
 		},
+	}
+	if spec.CPU > 0 && spec.CPU < runtime.NumCPU() && slices.Contains(sharing, e.cfg.Runtime) {
+		host.Mounts = append(host.Mounts, mount.Mount{
+			Type: mount.TypeBind, Source: filepath.Join(e.cfg.Inject, OnlineFolder, strconv.Itoa(spec.CPU)), Target: onlineFile, ReadOnly: true,
+		})
 	}
 	if e.cfg.Profile != ProfileCompat {
 		host.CapDrop, host.CapAdd, host.SecurityOpt = []string{"ALL"}, capabilities, []string{"no-new-privileges"}

@@ -36,7 +36,7 @@ type Config struct {
 	Host       string                 // address of the engine; "" takes DOCKER_HOST or the usual socket
 	Instance   string                 // label value that separates installations on one engine
 	Network    string                 // name of our bridge; "" means "sandlot"
-	Inject     string                 // folder on the engine's host with toolboxd, never changed
+	Inject     string                 // folder on the engine's host with toolboxd and OnlineFolder, never changed
 	CA         bool                   // Inject has ca-certificates.crt too
 	Env        map[string]string      // variables that every sandbox gets
 	Profile    string                 // ProfileHardened or ProfileCompat; "" means hardened
