@@ -84,7 +84,7 @@ func (f *Files) Delete(name string, recursive bool) error {
 	}
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
-		return explain("delete", name, err)
+		return f.missing(name, explain("delete", name, err))
 	}
 	switch {
 	case !isDir(&st):
@@ -130,7 +130,7 @@ func (f *Files) SetPermissions(name string, p Permissions) error {
 	}
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
-		return explain("permissions of", name, err)
+		return f.missing(name, explain("permissions of", name, err))
 	}
 	if uid != -1 || gid != -1 { // before the mode: chown drops the set-user bits
 		if err := retry(func() error { return unix.Chown(abs, uid, gid) }); err != nil {

@@ -52,7 +52,7 @@ func (f *Files) Stat(name string) (Info, error) {
 	}
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
-		return Info{}, explain("info", name, err)
+		return Info{}, f.missing(name, explain("info", name, err))
 	}
 	if abs = tidy(abs); abs == "/" {
 		return newInfo("", "/", &st), nil
@@ -77,6 +77,18 @@ func (f *Files) resolve(name string) (string, error) {
 		return "", explain("use", name, unix.ENAMETOOLONG)
 	}
 	return abs, nil
+}
+
+// missing says so when a relative name was not found because the folder that it starts from is gone.
+func (f *Files) missing(name string, err error) error {
+	if fault.CodeOf(err) != codeNotFound || strings.HasPrefix(name, "/") {
+		return err
+	}
+	var st unix.Stat_t
+	if unix.Stat(f.dir, &st) != unix.ENOENT {
+		return err
+	}
+	return fault.Codef(fault.NotFound, codeNotFound, "%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
 }
 
 // tidy is path.Clean for paths where that cannot change the meaning, those without "..", absolute or not.

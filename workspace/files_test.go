@@ -850,6 +850,37 @@ func TestFindKeepsWalkingOrder(t *testing.T) {
 	}
 }
 
+func TestADeletedWorkingFolderIsTold(t *testing.T) {
+	dir := t.TempDir() + "/work"
+	f, err := workspace.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, openErr := f.Open("a")
+	_, statErr := f.Stat("a")
+	results, _ := f.Replace(t.Context(), []string{"a"}, "x", "y")
+	_, watchErr := workspace.NewManager(f).Watch("", false, "")
+	for what, err := range map[string]error{
+		"list": f.List(t.Context(), "", 1, func(*workspace.Info) error { return nil }), "open": openErr, "info": statErr, "replace": results[0].Err,
+		"delete": f.Delete("a", true), "move": f.Move("a", "b"), "permissions": f.SetPermissions("a", workspace.Permissions{}), "watch": watchErr,
+	} {
+		wantFault(t, what, err, fault.NotFound, "FILE_NOT_FOUND")
+		if !strings.Contains(err.Error(), "the working folder "+dir+" itself is gone") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := f.Stat(dir + "/a"); err == nil || strings.Contains(err.Error(), "working folder") {
+		t.Errorf("an absolute path: %v", err)
+	}
+	if _, err := f.Write("sub/a", text("back")); err != nil { // makes it again
+		t.Fatal(err)
+	}
+	wantContent(t, dir+"/sub/a", "back")
+	if _, err := f.Stat("none"); err == nil || strings.Contains(err.Error(), "working folder") {
+		t.Errorf("after it is back: %v", err)
+	}
+}
+
 func TestSearchMatchesBaseNames(t *testing.T) {
 	f, dir := open(t)
 	for _, n := range []string{"a.go", "d.go/b.go", "d.go/c.txt", ".x.go", "e/a*b"} {

@@ -32,7 +32,7 @@ func (f *Files) List(ctx context.Context, name string, depth int, yield func(*In
 	}
 	fd, err := openDir(unix.AT_FDCWD, abs, 0)
 	if err != nil {
-		return explain("list", orDot(name), err)
+		return f.missing(name, explain("list", orDot(name), err))
 	}
 	return explain("list", orDot(name), f.list(ctx, fd, tidy(abs), depth, yield))
 }

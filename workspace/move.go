@@ -29,7 +29,7 @@ func (f *Files) Move(source, destination string) error {
 	from, to = tidy(from), tidy(to)
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(from, &st) }); err != nil {
-		return explain("move", source, err)
+		return f.missing(source, explain("move", source, err))
 	}
 	err = renameNew(from, to)
 	if errors.Is(err, unix.EXDEV) { // also for folders of an image's lower layer

@@ -22,7 +22,7 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(unix.AT_FDCWD, abs, name, "open", unix.O_RDONLY, &st)
 	if err != nil {
-		return nil, Info{}, err
+		return nil, Info{}, f.missing(name, err)
 	}
 	file := os.NewFile(uintptr(fd), name)
 	if st.Blocks == 0 && st.Size <= 4096 {

@@ -68,7 +68,7 @@ func (f *Files) replaceIn(name string, r *replacer) error {
 	}
 	t, err := newTarget("replace", abs, name, false)
 	if err != nil {
-		return err
+		return f.missing(name, err)
 	}
 	defer t.close()
 	if err := t.open(); err != nil {

@@ -105,7 +105,7 @@ func (m *Manager) Watch(name string, recursive bool, cursor string) (*Stream, er
 	}
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
-		return nil, explain("watch", orDot(name), err)
+		return nil, m.files.missing(name, explain("watch", orDot(name), err))
 	}
 	if st, err := os.Stat(real); err != nil {
 		return nil, explain("watch", orDot(name), err)
