@@ -34,17 +34,18 @@ func (d *daemon) usage() usage {
 	return usage{g["toolboxd_goroutines"], g["toolboxd_open_files"], g["toolboxd_resident_bytes"]}
 }
 
-// quiet is usage once it has stayed the same for a moment: nothing of before is on its way out any more.
+// quiet is the least usage once it has not become less for a while: nothing of before is on its way out any more.
 func (d *daemon) quiet() (u usage) {
 	d.t.Helper()
+	u = d.usage()
 	same := 0
 	harness.Until(d.t, 20*time.Second, "the daemon to be at rest", func() bool {
 		now := d.usage()
-		if same++; now.goroutines != u.goroutines || now.files != u.files {
+		if same++; now.goroutines < u.goroutines || now.files < u.files {
 			same = 0
 		}
-		u = now
-		return same == 40
+		u = usage{min(u.goroutines, now.goroutines), min(u.files, now.files), now.resident}
+		return same == 60
 	})
 	return u
 }
