@@ -180,7 +180,7 @@ func (s *Server) replaceText(c *gin.Context) error {
 	for i, d := range done {
 		results[i] = api.ReplaceResult{File: d.File, Success: d.Err == nil}
 		if d.Err != nil {
-			results[i].Error = d.Err.Error()
+			results[i].Error = serve.NewBody(Source, c.Request, d.Err).Message
 		}
 	}
 	c.JSON(http.StatusOK, results)

@@ -49,9 +49,10 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	g := new(errgroup.Group)
 	jobs := make(chan *findJob, 4*workers)  // to the searchers
 	order := make(chan *findJob, 4*workers) // to yield, in walking order
-	g.Go(func() error {
+	g.Go(func() (err error) {
 		defer close(order)
 		defer close(jobs)
+		defer fault.Recovered(&err)
 		return hand(ctx, root, abs, tidy(name), jobs, order)
 	})
 	for range workers {
@@ -59,7 +60,9 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 			s := newSearcher(text)
 			defer s.close()
 			for j := range jobs {
-				s.search(ctx, j)
+				if err := s.search(ctx, j); err != nil {
+					stop(err)
+				}
 			}
 			return nil
 		})
@@ -151,8 +154,9 @@ func newSearcher(text string) *searcher {
 
 func (s *searcher) close() { s.give() }
 
-func (s *searcher) search(ctx context.Context, j *findJob) {
+func (s *searcher) search(ctx context.Context, j *findJob) (err error) {
 	defer close(j.found)
+	defer fault.Recovered(&err)
 	for _, file := range j.files {
 		if ctx.Err() != nil {
 			break
@@ -160,6 +164,7 @@ func (s *searcher) search(ctx context.Context, j *findJob) {
 		s.searchFile(ctx, j, file)
 	}
 	s.flush(ctx, j)
+	return nil
 }
 
 func (s *searcher) flush(ctx context.Context, j *findJob) {

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
 // entry is one name of a folder as the kernel lists it.
@@ -58,11 +61,13 @@ func (f *Files) list(ctx context.Context, fd int, dir string, depth int, yield f
 		return err
 	}
 	infos := make([]Info, len(entries))
-	eachChunk(len(entries), func(from, to int) {
+	if err := eachChunk(len(entries), func(from, to int) {
 		for i := from; i < to; i++ {
 			infos[i] = statEntry(fd, dir, entries[i].name)
 		}
-	})
+	}); err != nil {
+		return err
+	}
 	for i := range infos {
 		if infos[i].Name == "" {
 			continue // gone since it was listed
@@ -109,16 +114,20 @@ func statEntry(fd int, dir, name string) Info {
 const workers = 2
 
 // eachChunk calls work for parts of [0, n) that cover it, on up to workers goroutines, and waits for them.
-func eachChunk(n int, work func(from, to int)) {
+func eachChunk(n int, work func(from, to int)) error {
 	if n < 256 {
 		work(0, n)
-		return
+		return nil
 	}
-	var wg sync.WaitGroup
+	var g errgroup.Group
 	for w := range workers {
-		wg.Go(func() { work(n*w/workers, n*(w+1)/workers) })
+		g.Go(func() (err error) {
+			defer fault.Recovered(&err)
+			work(n*w/workers, n*(w+1)/workers)
+			return nil
+		})
 	}
-	wg.Wait()
+	return g.Wait()
 }
 
 var dirBufs = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}

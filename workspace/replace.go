@@ -61,7 +61,8 @@ func repeats(names []string) bool {
 	return false
 }
 
-func (f *Files) replaceIn(name string, r *replacer) error {
+func (f *Files) replaceIn(name string, r *replacer) (err error) {
+	defer fault.Recovered(&err)
 	abs, err := f.resolve(name)
 	if err != nil {
 		return err

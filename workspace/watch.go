@@ -82,7 +82,7 @@ type watch struct {
 	events []Event // the last ones
 	next   uint64  // number of the event to come
 	wake   chan struct{}
-	ended  bool
+	ended  error // io.EOF, or what went wrong; nil while it runs
 }
 
 // Stream reads a watch. It belongs to one goroutine.
@@ -202,7 +202,9 @@ func (w *watch) add(dir string, tell bool) error {
 // run takes the system's events until the folder is gone or the watch is stopped.
 func (w *watch) run() {
 	defer close(w.done)
-	defer w.end()
+	err := io.EOF
+	defer func() { w.end(err) }()
+	defer fault.Recovered(&err)
 	for {
 		select {
 		case e, ok := <-w.fs.Events:
@@ -283,7 +285,7 @@ func (w *watch) wakeLocked() {
 }
 
 // end takes the watch out of use.
-func (w *watch) end() {
+func (w *watch) end(err error) {
 	w.m.mu.Lock()
 	if w.m.watches[w.key] == w {
 		delete(w.m.watches, w.key)
@@ -292,7 +294,7 @@ func (w *watch) end() {
 	_ = w.fs.Close()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended = true
+	w.ended = err
 	w.wakeLocked()
 }
 
@@ -332,8 +334,8 @@ func (s *Stream) Next(ctx context.Context) ([]Event, error) {
 		switch {
 		case len(events) > 0:
 			return events, nil
-		case ended:
-			return nil, io.EOF
+		case ended != nil:
+			return nil, ended
 		}
 		select {
 		case <-wake:
@@ -343,7 +345,7 @@ func (s *Stream) Next(ctx context.Context) ([]Event, error) {
 	}
 }
 
-func (s *Stream) take() (events []Event, wake <-chan struct{}, ended bool) {
+func (s *Stream) take() (events []Event, wake <-chan struct{}, ended error) {
 	w := s.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
