@@ -70,6 +70,7 @@ var leaves = []struct{ name, script string }{
 	{"ignores SIGTERM in a loop", `(trap '' TERM HUP; while :; do sleep %s; done) & sleep %s`},
 	{"holds the pipe", "(setsid sh -c 'sleep %s; echo late' &); sleep %s"},
 	{"no environment", "env -i setsid sleep %s & sleep %s"},
+	{"no environment, double fork", "(env -i setsid sh -c '(sleep %s &) >/dev/null 2>&1' &); sleep %s"},
 	{"stopped", "sleep %s & sleep 0.1; kill -STOP $!; sleep %s"},
 	{"a tree", "for i in 1 2 3; do (for j in 1 2 3; do setsid sleep %s & done; wait) & done; sleep %s"},
 }
@@ -138,9 +139,6 @@ func endsLeaveNoProcess(d *daemon, digit string) {
 			at.t = t
 			var group sync.WaitGroup
 			for l, leave := range leaves {
-				if end.name == "terminal deleted" && leave.name == "no environment" {
-					continue // there setsid forks; who leaves its parents, its session and its environment is not found: see the process room
-				}
 				group.Go(func() {
 					nap := fmt.Sprintf("%s7%d%d7", digit, e, l)
 					end.run(&at, "x"+nap, strings.ReplaceAll(leave.script, "%s", nap))
