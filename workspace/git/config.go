@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
@@ -86,6 +87,8 @@ func (m *Manager) SetConfig(ctx context.Context, scope, path string, pairs ...[2
 	return nil
 }
 
+var protocolName = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+
 // StoreCredentials keeps credentials for a host in git's own store, in plain text under the user's home, and makes git use that store.
 // host "" is github.com, protocol "" https.
 func (m *Manager) StoreCredentials(ctx context.Context, protocol, host string, c Credentials) error {
@@ -97,6 +100,9 @@ func (m *Manager) StoreCredentials(ctx context.Context, protocol, host string, c
 	}
 	if !c.given() || strings.ContainsAny(protocol+host+c.Username+c.Password, "\n\r\x00") {
 		return fault.New(fault.Invalid, "username and password must be there, and nothing may hold line ends or NUL")
+	}
+	if !protocolName.MatchString(protocol) || strings.ContainsAny(host, "/@ \t") {
+		return fault.Newf(fault.Invalid, "credentials are stored for a protocol such as https and a host such as github.com or localhost:8080, not for %q and %q", protocol, host)
 	}
 	unlock, err := m.lock(ctx, "/")
 	if err != nil {

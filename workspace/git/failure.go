@@ -15,7 +15,7 @@ var classes = []struct {
 	words []string
 }{
 	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}},
-	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running"}},
+	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running", "' exists; cannot create '"}},
 	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}},
 	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}},
 	{fault.Conflict, codeDirty, []string{
@@ -37,8 +37,9 @@ var classes = []struct {
 	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}},
 	{fault.NotFound, codeNoRepo, []string{
 		"repository '' not found", "Repository not found", "repository not found", "returned error: 404", "does not appear to be a git repository", "not a git repository",
-		"No such remote", "can only be used inside a git repository", "repository '' does not exist", "must be run in a work tree", "not a valid repository",
+		"No such remote", "can only be used inside a git repository", "repository '' does not exist", "not a valid repository",
 	}},
+	{fault.Unprocessable, "", []string{"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor"}},
 	{fault.Upstream, codeTransport, []string{
 		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable",
 		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up", "Could not read from remote repository",
@@ -48,12 +49,12 @@ var classes = []struct {
 	{fault.NotFound, codeNoBranch, []string{
 		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name", "ambiguous argument",
 		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve", "bad object", "unadvertised object",
-		"not have any commits yet", "branch '' not found", "unable to read tree", "Could not parse object", "not a valid ref",
+		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree", "Could not parse object", "not a valid ref",
 	}},
 	{fault.Invalid, "", []string{
 		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key", "does not contain a section", "empty ident", "empty commit message",
-		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link", "not possible with bare", "mixed reset is not",
-		"bare repositor", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set", "Not a directory", "File name too long",
+		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link",
+		"NUL byte", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set", "Not a directory", "File name too long",
 	}},
 	{fault.NotFound, codeNoFile, []string{"No such file or directory"}},
 	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}},
@@ -85,6 +86,9 @@ func (c *command) failure(r result) error {
 	for _, class := range classes {
 		for _, w := range class.words {
 			if strings.Contains(text, w) {
+				if class.code == codeAuth && c.network && !c.creds.given() {
+					words += "; give username and password"
+				}
 				return fault.Codef(class.kind, class.code, "%s", words)
 			}
 		}
@@ -98,7 +102,8 @@ func (c *command) words(text string) string {
 	size := 0
 	for line := range strings.Lines(redact(text, c.creds)) {
 		line = strings.TrimSpace(line[strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r')+1:]) // progress overwrites itself
-		if line == "" || strings.HasPrefix(line, "hint:") || strings.HasPrefix(line, "warning:") || strings.HasPrefix(line, "Cloning into") || strings.HasPrefix(line, "(use ") {
+		if line == "" || strings.HasPrefix(line, "hint:") || strings.HasPrefix(line, "warning:") || strings.HasPrefix(line, "Cloning into") || strings.HasPrefix(line, "(use ") ||
+			strings.HasPrefix(line, "To ") || line == "Done" {
 			continue
 		}
 		for _, p := range []string{"fatal: ", "error: "} {
@@ -124,10 +129,11 @@ func (c *command) words(text string) string {
 
 var userinfo = regexp.MustCompile(`://[^/@\s'"]*@`)
 
-// redact takes credentials out of a text: those of URLs and those of the call.
+// redact takes credentials out of a text: those of URLs and those of the call. A password so short that it is in other words too would be told by
+// what is missing.
 func redact(text string, c Credentials) string {
 	text = userinfo.ReplaceAllString(text, "://***@")
-	if c.Password != "" {
+	if len(c.Password) > 3 {
 		text = strings.ReplaceAll(text, c.Password, "***")
 	}
 	return text

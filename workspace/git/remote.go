@@ -60,7 +60,7 @@ func (m *Manager) clone(ctx context.Context, spec CloneSpec, address, target str
 		}
 		return c
 	}
-	args := []string{"clone", "-q"}
+	args := []string{"clone", "-q", "--origin=origin"}
 	depth := "--depth=" + strconv.Itoa(spec.Depth)
 	if spec.Depth > 0 {
 		args = append(args, depth)
@@ -141,10 +141,8 @@ func (m *Manager) transfer(ctx context.Context, spec *TransferSpec, push bool, a
 	if spec.Remote == "" {
 		spec.Remote = "origin"
 	}
-	for what, v := range map[string]string{"remote": spec.Remote, "branch": spec.Branch} {
-		if err := notOption(what, v); err != nil {
-			return command{}, err
-		}
+	if err := errors.Join(notOption("remote", spec.Remote), notBranch(spec.Branch)); err != nil {
+		return command{}, err
 	}
 	c := command{dir: spec.Path, args: args, network: true, creds: spec.Credentials}
 	if _, ok := m.library(); ok || !spec.given() {

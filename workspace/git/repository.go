@@ -17,6 +17,14 @@ func notOption(what, value string) error {
 	return nil
 }
 
+// notBranch refuses names that no branch can have: git would take them for expressions, patterns or refspecs.
+func notBranch(name string) error {
+	if strings.ContainsAny(name, " ~^:?*[\\\n\x00") || strings.Contains(name, "@{") || strings.Contains(name, "..") || strings.HasPrefix(name, "+") {
+		return fault.Codef(fault.NotFound, codeNoBranch, "there is no branch %q: no branch can be called so", name)
+	}
+	return notOption("branch", name)
+}
+
 // paths is the input for --pathspec-from-file=- --pathspec-file-nul: any number of names in one call.
 func paths(files []string) ([]byte, error) {
 	for _, f := range files {
@@ -33,6 +41,9 @@ var fromInput = []string{"--pathspec-from-file=-", "--pathspec-file-nul"}
 func (m *Manager) Init(ctx context.Context, path string, bare bool, branch string) error {
 	if ok, err := m.alone(ctx, path, func(l library) error { return l.init(path, bare, branch) }); ok {
 		return err
+	}
+	if strings.HasPrefix(branch, "-") {
+		return fault.Newf(fault.Invalid, "invalid initial branch name %q: it begins with a dash", branch)
 	}
 	args := []string{"init", "-q"}
 	if bare {
@@ -93,7 +104,7 @@ func (m *Manager) Commit(ctx context.Context, spec CommitSpec) (hash string, err
 	if ok, err := m.alone(ctx, spec.Path, func(l library) (err error) { hash, err = l.commit(spec); return err }); ok {
 		return hash, err
 	}
-	args := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.abbrev=40", "commit", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace", "--file=-"}
+	args := []string{"-c", "core.hooksPath=/dev/null", "-c", "core.abbrev=40", "-c", "i18n.commitEncoding=UTF-8", "commit", "--no-verify", "--no-gpg-sign", "--cleanup=whitespace", "--file=-"}
 	if spec.AllowEmpty {
 		args = append(args, "--allow-empty")
 	}
@@ -168,6 +179,9 @@ func (m *Manager) CreateBranch(ctx context.Context, path, name string) error {
 
 // DeleteBranch removes a branch, merged or not. Errors: GIT_BRANCH_NOT_FOUND; fault.Conflict for the branch that is checked out.
 func (m *Manager) DeleteBranch(ctx context.Context, path, name string) error {
+	if err := notBranch(name); err != nil {
+		return err
+	}
 	if ok, err := m.alone(ctx, path, func(l library) error { return l.deleteBranch(path, name) }); ok {
 		return err
 	}
@@ -194,7 +208,7 @@ func (m *Manager) History(ctx context.Context, path string, yield func(Commit) e
 		return l.history(ctx, path, yield)
 	}
 	_, err := m.do(ctx, command{
-		dir: path, args: []string{"log", "-z", "--no-show-signature", "--no-color", logFormat, "HEAD", "--"},
+		dir: path, args: []string{"log", "-z", "--no-show-signature", "--no-color", "--encoding=UTF-8", logFormat, "HEAD", "--"},
 		output: func(r io.Reader) error { return parseLog(r, yield) },
 	})
 	return err

@@ -52,6 +52,7 @@ const drainTime = 200 * time.Millisecond
 // settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
 var settings = []string{
 	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c", "core.quotePath=false",
+	"-c", "color.ui=false", "-c", "color.advice=false",
 }
 
 // helper is a credential helper that gives what descriptor 3 holds, read from its start each time.
