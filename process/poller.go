@@ -3,68 +3,151 @@ package process
 import (
 	"errors"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Poller waits on several descriptors in one goroutine, in the order in which they became ready. It is an epoll descriptor that is itself
-// waited on through the runtime, so that a waiting goroutine costs no thread.
+// Poller waits on several descriptors, in the order in which they became ready: through the runtime, so that a waiting goroutine costs no
+// thread, or in the calling thread, which hears of an event sooner. It is an epoll descriptor of the descriptors, and one of that for the
+// runtime, which is told of an event once after each Arm.
 type Poller struct {
-	file   *os.File
+	gate   *os.File
+	gateFD int
 	raw    syscall.RawConn
-	fd     int
-	events [4]unix.EpollEvent
-	keys   [4]int32
+
+	mu     sync.Mutex
+	set    int // of the descriptors
+	users  int // of set
+	closed bool
 }
 
-// NewPoller returns a Poller of nothing.
+// use gives set to f, which may last. Error: os.ErrClosed after Close.
+func (p *Poller) use(f func(set int) error) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return os.ErrClosed
+	}
+	p.users++
+	p.mu.Unlock()
+	err := f(p.set)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users--
+	p.freeLocked()
+	return err
+}
+
+func (p *Poller) freeLocked() {
+	if p.closed && p.users == 0 {
+		_ = unix.Close(p.set)
+		p.users = -1 // no second time
+	}
+}
+
+// NewPoller returns a Poller of nothing, not armed.
 func NewPoller() (*Poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	set, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
+	gate, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(set))
 	}
-	f := os.NewFile(uintptr(fd), "epoll")
+	err = unix.EpollCtl(gate, unix.EPOLL_CTL_ADD, set, &unix.EpollEvent{Events: unix.EPOLLONESHOT})
+	if err == nil {
+		err = unix.SetNonblock(gate, true)
+	}
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(set), unix.Close(gate))
+	}
+	f := os.NewFile(uintptr(gate), "epoll")
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, unix.Close(set), f.Close())
 	}
-	return &Poller{file: f, raw: raw, fd: fd}, nil
+	return &Poller{set: set, gate: f, gateFD: gate, raw: raw}, nil
 }
 
-// Add watches fd; events is EPOLLIN or EPOLLOUT, and key is what Wait says of it. An event of a descriptor may have been
+// Add watches fd; events are those of epoll, and key is what is said of it when it is ready. An event of a descriptor may have been
 // taken before it is removed: keys that are not used twice tell it from a later descriptor of the same number. Add may be called while
 // another goroutine waits.
 func (p *Poller) Add(fd int, events uint32, key int32) error {
-	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: key})
+	return p.control(unix.EPOLL_CTL_ADD, fd, events, key)
+}
+
+// Change watches fd, which was added, for other events; one added with EPOLLONESHOT needs it after each.
+func (p *Poller) Change(fd int, events uint32, key int32) error {
+	return p.control(unix.EPOLL_CTL_MOD, fd, events, key)
+}
+
+func (p *Poller) control(op, fd int, events uint32, key int32) error {
+	return p.use(func(set int) error { return unix.EpollCtl(set, op, fd, &unix.EpollEvent{Events: events, Fd: key}) })
 }
 
 // Remove ends the watch of fd. It must be called before fd is closed: a child that another goroutine is about to start holds a copy until
 // its exec, and keeps a merely closed descriptor watched.
-func (p *Poller) Remove(fd int) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) }
+func (p *Poller) Remove(fd int) { _ = p.control(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
-// Wait returns the keys of descriptors that are ready. Errors: os.ErrDeadlineExceeded once the deadline has passed, be they ready or not;
-// os.ErrClosed after Close. The slice is valid until the next call.
-func (p *Poller) Wait() ([]int32, error) {
-	n := 0
-	var inner error
-	err := p.raw.Read(func(uintptr) bool {
-		n, inner = ignoringEINTR(func() (int, error) { return unix.EpollWait(p.fd, p.events[:], 0) })
-		return n != 0
+// Arm makes the next event end Wait, or one that is there already.
+func (p *Poller) Arm() {
+	_ = p.use(func(set int) error {
+		return unix.EpollCtl(p.gateFD, unix.EPOLL_CTL_MOD, set, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT})
 	})
-	n = max(n, 0)
-	for i, e := range p.events[:n] {
-		p.keys[i] = e.Fd
-	}
-	return p.keys[:n], errors.Join(err, inner)
 }
 
-// Deadline ends the next waits at t; the zero time takes a deadline away.
-func (p *Poller) Deadline(t time.Time) { _ = p.file.SetReadDeadline(t) }
+// Ready is what a wait found.
+type Ready struct {
+	events [4]unix.EpollEvent
+	n      int
+}
 
-// Close ends a wait and all later ones.
-func (p *Poller) Close() { _ = p.file.Close() }
+// Keys gives the keys of descriptors that are ready, in the order in which they became so.
+func (r *Ready) Keys(yield func(int32) bool) {
+	for _, e := range r.events[:r.n] {
+		if !yield(e.Fd) {
+			return
+		}
+	}
+}
+
+// Wait waits for an event after Arm. It may find nothing, if another took it. Error: os.ErrClosed after Close.
+func (p *Poller) Wait(r *Ready) error {
+	r.n = 0
+	var inner error
+	err := p.raw.Read(func(fd uintptr) bool {
+		var gate [1]unix.EpollEvent
+		n, err := ignoringEINTR(func() (int, error) { return unix.EpollWait(int(fd), gate[:], 0) })
+		inner = err
+		return n != 0
+	})
+	if err := errors.Join(err, inner); err != nil {
+		return err
+	}
+	return p.WaitHere(r, 0)
+}
+
+// WaitHere waits in the calling thread, at most d, rounded up to milliseconds. It finds nothing when that is over. Close does not end it.
+// Error: os.ErrClosed after Close.
+func (p *Poller) WaitHere(r *Ready, d time.Duration) error {
+	ms := int((d + time.Millisecond - 1) / time.Millisecond)
+	r.n = 0
+	return p.use(func(set int) (err error) {
+		r.n, err = ignoringEINTR(func() (int, error) { return unix.EpollWait(set, r.events[:], ms) })
+		r.n = max(r.n, 0)
+		return err
+	})
+}
+
+// Close ends a Wait and all later ones. Later calls do nothing.
+func (p *Poller) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.freeLocked()
+	p.mu.Unlock()
+	_ = p.gate.Close()
+}

@@ -35,8 +35,6 @@ type children struct {
 	sweeps bool         // a reaper runs, which sees every end
 	soon   atomic.Int32 // calls of collectSoon
 
-	forking sync.Mutex // held while this program has a child's tag
-
 	mu       sync.Mutex
 	live     map[int]*child
 	passed   bool         // sweep has left an end, and all behind it, to collectSoon
@@ -54,10 +52,10 @@ func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, t t
 	c.starting++
 	c.mu.Unlock()
 
-	c.forking.Lock()
-	t.set()
 	pid, err := syscall.ForkExec(path, argv, attr)
-	c.forking.Unlock()
+	if err == nil {
+		t.set(pid)
+	}
 
 	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
 	c.mu.Lock()

@@ -24,11 +24,12 @@ func newTags() tag { return tagBit | tag(rand.Uint64N(1<<(62-tagManager)))<<tagM
 
 func (t tag) of(count uint64) tag { return t | tag(count%(1<<tagManager)) }
 
-// set makes t that of this program, and of the children that it starts from here on. Where limits cannot be set there are no tags.
-func (t tag) set() {
+// set gives a process that was just started its tag, unless it is another user's and this program may not. To have it before its first
+// instruction it would have to be set on this program, which only one start at a time could do.
+func (t tag) set(pid int) {
 	var was unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) == nil {
-		_ = unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max})
+	if unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &was) == nil {
+		_ = unix.Prlimit(pid, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}, nil)
 	}
 }
 
