@@ -2,7 +2,6 @@ package workspace
 
 import (
 	"errors"
-	"os"
 	"os/user"
 	"path"
 	"strconv"
@@ -82,6 +81,9 @@ func (f *Files) Delete(name string, recursive bool) error {
 	if abs == "/" {
 		return invalidPath("delete %s: that is the whole file system; name something in it", name)
 	}
+	if last := path.Base(abs); last == "." || last == ".." {
+		return invalidPath("delete %s: give the name of the folder that is meant", name)
+	}
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
 		return f.missing(name, explain("delete", name, err))
@@ -92,7 +94,7 @@ func (f *Files) Delete(name string, recursive bool) error {
 	case !recursive:
 		return fault.Newf(fault.Invalid, "delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
 	}
-	return explain("delete", name, os.RemoveAll(abs))
+	return explain("delete", name, removeTree(abs))
 }
 
 // Permissions are what SetPermissions changes; nil and "" leave a part as it is.

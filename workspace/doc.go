@@ -10,8 +10,9 @@
 // that cannot be given, attributes that cannot be read) the file is written in place, and an error says what it holds. Symbolic links are
 // written through.
 //
-// Memory is bounded whatever the size of files and trees: buffers of at most 1 MiB come from pools, results are handed out while
-// the work goes on. Files is safe for concurrent use and owns nothing that would have to be closed. The rules are those of
+// Memory is bounded whatever the size of files and the depth of trees: buffers of at most 1 MiB come from pools, results are handed out
+// while the work goes on, the names of the folders on the way are held (some 60 bytes each). What lies deeper than a path can lead is not
+// listed or searched, but deleted with the rest. Files is safe for concurrent use and owns nothing that would have to be closed. The rules are those of
 // toolbox.md, section 1.
 //
 // A Manager follows changes below folders, up to 64 at a time, by inotify. Of each it keeps the last 4,096 events, so that a reader that

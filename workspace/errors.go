@@ -27,6 +27,10 @@ func explain(op, path string, err error) error {
 	if fault.KindOf(err) != fault.Unknown {
 		return err
 	}
+	var no syscall.Errno
+	if !errors.As(err, &no) {
+		return err // not the system's
+	}
 	cause := bare(err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -37,6 +41,8 @@ func explain(op, path string, err error) error {
 		return fault.Codef(fault.Forbidden, codeDenied, "%s %s: %w; the daemon's user needs the right to it", op, path, cause)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fault.Codef(fault.Full, codeDiskFull, "%s %s: %w; delete something or give the sandbox a larger disk", op, path, cause)
+	case errors.Is(err, syscall.ENOTEMPTY):
+		return fault.Newf(fault.Conflict, "%s %s: something is added to the folder meanwhile; end what does it and try again", op, path)
 	case errors.Is(err, fs.ErrExist):
 		return fault.Newf(fault.Conflict, "%s %s: it exists already", op, path)
 	case errors.Is(err, syscall.ENOTDIR):

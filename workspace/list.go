@@ -24,7 +24,7 @@ type entry struct {
 //
 // "" is the working folder. depth 1 gives the folder's own entries, 2 also those of its folders, and so on; links are described by
 // their targets but not descended, folders that cannot be read are given but not descended. A link that leads nowhere is described
-// by itself; what vanishes meanwhile is left out. List stops at the first error of yield or when ctx ends, and returns it.
+// by itself; what vanishes meanwhile is left out, and what lies deeper than any path can lead (4,095 bytes). List stops at the first error of yield or when ctx ends, and returns it.
 func (f *Files) List(ctx context.Context, name string, depth int, yield func(*Info) error) error {
 	abs := f.dir
 	if name != "" {
@@ -33,11 +33,11 @@ func (f *Files) List(ctx context.Context, name string, depth int, yield func(*In
 			return err
 		}
 	}
-	fd, err := openDir(unix.AT_FDCWD, abs, 0)
+	fd, entries, err := openEntries(unix.AT_FDCWD, abs, 0)
 	if err != nil {
 		return f.missing(name, explain("list", orDot(name), err))
 	}
-	return explain("list", orDot(name), f.list(ctx, fd, tidy(abs), depth, yield))
+	return f.list(ctx, fd, entries, tidy(abs), depth, yield)
 }
 
 func orDot(name string) string {
@@ -53,49 +53,71 @@ func openDir(at int, name string, flags int) (int, error) {
 	})
 }
 
-// list lists the folder open as fd, which it closes.
-func (f *Files) list(ctx context.Context, fd int, dir string, depth int, yield func(*Info) error) error {
+// openEntries opens a folder and reads it.
+func openEntries(at int, name string, flags int) (fd int, entries []entry, err error) {
+	if fd, err = openDir(at, name, flags); err != nil {
+		return -1, nil, err
+	}
+	if entries, err = readDir(fd); err != nil {
+		unix.Close(fd)
+		return -1, nil, err
+	}
+	return fd, entries, nil
+}
+
+// list describes the entries of the folder open as fd, which it closes.
+func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int, yield func(*Info) error) error {
 	defer unix.Close(fd)
-	entries, err := readDir(fd)
-	if err != nil {
-		return err
-	}
-	infos := make([]Info, len(entries))
-	if err := eachChunk(len(entries), func(from, to int) {
-		for i := from; i < to; i++ {
-			infos[i] = statEntry(fd, dir, entries[i].name)
-		}
-	}); err != nil {
-		return err
-	}
-	for i := range infos {
-		if infos[i].Name == "" {
-			continue // gone since it was listed
-		}
-		if i%1024 == 0 && ctx.Err() != nil {
+	const some = 4096 // described at a time
+	for ; len(entries) > 0; entries = entries[min(some, len(entries)):] {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := yield(&infos[i]); err != nil {
+		infos := make([]Info, min(some, len(entries)))
+		if err := eachChunk(len(infos), func(from, to int) {
+			for i := from; i < to; i++ {
+				infos[i] = statEntry(fd, dir, entries[i].name)
+			}
+		}); err != nil {
 			return err
 		}
-		if depth <= 1 || !infos[i].Mode.IsDir() {
-			continue
-		}
-		sub, err := openDir(fd, entries[i].name, unix.O_NOFOLLOW)
-		if err != nil {
-			continue // a link, or not ours to read
-		}
-		if err := f.list(ctx, sub, infos[i].Path(), depth-1, yield); err != nil && !isSystem(err) {
-			return err
+		for i := range infos {
+			if infos[i].Name == "" {
+				continue // gone since it was listed
+			}
+			if err := yield(&infos[i]); err != nil {
+				return err
+			}
+			if depth <= 1 || !infos[i].Mode.IsDir() {
+				continue
+			}
+			if err := f.descend(ctx, fd, &infos[i], depth-1, yield); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// isSystem tells the kernel's refusals, which skip one folder, from errors of the caller, which end the work.
-func isSystem(err error) bool {
-	var no unix.Errno
-	return errors.As(err, &no)
+// descend lists a folder that was found in the one open as fd, unless it is a link or may not be read.
+func (f *Files) descend(ctx context.Context, fd int, i *Info, depth int, yield func(*Info) error) error {
+	dir := i.Path()
+	if len(dir) >= unix.PathMax {
+		return nil
+	}
+	sub, entries, err := openEntries(fd, i.Name, unix.O_NOFOLLOW)
+	if err != nil {
+		return unlessSkipped("list", dir, err)
+	}
+	return f.list(ctx, sub, entries, dir, depth, yield)
+}
+
+// unlessSkipped is nil for the kernel's refusals of one folder, which is left out then, and the error where descriptors or memory are wanting.
+func unlessSkipped(op, dir string, err error) error {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
+		return explain(op, dir, err)
+	}
+	return nil
 }
 
 func statEntry(fd int, dir, name string) Info {

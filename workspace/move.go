@@ -68,10 +68,10 @@ func moveByCopy(from, to string) error {
 		err = renameNew(temp, to)
 	}
 	if err != nil {
-		_ = os.RemoveAll(temp) // the error to tell is the copy's
+		_ = removeAny(temp) // the error to tell is the copy's
 		return err
 	}
-	if err := os.RemoveAll(from); err != nil {
+	if err := removeAny(from); err != nil {
 		return fault.Newf(fault.Invalid, "move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
 	}
 	return nil
@@ -109,6 +109,9 @@ func (c *copier) copy(from, to string) error {
 		err = unix.Mknod(to, st.Mode, int(st.Rdev))
 	}
 	if err != nil {
+		if isDir(&st) {
+			return err // it names what could not be copied
+		}
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	if err := unix.Lchown(to, int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, unix.EPERM) {

@@ -29,7 +29,7 @@ func (f *Files) Search(ctx context.Context, name, pattern string, yield func(pat
 }
 
 // walk calls visit for the file or folder at abs, called shown, and all below it: sorted by name, a folder before what is in it.
-// Folders that cannot be read, and what vanishes, are passed over. From "/" it leaves out /proc, /sys and /dev, which hold no files
+// Folders that cannot be read, what vanishes, and what lies deeper than any path can lead are passed over. From "/" it leaves out /proc, /sys and /dev, which hold no files
 // of anybody's and some without end.
 func walk(ctx context.Context, abs, shown string, visit func(path string, e entry) error) error {
 	var st unix.Stat_t
@@ -43,22 +43,19 @@ func walk(ctx context.Context, abs, shown string, visit func(path string, e entr
 	if err := visit(shown, e); err != nil || e.kind != unix.DT_DIR {
 		return err
 	}
-	fd, err := openDir(unix.AT_FDCWD, abs, unix.O_NOFOLLOW)
-	if err != nil {
-		return nil
-	}
-	return walkDir(ctx, fd, shown, tidy(abs) == "/", visit)
+	return walkDir(ctx, unix.AT_FDCWD, abs, shown, tidy(abs) == "/", visit)
 }
 
-func walkDir(ctx context.Context, fd int, shown string, isRoot bool, visit func(path string, e entry) error) error {
-	defer unix.Close(fd)
+// walkDir visits what is in the folder name of the folder at.
+func walkDir(ctx context.Context, at int, name, shown string, isRoot bool, visit func(path string, e entry) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := readDir(fd)
+	fd, entries, err := openEntries(at, name, unix.O_NOFOLLOW)
 	if err != nil {
-		return nil
+		return unlessSkipped("look through", shown, err)
 	}
+	defer unix.Close(fd)
 	prefix := below(shown)
 	for _, e := range entries {
 		if isRoot && (e.name == "proc" || e.name == "sys" || e.name == "dev") {
@@ -75,14 +72,10 @@ func walkDir(ctx context.Context, fd int, shown string, isRoot bool, visit func(
 		if err := visit(p, e); err != nil {
 			return err
 		}
-		if e.kind != unix.DT_DIR {
+		if e.kind != unix.DT_DIR || len(p) >= unix.PathMax {
 			continue
 		}
-		sub, err := openDir(fd, e.name, unix.O_NOFOLLOW)
-		if err != nil {
-			continue
-		}
-		if err := walkDir(ctx, sub, p, false, visit); err != nil {
+		if err := walkDir(ctx, fd, e.name, p, false, visit); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func writeFull(fd int, p []byte) (done int, err error) {
 
 // cut tells why a source stopped: it has its own kind of error, it could not read its file, or it ended.
 func cut(name string, err error) error {
-	if isSystem(err) || fault.KindOf(err) != fault.Unknown {
+	if no := unix.Errno(0); errors.As(err, &no) || fault.KindOf(err) != fault.Unknown {
 		return explain("read content for", name, err)
 	}
 	return fmt.Errorf("write %s: %w (%w)", name, ErrCut, err)
