@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,33 +33,60 @@ func (s *Server) download(c *gin.Context) error {
 	c.Header("Content-Type", "application/octet-stream")
 	c.Header("Content-Disposition", `attachment; `+fileName(info.Name))
 	c.Header("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime.UnixNano(), info.Size))
+	tidyRange(c.Request.Header, info.Size)
 	w := &fileWriter{ResponseWriter: c.Writer}
 	http.ServeContent(w, c.Request, "", info.ModTime, file)
-	if w.badRange {
-		for _, h := range []string{"Content-Type", "Content-Disposition", "Content-Length"} {
-			c.Writer.Header().Del(h)
-		}
-		return fault.Newf(fault.BadRange, "download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
+	if w.refused == 0 {
+		return nil
 	}
-	return nil
+	for _, h := range []string{"Content-Type", "Content-Disposition", "Content-Length"} {
+		c.Writer.Header().Del(h)
+	}
+	if w.refused == http.StatusPreconditionFailed {
+		return fault.Newf(fault.Stale, "download %s: the file is not the one that If-Match or If-Unmodified-Since means", name)
+	}
+	return fault.Newf(fault.BadRange, "download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
 }
 
-// fileWriter shows the connection's own ReadFrom (sendfile), which gin's writer hides, and holds back the library's text for a bad range.
+// tidyRange changes what the library gets wrong: nothing of an empty file can be asked for, so all of it is sent, and the last 0 bytes
+// ("-0") are no range.
+func tidyRange(h http.Header, size int64) {
+	specs, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
+	switch {
+	case !ok:
+	case size == 0:
+		h.Del("Range")
+	default:
+		kept := slices.DeleteFunc(strings.Split(specs, ","), func(spec string) bool {
+			last, ok := strings.CutPrefix(strings.TrimSpace(spec), "-")
+			return ok && last != "" && strings.Trim(last, "0") == ""
+		})
+		if len(kept) == 0 {
+			kept = []string{strconv.FormatInt(size, 10) + "-"} // behind the end
+		}
+		h.Set("Range", "bytes="+strings.Join(kept, ","))
+	}
+}
+
+// fileWriter shows the connection's own ReadFrom (sendfile), which gin's writer hides, and holds back the library's answers to bad ranges
+// and conditions that do not hold.
 type fileWriter struct {
 	gin.ResponseWriter
-	badRange bool
+	refused int // the status held back
 }
 
-// WriteHeader passes all statuses on but the one that gets our error body.
+// WriteHeader passes all statuses on but those that get our error body.
 func (w *fileWriter) WriteHeader(status int) {
-	if w.badRange = status == http.StatusRequestedRangeNotSatisfiable; !w.badRange {
-		w.ResponseWriter.WriteHeader(status)
+	if status >= http.StatusBadRequest {
+		w.refused = status
+		return
 	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write drops the text of a bad range.
+// Write drops the text of what is refused.
 func (w *fileWriter) Write(p []byte) (int, error) {
-	if w.badRange {
+	if w.refused != 0 {
 		return len(p), nil
 	}
 	return w.ResponseWriter.Write(p)

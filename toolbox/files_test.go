@@ -264,6 +264,21 @@ func TestDownloadServesRangesAndHead(t *testing.T) {
 	if badRange.Header.Get("Content-Range") != "bytes */10" {
 		t.Errorf("416 with %v", badRange.Header)
 	}
+	for rng, want := range map[string]string{"bytes=-0": "", "bytes=-00, 10-": "", "bytes=-0,3-3": "3", "bytes=-3": "789", "bytes=-99": "0123456789", "bytes=8-99": "89"} {
+		res, body := call(t, "GET", target, nil, "Range", rng)
+		if want == "" {
+			wantProblem(t, rng, res, body, 416, "RANGE_NOT_SATISFIABLE")
+		} else if res.StatusCode != 206 || body != want {
+			t.Errorf("%s: %d %q, want %q", rng, res.StatusCode, body, want)
+		}
+	}
+	for _, rng := range []string{"bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0", "bytes=5-"} {
+		if res, body := call(t, "GET", base+"/files/download?path=empty", nil, "Range", rng); res.StatusCode != 200 || res.ContentLength != 0 {
+			t.Errorf("%s of an empty file: %d %q", rng, res.StatusCode, body)
+		}
+	}
+	stale, body := call(t, "GET", target, nil, "If-Match", `"other"`)
+	wantProblem(t, "a condition that does not hold", stale, body, 412, "PRECONDITION_FAILED")
 	if res, body := call(t, "GET", base+"/files/download?path=empty", nil); res.StatusCode != 200 || body != "" {
 		t.Errorf("empty: %d %q", res.StatusCode, body)
 	}

@@ -26,12 +26,13 @@ const (
 	Upstream             // another server, reached on the caller's behalf, failed
 	NotBuilt             // the contract has it, this release does not
 	BadRange             // the asked-for part lies outside of the thing
+	Stale                // the thing is not as the caller's condition says it is
 	Internal             // a failure of ours that the caller may be told in words
 )
 
 var kindNames = [...]string{
 	"unknown", "invalid", "unauthenticated", "forbidden", "not found", "conflict", "gone", "unprocessable", "timeout",
-	"too large", "limited", "unavailable", "full", "upstream", "not built", "bad range", "internal",
+	"too large", "limited", "unavailable", "full", "upstream", "not built", "bad range", "stale", "internal",
 }
 
 // String returns the kind in words.

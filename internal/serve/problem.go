@@ -52,6 +52,7 @@ var answers = map[fault.Kind]answer{
 	fault.Upstream:        {http.StatusBadGateway, "BAD_GATEWAY"},
 	fault.NotBuilt:        {http.StatusNotImplemented, "NOT_BUILT"},
 	fault.BadRange:        {http.StatusRequestedRangeNotSatisfiable, "RANGE_NOT_SATISFIABLE"},
+	fault.Stale:           {http.StatusPreconditionFailed, "PRECONDITION_FAILED"},
 }
 
 // NewBody describes err, as the server called source would answer it to r.
