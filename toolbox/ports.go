@@ -46,7 +46,7 @@ func (s *Server) portInUse(c *gin.Context) error {
 func portParam(c *gin.Context, least, most int) (int, error) {
 	text := c.Param("port")
 	port, err := strconv.Atoi(text)
-	if err != nil || port < least || port > most {
+	if err != nil || port < least || port > most || strconv.Itoa(port) != text { // one form of each port: what compares texts is not led astray
 		return 0, fault.Newf(fault.Invalid, "port %q is not a whole number from %d to %d", text, least, most)
 	}
 	return port, nil

@@ -23,7 +23,7 @@ func TestPortsAndMetricsAnswer(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &ports); err != nil || res.StatusCode != 200 || ports.Ports == nil {
 		t.Errorf("ports: %d %s", res.StatusCode, body)
 	}
-	for _, p := range []string{"2999", "10000", "x", "3000.0", "-1"} {
+	for _, p := range []string{"2999", "10000", "x", "3000.0", "-1", "+3000", "03000"} {
 		res, body := call(t, "GET", base+"/port/"+p+"/in-use", nil)
 		wantProblem(t, p, res, body, 400, "BAD_REQUEST")
 	}
@@ -93,7 +93,7 @@ func TestProxyKeepsPathQueryAndBody(t *testing.T) {
 			t.Errorf("%s: %d %q, want %q", tc.path, res.StatusCode, body, want)
 		}
 	}
-	for _, p := range []string{"0", "65536", "x", "80@example.com", "127.0.0.1:80"} {
+	for _, p := range []string{"0", "65536", "x", "80@example.com", "127.0.0.1:80", "080", "+80"} {
 		res, body := call(t, "GET", base+"/proxy/"+p+"/", nil)
 		wantProblem(t, p, res, body, 400, "BAD_REQUEST")
 	}

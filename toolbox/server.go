@@ -1,6 +1,7 @@
 package toolbox
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -82,12 +83,27 @@ func New(cfg Config) (*Server, error) {
 // Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(s.face.Guard(s.checkSecret))
+	e.Use(nameRequest, s.face.Guard(s.checkSecret))
 	serve.Mount(&s.face, e, s, routes)
 	proxy := s.face.Wrap(func(c *gin.Context) error { return s.proxyPort(c) })
 	e.Any("/proxy/:port", proxy) // any method, so no line of the table
 	e.Any("/proxy/:port/*path", proxy)
 	return e
+}
+
+// nameRequest gives every answer an id of its own, a random UUID (RFC 9562, version 4), as toolbox.md 0.3 has it.
+func nameRequest(c *gin.Context) {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	text := make([]byte, 0, 36)
+	for i, b := range [][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, b)
+	}
+	c.Header("X-Request-Id", string(text))
 }
 
 func (s *Server) checkSecret(c *gin.Context) error {
