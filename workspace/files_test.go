@@ -935,6 +935,24 @@ func TestFindKeepsWalkingOrder(t *testing.T) {
 	}
 }
 
+func TestMoveFromAReadOnlyFileSystemCopiesNothing(t *testing.T) {
+	f, dir := open(t)
+	_ = os.MkdirAll(dir+"/ro", 0o755)
+	if err := unix.Mount("tmpfs", dir+"/ro", "tmpfs", 0, ""); err != nil {
+		t.Skipf("no file system of its own: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir+"/ro", unix.MNT_DETACH) })
+	mustWrite(t, dir+"/ro/file", "kept")
+	if err := unix.Mount("", dir+"/ro", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Skip(err)
+	}
+	wantFault(t, "move", f.Move("ro/file", "file"), fault.Forbidden, "FILE_ACCESS_DENIED")
+	wantContent(t, dir+"/ro/file", "kept")
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestADeletedWorkingFolderIsTold(t *testing.T) {
 	dir := t.TempDir() + "/work"
 	f, err := workspace.New(dir)

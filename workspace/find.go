@@ -231,7 +231,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 			line, inLong, told = line+1, 0, false
 		}
 		line = s.lines(file.shown, rest, line, end)
-		if s.size > 256<<10 || len(s.batch) > 4096 {
+		if s.size > 64<<10 || len(s.batch) > 512 {
 			s.flush(ctx, j)
 		}
 		if end {

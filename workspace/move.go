@@ -62,6 +62,10 @@ func moveByCopy(from, to string) error {
 	if unix.Lstat(to, &st) == nil {
 		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", from, to)
 	}
+	// before anything is copied: the source's name can be taken away
+	if err := retry(func() error { return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS) }); err != nil {
+		return err
+	}
 	temp := path.Join(path.Dir(to), TempPrefix+strings.ToLower(rand.Text()[:13]))
 	err := (&copier{names: map[inode]string{}}).copy(from, temp)
 	if err == nil {
