@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -172,11 +173,23 @@ func (t *Terminal) read() bool {
 	r := t.output.Until(before, before+int64(n))
 	defer r.Close()
 	if c, err := r.Next(context.Background()); err == nil {
-		t.view.Lock()
-		t.screen.feed(c.Data)
-		t.view.Unlock()
+		if err := t.show(c.Data); err != nil {
+			reason, _, _ := strings.Cut(err.Error(), "\n")
+			t.output.Append(process.Stdout, []byte("\r\n[sandlot: this terminal is at its end, by a defect of ours: "+reason+"]\r\n"))
+			t.shell.Kill()
+			return false
+		}
 	}
 	return true
+}
+
+// show takes output into what clients that join later are given. A panic over it ends this terminal, and not the daemon.
+func (t *Terminal) show(data []byte) (err error) {
+	defer fault.Recovered(&err)
+	t.view.Lock()
+	defer t.view.Unlock()
+	t.screen.feed(data)
+	return nil
 }
 
 // holdBack waits while a client is far behind, unless that client has not taken anything for some time.
