@@ -115,9 +115,8 @@ func (r *Ready) Keys(yield func(int32) bool) {
 	}
 }
 
-// Wait waits for an event after Arm. It may find nothing, if another took it. Error: os.ErrClosed after Close.
-func (p *Poller) Wait(r *Ready) error {
-	r.n = 0
+// Wait waits for an event after Arm; WaitHere then tells which. Error: os.ErrClosed after Close.
+func (p *Poller) Wait() error {
 	var inner error
 	err := p.raw.Read(func(fd uintptr) bool {
 		var gate [1]unix.EpollEvent
@@ -125,10 +124,7 @@ func (p *Poller) Wait(r *Ready) error {
 		inner = err
 		return n != 0
 	})
-	if err := errors.Join(err, inner); err != nil {
-		return err
-	}
-	return p.WaitHere(r, 0)
+	return errors.Join(err, inner)
 }
 
 // WaitHere waits in the calling thread, at most d, rounded up to milliseconds. It finds nothing when that is over. Close does not end it.

@@ -26,6 +26,8 @@ type Command struct {
 
 	pending *outcome // its end, when only its output's is missing; the session's lock guards it
 
+	stdinPath string // of its standard input, "" for none; the session's lock guards it
+
 	mu    sync.Mutex
 	stdin int // our end of its standard input; less than 0 when there is none
 	begun bool

@@ -5,11 +5,18 @@
 // journal that outlives the shell and ends with the session.
 //
 // A command's text goes to a file that the shell sources, with its output and input redirected to FIFOs that the daemon holds; the
-// shell then writes the exit code to a control pipe. So completion is an event on a descriptor, and no helper process runs. Descriptor 9
-// of the shell is that control pipe; commands do not have it. The order between the two streams is that of arrival.
+// shell then writes the exit code to its own output, which no command has. So completion is an event on a descriptor, and no helper process
+// runs. A caller waits for a short command in its own thread, which saves the way through the runtime.
 //
-// What ends the shell (exit, exec, set -e, a signal) completes the running command with the shell's exit code and ends the session: it
-// can still be read, and be replaced by a new one of the same id. A background process may hold a command's output open: the command
+// The order between the two streams is that in which their FIFOs became readable, which is that of writing as long as the daemon keeps up. Of
+// what was written to both before either was read it cannot be known: the kernel keeps no time of it.
+//
+// What ends the shell (exit, exec, set -e, a signal, closing its descriptors from 10 on) completes the running command with the shell's exit code
+// and ends the session: it can still be read, and be replaced by a new one of the same id. A shell that reads on without having told of the
+// command's end (set -n, a function named command) no longer answers: it is killed, the command ends with ErrDeaf, and so does the session. That
+// is an event too, seen from 200 ms after the command's start on. What cannot be known: a shell that was stopped by SIGSTOP is as one whose
+// command takes long, and goes on with SIGCONT. A command that could not be run, say for want of descriptors, has the shell's own message as its
+// error output. A background process may hold a command's output open: the command
 // is complete 100 ms after its exit code then, and what comes later is still added to its journal.
 //
 // The program that an image brings is the session "entrypoint" with one command, "entrypoint_command"; it is not in the list and cannot be

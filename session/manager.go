@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
@@ -33,6 +35,7 @@ var (
 	ErrExists          = fault.New(fault.Conflict, "a session of this id is running; delete it first or take another id")
 	ErrReserved        = fault.New(fault.Invalid, `the session "entrypoint" belongs to the image's own program: it can be read, not used`)
 	ErrEnded           = &fault.Error{Kind: fault.Gone, Code: "SESSION_ENDED", Msg: "the session's shell has ended; create the session again to go on"}
+	ErrDeaf            = &fault.Error{Kind: fault.Gone, Code: "SESSION_ENDED", Msg: "the session's shell no longer answers; create the session again to go on"}
 	ErrCompleted       = &fault.Error{Kind: fault.Gone, Code: "COMMAND_ALREADY_COMPLETED", Msg: "the command has completed and takes no input any more"}
 )
 
@@ -41,11 +44,13 @@ type Config struct {
 	Processes *process.Manager // required
 	Grace     time.Duration    // from SIGTERM to SIGKILL when a session is deleted; 0 means 5 s
 	Limits    process.Limits   // of each command's output
+	Shell     string           // path of the sessions' shell; "" means the sandbox's own
 }
 
 // Manager owns the sessions of a sandbox.
 type Manager struct {
-	cfg Config
+	cfg       Config
+	attending atomic.Int32 // callers that wait for a short command in their own thread
 
 	mu         sync.Mutex
 	order      []*Session // by creation
@@ -200,6 +205,15 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	defer m.mu.Unlock()
 	m.entrypoint = &Session{m: m, id: EntrypointID, commands: []*Command{c}, ended: true}
 	return p, err
+}
+
+// mayAttend takes a place among the callers that hold a thread; one processor is left to all else, if there are several.
+func (m *Manager) mayAttend() bool {
+	if int(m.attending.Add(1)) <= max(runtime.GOMAXPROCS(0)-1, 1) {
+		return true
+	}
+	m.attending.Add(-1)
+	return false
 }
 
 // scratch makes the folder of a session's files, where memory is best: a disk would cost more than the commands.

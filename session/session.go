@@ -21,8 +21,11 @@ import (
 // linger is how long a background process that holds a command's output may delay its completion.
 const linger = 100 * time.Millisecond
 
-// controlFD is the shell's end of the control pipe: the highest that every shell can redirect.
-const controlFD = 9
+// brief is how long the caller that gave a command waits for its end in its own thread: that is sooner than through the runtime.
+const brief = 2 * time.Millisecond
+
+// slow is the time after which a running command's shell is asked whether it still listens.
+const slow = 100 * time.Millisecond
 
 // Session is a shell and the commands it was given.
 type Session struct {
@@ -30,35 +33,47 @@ type Session struct {
 	id       string
 	starting sync.Mutex // held until the shell runs
 
-	source  string // how this shell sources a file without dying of a syntax error in it
+	builtin string // how this shell is told to take its own command, not a function or alias of that name
 	dir     string // of the files below
 	shell   *process.Process
-	stdin   *os.File // where the shell reads what to do
-	control int      // where it says what became of it
 	poll    *process.Poller
 	over    chan struct{} // closed when the shell has ended and all commands are done
 
 	reading sync.Mutex // held while reading from a FIFO; taken before mu
 
-	mu       sync.Mutex
-	commands []*Command     // by age
-	queue    []*Command     // not begun
-	running  *Command       // begun, its exit code not known
-	count    int            // names files
-	fifos    map[int32]fifo // our reading ends, by their keys in poll
-	lastKey  int32
-	ended    bool // no shell any more
-	deleted  bool
-	partial  []byte // of a line of the control pipe
+	mu        sync.Mutex
+	stdin     int            // where the shell reads what to do: a pipe that counts as full until all is read; -1 once it has ended
+	control   int            // its standard output and error between commands, where it says what became of them; -1 once it has ended
+	said      []byte         // what came there since the last command ended
+	commands  []*Command     // by age
+	queue     []*Command     // not begun
+	running   *Command       // begun, its exit code not known
+	count     int            // names FIFOs
+	fifos     map[int32]fifo // our reading ends, by their keys in poll
+	spare     [3]fifo        // by stream: one that nobody holds open, path "" for none
+	lastKey   int32
+	attending bool     // a caller waits on poll in its own thread
+	timing    bool     // a timer will call checkSlow
+	seen      *Command // what ran when it did last
+	asked     *Command // the shell is asked whether it listens, because of this command
+	pinged    bool     // it was given an empty line to read
+	deaf      bool     // it read that without having told of the command's end
+	ended     bool     // no shell any more
+	deleted   bool
 }
 
-// controlKey is that of the control pipe; FIFOs have those above.
-const controlKey = 0
+// Keys in poll; FIFOs have those above.
+const (
+	controlKey = 0
+	stdinKey   = -1
+)
 
 // fifo is where one stream of a command comes in.
 type fifo struct {
 	fd     int
-	own    int // a writing end of ours until the command has ended, -1 then
+	own    int    // a writing end of ours until the command has ended, -1 then
+	path   string // "" once it has no name any more
+	wide   bool   // it holds more than usual
 	c      *Command
 	stream process.Stream
 }
@@ -73,11 +88,13 @@ func (s *Session) start(dir string) (err error) {
 			s.mu.Unlock()
 		}
 	}()
-	shell, err := s.m.cfg.Processes.Shell()
-	if err != nil {
-		return err
+	shell := s.m.cfg.Shell
+	if shell == "" {
+		if shell, err = s.m.cfg.Processes.Shell(); err != nil {
+			return err
+		}
 	}
-	s.source = sourceBy(shell)
+	s.builtin = builtinWord(shell)
 	if s.dir, err = scratch(); err != nil {
 		return err
 	}
@@ -93,43 +110,40 @@ func (s *Session) start(dir string) (err error) {
 	return nil
 }
 
-// sourceBy returns how a shell sources a file. In plain sh a bare `.` ends the shell when the file is missing or wrong.
-func sourceBy(shell string) string {
-	if name := filepath.Base(shell); name == "bash" || name == "zsh" {
-		return "."
+// builtinWord returns the word before a built-in command. In plain sh a bare `.` also ends the shell when the file is missing or wrong. Quoted, it is
+// no alias.
+func builtinWord(shell string) string {
+	if filepath.Base(shell) == "zsh" {
+		return `\builtin` // there, command is for programs alone
 	}
-	return "command ."
+	return `\command`
 }
 
-func (s *Session) startShell(shell, dir string) error {
-	input, stdin, err := os.Pipe()
-	if err != nil {
-		return err
+func (s *Session) startShell(shell, dir string) (err error) {
+	var input, output [2]int
+	if err := unix.Pipe2(input[:], unix.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("pipe2", err)
 	}
-	defer input.Close() // the shell has it
-	control, report, err := os.Pipe()
-	if err != nil {
-		return errors.Join(err, stdin.Close())
+	if err := unix.Pipe2(output[:], unix.O_CLOEXEC); err != nil {
+		return errors.Join(os.NewSyscallError("pipe2", err), unix.Close(input[0]), unix.Close(input[1]))
 	}
-	defer report.Close()  // the shell has it
-	defer control.Close() // s.control is a copy outside of the runtime's poller
-	extra := make([]*os.File, controlFD-2)
-	extra[controlFD-3] = report
-	s.stdin = stdin
-	s.control, err = unix.FcntlInt(control.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	theirs := [2]*os.File{os.NewFile(uintptr(input[0]), "stdin"), os.NewFile(uintptr(output[1]), "control")}
+	defer theirs[0].Close() // the shell has both
+	defer theirs[1].Close()
+	s.stdin, s.control = input[1], output[0]
+	// One place, not sixteen, and so full until the shell has read all. Where the kernel cannot do that, drained finds out.
+	_, _ = unix.FcntlInt(uintptr(s.stdin), unix.F_SETPIPE_SZ, 1)
+	err = errors.Join(unix.SetNonblock(s.stdin, true), unix.SetNonblock(s.control, true))
 	if err == nil {
-		err = unix.SetNonblock(s.control, true)
-	}
-	if err == nil {
-		err = s.poll.Add(s.control, unix.EPOLLIN, controlKey)
+		err = s.poll.Add(s.control, onceReady, controlKey)
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Dir: dir, Stdin: input, Extra: extra, Linger: time.Millisecond, Limits: process.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Files: []*os.File{theirs[0], theirs[1], theirs[1]}, Limits: process.Limits{File: -1},
 		})
 	}
 	if err != nil {
-		return errors.Join(err, stdin.Close(), unix.Close(s.control))
+		return errors.Join(err, unix.Close(s.stdin), unix.Close(s.control))
 	}
 	return nil
 }
@@ -168,8 +182,9 @@ type Spec struct {
 	HideEcho bool // input does not become part of the output
 }
 
-// Exec gives the shell a command, which runs after those given before. It returns at once; Command.Done tells the end. Errors: ErrReserved,
-// fault.Invalid for an empty command or one with a NUL byte, ErrEnded, fault.Limited when 1,000 commands wait.
+// Exec gives the shell a command, which runs after those given before; Command.Done tells the end. It returns at once, or for a command that is
+// not Async after 2 ms or its end, whichever is first. Errors: ErrReserved, fault.Invalid for an empty command or one with a NUL byte, ErrEnded,
+// fault.Limited when 1,000 commands wait.
 func (s *Session) Exec(spec Spec) (*Command, error) {
 	switch {
 	case s.id == EntrypointID:
@@ -184,19 +199,61 @@ func (s *Session) Exec(spec Spec) (*Command, error) {
 		output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits),
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return nil, fmt.Errorf("session %q: %w", s.id, ErrEnded)
+	if s.ended || s.deaf {
+		why := ErrEnded
+		if s.deaf {
+			why = ErrDeaf
+		}
+		s.mu.Unlock()
+		return nil, fmt.Errorf("session %q: %w", s.id, why)
 	}
 	if len(s.queue) >= maxWaiting {
+		s.mu.Unlock()
 		return nil, fault.Newf(fault.Limited, "session %q has %d commands waiting, which is the limit", s.id, maxWaiting)
 	}
 	s.forgetLocked()
 	s.commands = append(s.commands, c)
 	s.queue = append(s.queue, c)
 	s.nextLocked()
+	attend := s.running == c && !c.async && !s.attending && s.m.mayAttend()
+	if attend {
+		s.attending = true
+	}
+	wait := !s.attending
+	s.mu.Unlock()
+	if attend {
+		s.attend(c)
+	} else if wait {
+		s.poll.Arm()
+	}
 	return c, nil
 }
+
+// attend takes what a command writes and its end, for a short time.
+func (s *Session) attend(c *Command) {
+	var ready process.Ready
+	for until := time.Now().Add(brief); ; {
+		left := time.Until(until)
+		if left <= 0 || s.poll.WaitHere(&ready, left) != nil {
+			break
+		}
+		s.take(&ready)
+		if _, done := c.ExitCode(); done {
+			break
+		}
+	}
+	s.m.attending.Add(-1)
+	s.mu.Lock()
+	s.attending = false
+	wait := s.waitsLocked()
+	s.mu.Unlock()
+	if wait {
+		s.poll.Arm()
+	}
+}
+
+// waitsLocked reports whether there is anything to wait for.
+func (s *Session) waitsLocked() bool { return s.running != nil || len(s.fifos) > 0 }
 
 // forgetLocked makes room for one more command by forgetting the oldest that have ended.
 func (s *Session) forgetLocked() {
@@ -212,12 +269,11 @@ func (s *Session) forgetLocked() {
 
 // nextLocked gives the shell the next command if it has none.
 func (s *Session) nextLocked() {
-	for s.running == nil && len(s.queue) > 0 && !s.ended {
+	for s.running == nil && len(s.queue) > 0 && !s.ended && !s.deaf {
 		c := s.queue[0]
 		s.queue = s.queue[1:]
-		s.count++
 		if err := s.launchLocked(c); err != nil {
-			s.removeFiles(s.count)
+			s.closeFIFOsLocked(c)
 			if errors.Is(err, unix.EPIPE) {
 				err = ErrEnded // its own goroutine is about to tell
 			} else {
@@ -229,14 +285,18 @@ func (s *Session) nextLocked() {
 			continue
 		}
 		s.running = c
+		if !s.timing {
+			s.timing = true
+			time.AfterFunc(slow, s.checkSlow)
+		}
 	}
 }
 
 // launchLocked makes the command's files and tells the shell to take them.
 func (s *Session) launchLocked(c *Command) error {
-	script := s.file(s.count, "")
+	script := s.dir + "/s" // all shells have read it to its end when its last command has
 	err := writeFile(script, c.Text)
-	if errors.Is(err, os.ErrNotExist) { // somebody cleaned up
+	if errors.Is(err, unix.ENOENT) { // somebody cleaned up
 		if err = os.Mkdir(s.dir, 0o700); err == nil {
 			err = writeFile(script, c.Text)
 		}
@@ -244,25 +304,29 @@ func (s *Session) launchLocked(c *Command) error {
 	if err != nil {
 		return err
 	}
-	out, errOut, in := s.file(s.count, "o"), s.file(s.count, "e"), "/dev/null"
-	if err := s.addFIFOLocked(out, c, process.Stdout); err != nil {
+	out, err := s.addFIFOLocked(c, process.Stdout)
+	if err != nil {
 		return err
 	}
-	if err := s.addFIFOLocked(errOut, c, process.Stderr); err != nil {
-		s.closeFIFOsLocked(c)
+	errOut, err := s.addFIFOLocked(c, process.Stderr)
+	if err != nil {
 		return err
 	}
+	in := "/dev/null"
 	if c.async {
-		in = s.file(s.count, "i")
+		in = s.fifoName()
 		if c.stdin, err = openFIFO(in, unix.O_RDWR); err != nil { // also for reading, so that the shell need not be there yet
-			s.closeFIFOsLocked(c)
 			return err
 		}
+		c.stdinPath = in
 	}
-	line := fmt.Sprintf("{ %s %s; } <%s >%s 2>%s %d>&-; printf '%%s\\n' \"$?\" >&%d\n", s.source, script, in, out, errOut, controlFD, controlFD)
-	if _, err := s.stdin.WriteString(line); err != nil {
-		s.closeFIFOsLocked(c)
+	line := "{ " + s.builtin + " . " + script + "; } <" + in + " >" + out + " 2>" + errOut + "; " + s.builtin + " printf '=%s\\n' \"$?\"\n"
+	n, err := unix.Write(s.stdin, []byte(line))
+	switch {
+	case err != nil:
 		return err
+	case n < len(line): // it was all that was in there, but for what somebody else wrote
+		return unix.ENOSPC
 	}
 	c.mu.Lock()
 	c.begun = true
@@ -270,26 +334,40 @@ func (s *Session) launchLocked(c *Command) error {
 	return nil
 }
 
-func (s *Session) file(n int, kind string) string { return s.dir + "/" + strconv.Itoa(n) + kind }
-
-// removeFiles removes the names of a command's files: who needs them has them open.
-func (s *Session) removeFiles(n int) {
-	for _, kind := range []string{"", "o", "e", "i"} {
-		_ = unix.Unlink(s.file(n, kind)) // not all of them were made
-	}
+func (s *Session) fifoName() string {
+	s.count++
+	return s.dir + "/" + strconv.Itoa(s.count)
 }
 
+// writeFile is os.WriteFile for a text that ends with a line, without what that does for files that can be waited on.
 func writeFile(path, text string) error {
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	return os.WriteFile(path, []byte(text), 0o600)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
+	for err == nil && text != "" {
+		n := 0
+		if n, err = unix.Write(fd, []byte(text)); err == nil {
+			text = text[n:]
+		}
+	}
+	if fd >= 0 {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	if err != nil {
+		return &os.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
 }
 
 func openFIFO(path string, mode int) (int, error) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return -1, &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
+	return reopenFIFO(path, mode)
+}
+
+func reopenFIFO(path string, mode int) (int, error) {
 	fd, err := unix.Open(path, mode|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &os.PathError{Op: "open", Path: path, Err: err}
@@ -297,22 +375,34 @@ func openFIFO(path string, mode int) (int, error) {
 	return fd, nil
 }
 
-func (s *Session) addFIFOLocked(path string, c *Command, stream process.Stream) error {
-	fd, err := openFIFO(path, unix.O_RDONLY)
-	if err != nil {
-		return err
+// addFIFOLocked gives the command a FIFO for a stream, the one of an earlier command if nobody holds that any more. It returns its path.
+func (s *Session) addFIFOLocked(c *Command, stream process.Stream) (path string, err error) {
+	f := s.spare[stream]
+	s.spare[stream] = fifo{}
+	if f.path != "" {
+		if f.own, err = reopenFIFO(f.path, unix.O_WRONLY); err != nil { // somebody cleaned up
+			_ = unix.Close(f.fd)
+			f.path = ""
+		}
 	}
-	// Without a writer, the shell's opening it would count as an event, and the order of events is to be that of writing.
-	own, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		_ = unix.Close(fd)
-		return &os.PathError{Op: "open", Path: path, Err: err}
+	if f.path == "" {
+		f.path = s.fifoName()
+		if f.fd, err = openFIFO(f.path, unix.O_RDONLY); err != nil {
+			return "", err
+		}
+		// Without a writer, the shell's opening it would count as an event, and the order of events is to be that of writing.
+		if f.own, err = reopenFIFO(f.path, unix.O_WRONLY); err != nil {
+			_ = unix.Close(f.fd)
+			return "", err
+		}
 	}
+	f.c, f.stream = c, stream
 	s.lastKey++
-	s.fifos[s.lastKey] = fifo{fd, own, c, stream}
-	return s.poll.Add(fd, unix.EPOLLIN, s.lastKey)
+	s.fifos[s.lastKey] = f
+	return f.path, s.poll.Add(f.fd, onceReady, s.lastKey)
 }
 
+// closeFIFOsLocked gives up what a command that was not launched was given.
 func (s *Session) closeFIFOsLocked(c *Command) {
 	for key, f := range s.fifos {
 		if f.c == c {
@@ -320,6 +410,7 @@ func (s *Session) closeFIFOsLocked(c *Command) {
 			s.closeFIFO(f)
 		}
 	}
+	_ = unix.Unlink(c.stdinPath) // it may have none
 }
 
 func (s *Session) closeFIFO(f fifo) {
@@ -328,25 +419,55 @@ func (s *Session) closeFIFO(f fifo) {
 	if f.own >= 0 {
 		_ = unix.Close(f.own)
 	}
+	_ = unix.Unlink(f.path) // it may have none
 }
 
-// watch is the one goroutine that reads what commands write and what the shell reports. It ends when the shell has, and nobody can write
+// watch reads what commands write and what the shell reports, whenever no caller attends to it. It ends when the shell has, and nobody can write
 // any more.
 func (s *Session) watch() {
-	for {
-		ready, err := s.poll.Wait()
-		if err != nil {
-			break
+	var ready process.Ready
+	for s.poll.Wait() == nil {
+		s.mu.Lock()
+		mine := !s.attending // else two would read, in no order
+		s.mu.Unlock()
+		if mine && s.poll.WaitHere(&ready, 0) == nil {
+			s.take(&ready)
 		}
-		for _, key := range ready {
-			if key != controlKey {
-				s.read(key)
-			} else if s.report() {
-				s.closeControl()
-			}
+		s.mu.Lock()
+		wait := !s.attending && s.waitsLocked()
+		s.mu.Unlock()
+		if wait {
+			s.poll.Arm()
 		}
 	}
 	s.closeControl()
+}
+
+// onceReady has an event when something comes, and not because something is still there: so events are in the order of coming.
+const onceReady = unix.EPOLLIN | unix.EPOLLET
+
+// atLeast is what a read takes at least, in bytes, if there is so much.
+const atLeast = 4 << 10
+
+// take takes what is ready.
+func (s *Session) take(ready *process.Ready) {
+	for key := range ready.Keys {
+		switch key {
+		case controlKey:
+			if s.report() {
+				s.closeControl()
+			}
+		case stdinKey:
+			s.drained()
+		default:
+			n := s.read(key)
+			s.mu.Lock()
+			if f, ok := s.fifos[key]; ok && (n >= atLeast || n > 0 && f.own < 0) {
+				_ = s.poll.Change(f.fd, onceReady, key) // there may be more, or its end
+			}
+			s.mu.Unlock()
+		}
+	}
 }
 
 func (s *Session) closeControl() {
@@ -359,39 +480,101 @@ func (s *Session) closeControl() {
 	}
 }
 
+// maxSaid bounds what is kept of what a shell says between commands, in bytes.
+const maxSaid = 16 << 10
+
 // report takes an exit code from the control pipe, finishes the command and starts the next. It reports the end of the pipe.
 func (s *Session) report() (eof bool) {
 	s.mu.Lock()
-	var buf [256]byte
-	n, err := unix.Read(s.control, buf[:])
-	if n == 0 && err == nil {
-		s.mu.Unlock()
-		return true
+	for buf := [1 << 10]byte{}; ; {
+		n, err := unix.Read(s.control, buf[:])
+		if eof = n == 0 && err == nil; eof || n < 0 && err != unix.EINTR {
+			break
+		}
+		if s.said = append(s.said, buf[:max(n, 0)]...); n >= 0 && n < len(buf) {
+			break
+		}
+		s.said = s.said[max(0, len(s.said)-maxSaid):]
 	}
-	s.partial = append(s.partial, buf[:max(n, 0)]...)
-	line, rest, ok := bytes.Cut(s.partial, []byte("\n"))
-	if !ok {
+	code, ok := codeIn(s.said)
+	c, said := s.running, s.said
+	if !ok || c == nil {
 		s.mu.Unlock()
-		return false
+		return eof
 	}
-	s.partial = rest // empty, since the shell has one command at a time
-	code, err := strconv.Atoi(string(line))
-	c, number := s.running, s.count
-	if err != nil || c == nil {
-		s.mu.Unlock()
-		return false
-	}
-	s.running = nil
+	s.running, s.said = nil, nil
 	s.nextLocked()
 	s.mu.Unlock()
-	s.finish(c, number, code, nil)
-	return false
+	if code == 0 {
+		said = nil
+	}
+	s.finish(c, code, nil, said)
+	return eof
+}
+
+// codeIn finds the shell's report of an exit code in what it said. Traces and messages may stand before it.
+func codeIn(said []byte) (code int, ok bool) {
+	for line := range bytes.Lines(said) {
+		if number, is := bytes.CutPrefix(line, []byte("=")); is && bytes.HasSuffix(number, []byte("\n")) {
+			if n, err := strconv.ParseUint(string(number[:len(number)-1]), 10, 8); err == nil {
+				code, ok = int(n), true
+			}
+		}
+	}
+	return code, ok
+}
+
+// checkSlow sees to it that a command which has run for some time is not waited for in vain: from then on it is an event when the shell reads
+// on without having told of the command's end.
+func (s *Session) checkSlow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timing = false
+	c := s.running
+	switch {
+	case c == nil || s.ended || c == s.asked:
+	case c != s.seen:
+		s.seen, s.timing = c, true
+		time.AfterFunc(slow, s.checkSlow)
+	default:
+		s.asked, s.pinged = c, false
+		s.askLocked()
+	}
+}
+
+// askLocked makes it an event when the shell has read all that it was given.
+func (s *Session) askLocked() {
+	const events = unix.EPOLLOUT | unix.EPOLLONESHOT
+	if errors.Is(s.poll.Change(s.stdin, events, stdinKey), unix.ENOENT) {
+		_ = s.poll.Add(s.stdin, events, stdinKey) // without memory for it, it is not asked
+	}
+}
+
+// drained is called when the shell has read all that it was given. Some shells do so before they run it: an empty line tells.
+func (s *Session) drained() {
+	s.report() // what it said comes first
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == nil || s.running != s.asked || s.stdin < 0 {
+		return
+	}
+	if left, err := unix.IoctlGetInt(s.stdin, unix.TIOCINQ); err != nil || left != 0 {
+		return // this kernel's pipes cannot tell, or the shell has ended
+	}
+	if !s.pinged {
+		if _, err := unix.Write(s.stdin, []byte("\n")); err == nil {
+			s.pinged = true
+			s.askLocked()
+		}
+		return
+	}
+	s.deaf = true
+	s.shell.Signal(unix.SIGKILL, false) // shellEnded tells the rest
 }
 
 // finish completes a command that has ended. All it wrote is in its FIFOs by now; what a background process may add later is waited for
-// until linger is over.
-func (s *Session) finish(c *Command, number, code int, err error) {
-	s.removeFiles(number)
+// until linger is over. What the shell said itself is told where the command did not: the command was not run at all then.
+func (s *Session) finish(c *Command, code int, err error, said []byte) {
 	s.mu.Lock()
 	held := s.fifosOfLocked(c)
 	for _, key := range held { // from here on, the end is where the last process of the command closes it
@@ -411,15 +594,28 @@ func (s *Session) finish(c *Command, number, code int, err error) {
 		}
 	}
 	s.mu.Lock()
+	if c.stdinPath != "" {
+		_ = unix.Unlink(c.stdinPath) // gone already where somebody cleaned up
+	}
 	c.pending = &outcome{code, err}
-	open := len(s.fifosOfLocked(c)) > 0
+	held = s.fifosOfLocked(c)
+	for _, key := range held { // a later command is not to have it
+		f := s.fifos[key]
+		_ = unix.Unlink(f.path)
+		f.path = ""
+		s.fifos[key] = f
+		_ = s.poll.Change(f.fd, onceReady, key) // an event of what is there now may have been taken before
+	}
 	s.mu.Unlock()
-	if open && err == nil {
+	if line := bytes.LastIndexByte(bytes.TrimSuffix(said, []byte("\n")), '\n'); line > 0 && c.output.Size(0) == 0 {
+		c.output.Append(process.Stderr, said[:line+1])
+	}
+	if len(held) > 0 && err == nil {
 		time.AfterFunc(linger, func() { c.complete(code, nil) })
 		return
 	}
 	c.complete(code, err)
-	if !open {
+	if len(held) == 0 {
 		c.output.Settle()
 	}
 }
@@ -455,8 +651,13 @@ func (s *Session) read(key int32) int {
 		return -1
 	}
 	if n > 0 {
-		if n > 32<<10 { // fewer turns with a larger pipe
+		if n > 32<<10 && !f.wide { // fewer turns with a larger pipe
 			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize)
+			s.mu.Lock()
+			f = s.fifos[key]
+			f.wide = true
+			s.fifos[key] = f
+			s.mu.Unlock()
 		}
 		return n
 	}
@@ -468,7 +669,12 @@ func (s *Session) read(key int32) int {
 func (s *Session) closed(key int32, f fifo) {
 	s.mu.Lock()
 	delete(s.fifos, key)
-	s.closeFIFO(f)
+	if f.path != "" && !f.wide && !s.ended && s.spare[f.stream].path == "" {
+		s.poll.Remove(f.fd)
+		s.spare[f.stream] = fifo{fd: f.fd, own: -1, path: f.path}
+	} else {
+		s.closeFIFO(f)
+	}
 	last := len(s.fifosOfLocked(f.c)) == 0
 	pending := f.c.pending
 	over := s.ended && len(s.fifos) == 0
@@ -487,25 +693,41 @@ func (s *Session) shellEnded(code int) {
 	s.report() // the last command's own code, if it came to that
 	s.mu.Lock()
 	s.ended = true
-	running, number, waiting := s.running, s.count, s.queue
+	running, waiting := s.running, s.queue
 	s.running, s.queue = nil, nil
+	for i, f := range s.spare {
+		if f.path != "" {
+			_ = unix.Close(f.fd)
+			s.spare[i] = fifo{}
+		}
+	}
+	why := ErrEnded
 	var err error
-	if s.deleted {
+	switch {
+	case s.deleted:
 		err = fmt.Errorf("session %q: deleted: %w", s.id, ErrEnded)
+	case s.deaf:
+		why, code = ErrDeaf, -1
+		err = fmt.Errorf("session %q: %w", s.id, ErrDeaf)
 	}
 	s.mu.Unlock()
 	if running != nil {
-		s.finish(running, number, code, err)
+		if s.deaf {
+			running.output.Append(process.Stderr, []byte(ErrDeaf.Msg+"\n"))
+		}
+		s.finish(running, code, err, nil)
 	}
 	for _, c := range waiting {
 		c.output.Append(process.Stderr, []byte("the session's shell ended before this command ran\n"))
-		c.complete(-1, fmt.Errorf("session %q: %w", s.id, ErrEnded))
+		c.complete(-1, fmt.Errorf("session %q: %w", s.id, why))
 		c.output.Settle()
 	}
-	_ = s.stdin.Close()
 	_ = os.RemoveAll(s.dir) // in memory or a temporary folder; nothing to tell
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.poll.Remove(s.stdin)
+	_ = unix.Close(s.stdin)
+	s.stdin = -1
 	if len(s.fifos) == 0 {
 		s.poll.Close()
 	}

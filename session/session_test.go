@@ -425,8 +425,10 @@ func TestCleanedUpFolderIsMadeAgain(t *testing.T) {
 	if code, _, _ := do(t, s, `rm -rf "$(dirname "$BASH_SOURCE")"; (exit 4)`); code != 4 {
 		t.Errorf("code = %d, want 4", code)
 	}
-	if code, stdout, _ := do(t, s, "echo ok"); code != 0 || stdout != "ok\n" {
-		t.Errorf("next command = %d, %q", code, stdout)
+	for _, also := range []string{`rm -f "$(dirname "$BASH_SOURCE")"/*`, `rm -f "$(dirname "$BASH_SOURCE")"/[0-9]*`, "true"} {
+		if code, stdout, _ := do(t, s, "echo ok; "+also); code != 0 || stdout != "ok\n" {
+			t.Errorf("next command = %d, %q", code, stdout)
+		}
 	}
 }
 
@@ -528,5 +530,28 @@ func TestOrderOfStreamsIsThatOfWriting(t *testing.T) {
 	}
 	if good < 95 {
 		t.Errorf("%d of 100 in order", good)
+	}
+}
+
+func TestLateOutputOfManyIsWhole(t *testing.T) {
+	s := create(t, newManager(t, session.Config{}), "s")
+	var all []*session.Command
+	for i := range 30 {
+		all = append(all, start(t, s, session.Spec{Script: fmt.Sprintf("(sleep 0.%d; seq 1 %d; seq 1 10 >&2) & echo now", 15+i%3, i*1000)}))
+	}
+	for i, c := range all {
+		r := c.Output().Follow(0) // ends when the last process of the command has closed its output
+		n := 0
+		for {
+			chunk, err := r.Next(t.Context())
+			if err != nil {
+				break
+			}
+			n += bytes.Count(chunk.Data, []byte("\n"))
+		}
+		r.Close()
+		if want := 1 + i*1000 + 10; n != want {
+			t.Errorf("command %d: %d lines, want %d", i, n, want)
+		}
 	}
 }
