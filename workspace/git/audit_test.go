@@ -101,6 +101,23 @@ func TestUserSettingsChangeNoAnswer(t *testing.T) {
 	}
 }
 
+// TestRepositoriesOfOtherUsers needs root, to make one.
+func TestRepositoriesOfOtherUsers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	m, dir := open(t)
+	sh(t, dir, origin+"; chown -R 1234 .")
+	if st, err := m.Status(t.Context(), "seed"); err != nil || st.Branch != "side" {
+		t.Errorf("%+v %v", st, err)
+	}
+	err := m.Clone(t.Context(), git.CloneSpec{URL: dir + "/seed", Path: "new"})
+	wantFault(t, "clone", err, fault.Forbidden, "FILE_ACCESS_DENIED")
+	if err != nil && !strings.Contains(err.Error(), "--add safe.directory") {
+		t.Errorf("the fix is not in %v", err)
+	}
+}
+
 func TestMessagesSayWhatIsWrongWithTheInput(t *testing.T) {
 	m, dir := open(t)
 	sh(t, dir, origin)

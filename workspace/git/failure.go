@@ -16,6 +16,7 @@ var classes = []struct {
 }{
 	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}},
 	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running", "' exists; cannot create '"}},
+	{fault.Forbidden, codeNoAccess, []string{"dubious ownership"}}, // the setting above does not reach the other side of a local clone
 	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}},
 	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}},
 	{fault.Conflict, codeDirty, []string{
