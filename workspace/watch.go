@@ -218,6 +218,7 @@ func (w *watch) run() {
 			if !ok {
 				return
 			}
+			_ = w.add(w.key.path, false) // folders whose creation was missed; if one cannot be watched, there is no more to tell than this:
 			w.tell(Event{Kind: Lost, Path: w.key.path})
 		}
 	}

@@ -117,6 +117,41 @@ func TestWatchGoesOnBehindACursor(t *testing.T) {
 	}
 }
 
+// TestWatchSeesNewFoldersAfterAnOverflow makes more events than the kernel queues, and folders amid them.
+func TestWatchSeesNewFoldersAfterAnOverflow(t *testing.T) {
+	f, dir := open(t)
+	m := workspace.NewManager(f)
+	defer m.Close()
+	s := watch(t, m, "", true, "")
+	var files [2]*os.File
+	for i := range files {
+		file, err := os.Create(fmt.Sprint(dir, "/f", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		files[i] = file
+	}
+	const folders = 8
+	for i := range folders {
+		for n := range 60_000 { // of two files in turn: the kernel makes one event of equal ones
+			_, _ = files[n%2].WriteAt([]byte("x"), 0)
+		}
+		if err := os.MkdirAll(fmt.Sprint(dir, "/new", i, "/sub"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for err := error(nil); err == nil; { // the flood is over when nothing comes any more
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err = s.Next(ctx)
+		cancel()
+	}
+	for i := range folders {
+		mustWrite(t, fmt.Sprint(dir, "/new", i, "/sub/late"), "")
+		until(t, s, fmt.Sprint("create new", i, "/sub/late"))
+	}
+}
+
 func TestWatchEndsWithItsFolder(t *testing.T) {
 	f, dir := open(t)
 	m := workspace.NewManager(f)
