@@ -1054,6 +1054,37 @@ func TestReplace(t *testing.T) {
 	noTemps(t, dir)
 }
 
+// TestReplaceInFilesWithSeveralNames has workers meet the same file, which is written in place.
+func TestReplaceInFilesWithSeveralNames(t *testing.T) {
+	f, dir := open(t)
+	fill := strings.Repeat("0123456789abcdef", 64<<10)
+	mustWrite(t, dir+"/0", "one "+fill+" one")
+	names := []string{"0"}
+	for i := 1; i < 16; i++ {
+		names = append(names, fmt.Sprint(i))
+		if err := os.Link(dir+"/0", dir+"/"+names[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := [2]string{"one", "three"}
+	for n := range 10 {
+		from, to := words[n%2], words[(n+1)%2]
+		results, err := f.Replace(t.Context(), names, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		if data, err := os.ReadFile(dir + "/15"); err != nil || string(data) != to+" "+fill+" "+to {
+			t.Fatalf("round %d: %d bytes that begin with %.10q, %v", n, len(data), data, err)
+		}
+	}
+	noTemps(t, dir)
+}
+
 func TestReplaceInLargeFiles(t *testing.T) {
 	f, dir := open(t)
 	r := rand.New(rand.NewPCG(3, 4))

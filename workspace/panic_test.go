@@ -18,7 +18,7 @@ func TestAPanicIsAnErrorOfItsCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := newReplacer("x", "y")
+	broken := newReplacer("x", "y", nil)
 	broken.text = needle{} // has no rarest byte
 	searcher := newSearcher("x")
 	searcher.text = needle{}
