@@ -3,6 +3,7 @@ package workspace
 import (
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ func TestAPanicIsAnErrorOfItsCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := newReplacer("x", "y", nil)
+	broken := newReplacer("x", "y", new(sync.Map))
 	broken.text = needle{} // has no rarest byte
 	searcher := newSearcher("x")
 	searcher.text = needle{}

@@ -26,9 +26,9 @@ func (f *Files) Replace(ctx context.Context, names []string, text, with string) 
 	}
 	results := make([]Replaced, len(names))
 	var next atomic.Int64
-	var twins sync.Mutex
+	var busy sync.Map
 	work := func() {
-		r := newReplacer(text, with, &twins)
+		r := newReplacer(text, with, &busy)
 		defer r.give()
 		for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
 			results[i].File = names[i]
@@ -76,10 +76,10 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 	if err := t.open(); err != nil {
 		return err
 	}
-	if t.st.Nlink > 1 { // it is written in place, and another worker may meet it under another name
-		r.twins.Lock()
-		defer r.twins.Unlock()
-	}
+	// another worker may meet the file under another name, while it is written in place
+	lock, _ := r.busy.LoadOrStore(inode{uint64(t.st.Dev), t.st.Ino}, new(sync.Mutex))
+	lock.(*sync.Mutex).Lock()
+	defer lock.(*sync.Mutex).Unlock()
 	r.reset(t.old)
 	found, err := r.find()
 	if err != nil || !found {
@@ -101,15 +101,15 @@ type replacer struct {
 	lo, hi  int // unread part of in
 	end     bool
 	give    func()
-	twins   *sync.Mutex // held around files with several names
+	busy    *sync.Map // of all workers: inode to *sync.Mutex
 }
 
-func newReplacer(text, with string, twins *sync.Mutex) *replacer {
+func newReplacer(text, with string, busy *sync.Map) *replacer {
 	in, give := Buffer(-1)
 	if len(in) < 4*len(text) {
 		in = make([]byte, 4*len(text))
 	}
-	return &replacer{text: newNeedle(text), with: []byte(with), in: in, give: give, twins: twins}
+	return &replacer{text: newNeedle(text), with: []byte(with), in: in, give: give, busy: busy}
 }
 
 func (r *replacer) reset(fd int) { r.fd, r.lo, r.hi, r.end = fd, 0, 0, false }
