@@ -394,3 +394,41 @@ func TestSignalReachesTheLeader(t *testing.T) {
 		t.Errorf("result = %+v", res)
 	}
 }
+
+func TestWhatBreedsIsKilledAtOnce(t *testing.T) {
+	m := newManager(t, process.Config{})
+	p, err := m.Start(process.Spec{Script: `trap '' TERM HUP; echo up; while :; do sleep 0.05 & done`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Output().Follow(0)
+	defer r.Close()
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	p.End(20 * time.Second)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if !p.Gone(0) {
+		t.Error("something is left")
+	}
+}
+
+func TestCleaningUpHasItsTime(t *testing.T) {
+	m := newManager(t, process.Config{})
+	p, err := m.Start(process.Spec{Script: `trap '' HUP; trap 'for i in 1 2 3 4 5 6 7 8; do sleep 0.02; done; echo clean; exit' TERM; echo up; while :; do sleep 0.01; done`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Output().Follow(0)
+	defer r.Close()
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.End(20 * time.Second)
+	if chunk, err := r.Next(t.Context()); err != nil || !strings.Contains(string(chunk.Data), "clean\n") {
+		t.Errorf("after SIGTERM: %q, %v", chunk.Data, err)
+	}
+}

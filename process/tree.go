@@ -47,10 +47,17 @@ func running() []proc {
 
 // stat reads one process; ok is false when it has ended, though its parent may not have waited for it yet.
 func stat(pid int) (proc, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return proc{}, false
 	}
+	var buf [1 << 10]byte // the kernel writes less than half of it
+	n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, buf[:]) })
+	_ = unix.Close(fd) // it was read
+	if err != nil {
+		return proc{}, false
+	}
+	data := buf[:n]
 	f := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:]) // the name before may hold anything
 	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
 		return proc{}, false
@@ -143,33 +150,51 @@ func send(p proc, sig syscall.Signal) {
 	_ = unix.Close(fd)
 }
 
-// gone waits until p has ended, or until the deadline.
-func gone(p proc, deadline time.Time) {
-	fd, err := unix.PidfdOpen(p.pid, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd) // nothing was written
-	if now, ok := stat(p.pid); !ok || now.started != p.started {
-		return
+// someGone waits until one of the first of a set has ended, or until the deadline.
+func someGone(set []proc, deadline time.Time) {
+	var fds []unix.PollFd
+	defer func() {
+		for _, fd := range fds {
+			_ = unix.Close(int(fd.Fd)) // nothing was written
+		}
+	}()
+	for _, p := range set[:min(len(set), 64)] {
+		fd, err := unix.PidfdOpen(p.pid, 0)
+		if err != nil {
+			return
+		}
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		if now, ok := stat(p.pid); !ok || now.started != p.started {
+			return
+		}
 	}
 	_, _ = ignoringEINTR(func() (int, error) {
 		left := int(time.Until(deadline).Milliseconds())
-		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, max(left, 0))
+		return unix.Poll(fds, max(left, 0))
 	})
 }
 
 // allGone waits until nothing is left of the set, and reports false when the deadline came first.
 func allGone(find finder, deadline time.Time) bool {
+	return allGoneUnless(find, deadline, func([]proc) (hopeless bool, next time.Time) { return false, deadline })
+}
+
+// allGoneUnless is allGone that also gives up when what is left is hopeless. That is looked at whenever one has ended, and at the next time told:
+// nothing says when a process starts another.
+func allGoneUnless(find finder, deadline time.Time, look func(left []proc) (hopeless bool, next time.Time)) bool {
 	for {
 		left := scan(find)
 		if len(left) == 0 {
 			return true
 		}
-		if !time.Now().Before(deadline) {
+		hopeless, next := look(left)
+		if hopeless || !time.Now().Before(deadline) {
 			return false
 		}
-		gone(left[0], deadline)
+		if next.After(deadline) {
+			next = deadline
+		}
+		someGone(left, next)
 	}
 }
 
@@ -201,12 +226,33 @@ func killAll(find finder, deadline time.Time) bool {
 	}, deadline)
 }
 
-// endAll asks the set to end, by SIGTERM and as if its terminal were gone, and kills what is left after grace.
+// manyMore is how many processes a set may start after it was asked to end. Programs run some to clean up; a fork bomb runs more.
+const manyMore = 64
+
+// endAll asks the set to end, by SIGTERM and as if its terminal were gone, and kills what is left after grace, or as soon as it has
+// started many more.
 func endAll(find finder, grace, force time.Duration) bool {
+	type id struct {
+		pid     int
+		started uint64
+	}
+	known, more := make(map[id]bool), 0
 	for _, p := range find() {
+		known[id{p.pid, p.started}] = true
 		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGCONT} {
 			send(p, sig)
 		}
 	}
-	return allGone(find, time.Now().Add(grace)) || killAll(find, time.Now().Add(force))
+	pause := 50 * time.Millisecond
+	bomb := func(left []proc) (bool, time.Time) {
+		for _, p := range left {
+			if i := (id{p.pid, p.started}); !known[i] {
+				known[i] = true
+				more++
+			}
+		}
+		pause *= 2
+		return more > manyMore, time.Now().Add(pause)
+	}
+	return allGoneUnless(find, time.Now().Add(grace), bomb) || killAll(find, time.Now().Add(force))
 }
