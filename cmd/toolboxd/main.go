@@ -175,21 +175,25 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	}
 	s.processes = processes
 	return server, func() {
+		s.startEntrypoint(sessions, cfg.Entrypoint, logger)
 		if cfg.Telemetry.Endpoint != "" {
 			go server.Export(s.ctx, cfg.Telemetry) // ends with the daemon
 		}
 		go serveTerminal(s.ctx, cfg.Listen, server.TerminalHandler(), logger) // ends with the daemon
-		if len(cfg.Entrypoint) == 0 {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		entry, err := sessions.StartEntrypoint(cfg.Entrypoint)
-		if err != nil { // the sandbox is of use without it
-			logger.Error("the entrypoint was not started", logkey.Err, err)
-		}
-		s.entry = entry
 	}, nil
+}
+
+// startEntrypoint starts the program that was given, if there is one. The sandbox is of use without it.
+func (s *sandbox) startEntrypoint(sessions *session.Manager, argv []string, logger *slog.Logger) {
+	if len(argv) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.entry, err = sessions.StartEntrypoint(argv); err != nil {
+		logger.Error("the entrypoint was not started", logkey.Err, err)
+	}
 }
 
 // signal passes a signal to the program that was given.
