@@ -394,6 +394,11 @@ func TestFullDiskLeavesNoHalfFile(t *testing.T) {
 		_, err = f.Write(name, &pieces{rest: [][]byte{append(big, big...)}})
 		wantFault(t, name+" at once", err, fault.Full, "DISK_FULL")
 	}
+	_ = os.Link(dir+"/old", dir+"/twin") // which means writing in place
+	almost := bytes.Repeat([]byte("x"), 150<<10)
+	_, err := f.Write("old", &pieces{rest: [][]byte{almost}})
+	wantFault(t, "in place", err, fault.Full, "DISK_FULL")
+	_ = os.Remove(dir + "/twin")
 	wantContent(t, dir+"/old", "old")
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("left: %v", entries)

@@ -224,18 +224,30 @@ func (t *target) begin() (*writing, error) {
 	case err == nil:
 		return &writing{target: t, fd: fd, temp: temp}, nil
 	case t.exists && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
-		return t.inPlace()
+		return t.inPlace(-1)
 	}
 	return nil, err
 }
 
-func (t *target) inPlace() (*writing, error) {
+// inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the size is not known,
+// with -1, the file is emptied.
+func (t *target) inPlace(size int64) (*writing, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(t.dir, t.base, t.name, t.op, unix.O_WRONLY|unix.O_NOFOLLOW, &st)
 	if err != nil {
 		return nil, err
 	}
-	if err := retry(func() error { return unix.Ftruncate(fd, 0) }); err != nil {
+	err = retry(func() error {
+		if size < 0 {
+			return unix.Ftruncate(fd, 0)
+		}
+		err := unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, size)
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EINTR) {
+			return err
+		}
+		return nil // not every file system can
+	})
+	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -310,7 +322,7 @@ func (w *writing) copyInPlace() error {
 		return err
 	}
 	defer unix.Close(from)
-	to, err := w.inPlace()
+	to, err := w.inPlace(st.Size)
 	if err != nil {
 		return err
 	}
@@ -321,11 +333,16 @@ func (w *writing) copyInPlace() error {
 		if err == nil {
 			n, err = writeFull(to.fd, buf[:n])
 		}
-		if size += int64(n); err != nil {
+		size += int64(n)
+		if err == nil && n == len(buf) {
+			continue
+		}
+		if cutErr := unix.Ftruncate(to.fd, size); err == nil {
+			err = cutErr
+		}
+		if err != nil {
 			return to.abort(size, err)
 		}
-		if n < len(buf) {
-			return unix.Close(to.fd)
-		}
+		return unix.Close(to.fd)
 	}
 }
