@@ -188,6 +188,23 @@ func TestPortsAreFreshAndNotOurOwn(t *testing.T) {
 	}
 }
 
+func TestEnginesNameServerIsNoPort(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.11:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	port := ln.Addr().(*net.TCPAddr).Port
+	for name, list := range map[string]func() ([]socket, error){
+		"kernel": listening, "table": func() ([]socket, error) { return fromProc("/proc/net") },
+	} {
+		all, err := list()
+		if err != nil || slices.ContainsFunc(all, func(s socket) bool { return s.port == port }) {
+			t.Errorf("%s: %v, %v; want no %d", name, all, err, port)
+		}
+	}
+}
+
 func FuzzPorts(f *testing.F) {
 	f.Add([]byte("  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 123 1\n"))
 	msg := make([]byte, 88)

@@ -17,7 +17,14 @@ type socket struct {
 	inode uint64
 }
 
-// Ports lists the TCP ports that something listens on, IPv4 and IPv6, sorted; those of this process alone are left out.
+// resolver is where a container engine puts its own name server into the sandbox.
+var (
+	resolver     = [4]byte{127, 0, 0, 11}
+	resolverText = fmt.Sprintf("%08X", binary.NativeEndian.Uint32(resolver[:])) // in /proc/net/tcp
+)
+
+// Ports lists the TCP ports that something listens on, IPv4 and IPv6, sorted; those of this
+// process alone and of the engine's name server are left out.
 func Ports() ([]int, error) {
 	sockets, err := listening()
 	if err != nil {
@@ -108,7 +115,7 @@ func parseDiag(data []byte) (all []socket, done bool, err error) {
 			return all, true, nil
 		case kind == unix.NLMSG_ERROR:
 			return all, true, unix.EPROTONOSUPPORT
-		case kind == diagByFamily && len(body) >= diagAnswer:
+		case kind == diagByFamily && len(body) >= diagAnswer && (body[0] != unix.AF_INET || [4]byte(body[8:]) != resolver):
 			all = append(all, socket{int(binary.BigEndian.Uint16(body[4:])), uint64(binary.NativeEndian.Uint32(body[68:]))})
 		}
 		data = data[min(len(data), (size+3)&^3):]
@@ -140,9 +147,9 @@ func parseTable(text string) (all []socket) {
 		if len(f) < 10 || f[3] != "0A" {
 			continue
 		}
-		_, hex, _ := strings.Cut(f[1], ":")
+		address, hex, _ := strings.Cut(f[1], ":")
 		port, err := strconv.ParseUint(hex, 16, 16)
-		if err != nil {
+		if err != nil || address == resolverText {
 			continue
 		}
 		inode, _ := strconv.ParseUint(f[9], 10, 64)
