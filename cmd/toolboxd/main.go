@@ -11,7 +11,7 @@
 // brings identity, environment and program, once. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
 // passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program.
 //
-// Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 for bad arguments or settings.
+// Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 when it could not start: bad arguments or settings, or an address that is taken.
 package main
 
 import (
@@ -65,15 +65,18 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	if err := serveSandbox(cfg, logger, stderr); err != nil {
-		logger.Error("toolboxd ended", logkey.Err, err)
-		return 1
+	if cfg.Sandbox != "" {
+		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
-	return 0
+	exit, err := serveSandbox(cfg, logger, stderr)
+	if err != nil {
+		logger.Error("toolboxd ended", logkey.Err, err)
+	}
+	return exit
 }
 
-// serveSandbox serves until a signal ends it.
-func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
+// serveSandbox serves until a signal ends it, and returns the exit code, which is 0 without an error.
+func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) (exit int, err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	passed := make(chan os.Signal, 16)
@@ -82,9 +85,9 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return 2, fmt.Errorf("listen: %w", err)
 	}
-	s := &sandbox{ctx: ctx, logger: logger, shield: process.Protect()}
+	s := &sandbox{ctx: ctx, logger: logger, name: cfg.Sandbox, shield: process.Protect()}
 	go reserveThreads(24)
 	var handler http.Handler
 	var begin func()
@@ -108,7 +111,7 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 		})
 	}
 	if err != nil {
-		return err
+		return 2, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- serve.Until(ctx, ln, handler, stopGrace) }()
@@ -121,17 +124,25 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) error {
 		case sig := <-passed:
 			s.signal(sig)
 		case <-ctx.Done():
-			return errors.Join(s.close(), <-ended)
+			return exitCode(errors.Join(s.close(), <-ended))
 		case err := <-ended:
-			return errors.Join(err, s.close())
+			return exitCode(errors.Join(err, s.close()))
 		}
 	}
+}
+
+func exitCode(err error) (int, error) {
+	if err != nil {
+		return 1, err
+	}
+	return 0, nil
 }
 
 // sandbox is what runs for one sandbox: nothing until open, and open succeeds once.
 type sandbox struct {
 	ctx    context.Context //nolint:containedctx // of the daemon
 	logger *slog.Logger
+	name   string // id of the sandbox, that logger tells; "" before it is known
 	shield process.Shield
 
 	mu        sync.Mutex
@@ -147,7 +158,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 		return nil, nil, process.ErrClosed
 	}
 	logger := s.logger
-	if cfg.Sandbox != "" {
+	if cfg.Sandbox != s.name {
 		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
 	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output})

@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -170,6 +172,26 @@ func TestAToolboxWithItsSandboxTakesTheTokenAlone(t *testing.T) {
 	for body, status := range map[string]int{`{"token":"t"}`: 200, `{}`: 200, `{"token":null,"other":1}`: 200, ``: 400, `{"sandboxId":"x"}`: 409, `{"env":{"A":"b"}}`: 409} {
 		if a := d.ask("POST", "/init", strings.NewReader(body)); a.status != status {
 			t.Errorf("%s: %v, want %d", body, a, status)
+		}
+	}
+}
+
+// TestAToolboxThatCannotStartSaysSo by the exit code 2, as those who start it expect.
+func TestAToolboxThatCannotStartSaysSo(t *testing.T) {
+	_, p := straight(t)
+	taken := strings.TrimPrefix(strings.Fields(p.Tail()[strings.Index(p.Tail(), "addr="):])[0], "addr=")
+	program, err := harness.Bin("toolboxd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range map[string]struct{ env, listen string }{
+		"address": {"A=b", taken}, "hash": {"SANDLOT_SECRET_SHA256=abc", "127.0.0.1:0"}, "hash of the claim": {"SANDLOT_CLAIM_SHA256=abc", "127.0.0.1:0"},
+		"limit": {"SANDLOT_OUTPUT_FILE=x", "127.0.0.1:0"},
+	} {
+		var ended *exec.ExitError
+		out, err := harness.Run(nil, []string{start.env}, program, "--listen", start.listen)
+		if !errors.As(err, &ended) || ended.ExitCode() != 2 {
+			t.Errorf("%s: %v, %s", name, err, out)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
@@ -132,6 +134,46 @@ func TestDaemonSurvives(t *testing.T) {
 				t.Errorf("processes of it are left: %q", left[1:])
 			}
 		})
+	}
+}
+
+// TestDaemonSurvivesAFreeze stops all of a container for a while, as a runner does with an idle sandbox: for its processes the clock jumps.
+func TestDaemonSurvivesAFreeze(t *testing.T) {
+	c := runPID1(t, harness.Busybox, nil)
+	c.session("s")
+	log := c.start("s", "i=0; while test $i -lt 30; do i=$((i+1)); echo $i; sleep 0.05; done") + "/logs"
+	ws, err := c.dial(log + "?follow=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	harness.Until(t, 5*time.Second, "the first line", func() bool { return strings.Contains(c.text(log), "1\n") })
+	if _, err := harness.Docker("", nil, "pause", c.id); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(2 * time.Second) // the freeze is what is tested
+	if _, err := harness.Docker("", nil, "unpause", c.id); err != nil {
+		t.Fatal(err)
+	}
+	if a := c.ask("GET", "/version", nil); a.status != 200 || a.took > time.Second {
+		t.Errorf("version: %v", a)
+	}
+	if a, res := c.run("echo well"); a.status != 200 || res.Result != "well\n" || a.took > time.Second {
+		t.Errorf("a command: %v, %+v", a, res)
+	}
+	all := ""
+	for {
+		_, data, err := ws.ReadMessage()
+		if err != nil {
+			if !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+				t.Errorf("the follower's end: %v", err)
+			}
+			break
+		}
+		all += strings.TrimPrefix(string(data), "\x01\x01\x01")
+	}
+	if want := "29\n30\n"; !strings.HasPrefix(all, "1\n2\n") || !strings.HasSuffix(all, want) || strings.Count(all, "\n") != 30 {
+		t.Errorf("the follower saw %q", all)
 	}
 }
 
