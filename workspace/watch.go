@@ -56,6 +56,8 @@ type Manager struct {
 	mu      sync.Mutex
 	watches map[watchKey]*watch
 	closed  bool
+
+	running sync.WaitGroup
 }
 
 type watchKey struct {
@@ -74,9 +76,9 @@ type watch struct {
 	key   watchKey
 	id    string
 	fs    *fsnotify.Watcher
-	done  chan struct{} // closed when run has ended
-	idle  *time.Timer   // guarded by m.mu
-	users int           // guarded by m.mu
+	idle  *time.Timer // guarded by m.mu
+	users int         // guarded by m.mu
+	left  time.Time   // when the last reader did; guarded by m.mu
 
 	mu     sync.Mutex
 	events []Event // the last ones
@@ -142,14 +144,14 @@ func (m *Manager) acquire(key watchKey) (*watch, error) {
 		w.idle.Stop()
 		return w, nil
 	}
-	if len(m.watches) >= maxWatches {
+	if len(m.watches) >= maxWatches && !m.dropIdleLocked() {
 		return nil, fault.Newf(fault.Limited, "%d folders are watched already; close some of these watches first", maxWatches)
 	}
 	fsw, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, limits(err)
 	}
-	w := &watch{m: m, key: key, id: strings.ToLower(rand.Text()[:10]), fs: fsw, done: make(chan struct{}), wake: make(chan struct{}), next: 1, users: 1}
+	w := &watch{m: m, key: key, id: strings.ToLower(rand.Text()[:10]), fs: fsw, wake: make(chan struct{}), next: 1, users: 1}
 	if err := w.add(key.path, false); err != nil {
 		fsw.Close()
 		return nil, err
@@ -157,8 +159,25 @@ func (m *Manager) acquire(key watchKey) (*watch, error) {
 	w.idle = time.AfterFunc(keptIdle, w.stopIdle)
 	w.idle.Stop()
 	m.watches[key] = w
-	go w.run()
+	m.running.Go(w.run)
 	return w, nil
+}
+
+// dropIdleLocked ends the watch that has been without readers for longest, if there is one.
+func (m *Manager) dropIdleLocked() bool {
+	var oldest *watch
+	for _, w := range m.watches {
+		if w.users == 0 && (oldest == nil || w.left.Before(oldest.left)) {
+			oldest = w
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.idle.Stop()
+	delete(m.watches, oldest.key)
+	_ = oldest.fs.Close() // ends run
+	return true
 }
 
 // limits explains the system's bounds on watching.
@@ -201,7 +220,6 @@ func (w *watch) add(dir string, tell bool) error {
 
 // run takes the system's events until the folder is gone or the watch is stopped.
 func (w *watch) run() {
-	defer close(w.done)
 	err := io.EOF
 	defer func() { w.end(err) }()
 	defer fault.Recovered(&err)
@@ -318,6 +336,7 @@ func (s *Stream) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.w.users--; s.w.users == 0 {
+		s.w.left = time.Now()
 		s.w.idle.Reset(keptIdle)
 	}
 }
@@ -373,6 +392,6 @@ func (m *Manager) Close() {
 	m.mu.Unlock()
 	for _, w := range all {
 		_ = w.fs.Close() // ends run
-		<-w.done
 	}
+	m.running.Wait()
 }
