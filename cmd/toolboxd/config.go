@@ -39,6 +39,8 @@ type config struct {
 	Telemetry  toolbox.Telemetry // DAYTONA_OTEL_ENDPOINT; "" exports nothing
 	Grace      time.Duration     // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
 
+	Silence time.Duration // SANDLOT_PEER_SILENCE, after which a peer that acknowledges nothing counts as vanished; default 5m, 0 is the kernel's own
+
 	Output process.Limits // SANDLOT_OUTPUT_MEMORY and SANDLOT_OUTPUT_FILE, bytes kept of each command's output; default 1 MiB and 256 MiB
 
 	Home    string // of the user; "/" when there is none
@@ -78,6 +80,14 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	c.Grace = 5 * time.Second
 	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
 		c.Grace = max(d, time.Second)
+	}
+	c.Silence = 5 * time.Minute
+	if v := get("SANDLOT_PEER_SILENCE"); v != "" {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 {
+			return c, fmt.Errorf("SANDLOT_PEER_SILENCE must be a duration such as 90s or 5m, not %q", v)
+		}
+		c.Silence = d
 	}
 	for name, limit := range map[string]*int64{"SANDLOT_OUTPUT_MEMORY": &c.Output.Memory, "SANDLOT_OUTPUT_FILE": &c.Output.File} {
 		if v := get(name); v != "" {

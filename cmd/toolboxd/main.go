@@ -83,7 +83,7 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) (exit int, 
 	signal.Notify(passed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
 	defer signal.Stop(passed)
 
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	ln, err := serve.Listen(ctx, cfg.Listen, cfg.Silence)
 	if err != nil {
 		return 2, fmt.Errorf("listen: %w", err)
 	}
@@ -190,7 +190,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 		if cfg.Telemetry.Endpoint != "" {
 			go server.Export(s.ctx, cfg.Telemetry) // ends with the daemon
 		}
-		go serveTerminal(s.ctx, cfg.Listen, server.TerminalHandler(), logger) // ends with the daemon
+		go serveTerminal(s.ctx, cfg, server.TerminalHandler(), logger) // ends with the daemon
 	}, nil
 }
 
@@ -230,11 +230,11 @@ func (s *sandbox) close() error {
 const terminalPort = "22222"
 
 // serveTerminal serves the web terminal beside the toolbox, on the same address. The sandbox is of use without it.
-func serveTerminal(ctx context.Context, listen string, handler http.Handler, logger *slog.Logger) {
-	host, _, err := net.SplitHostPort(listen)
+func serveTerminal(ctx context.Context, cfg config, handler http.Handler, logger *slog.Logger) {
+	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err == nil {
 		var ln net.Listener
-		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, terminalPort)); err == nil {
+		if ln, err = serve.Listen(ctx, net.JoinHostPort(host, terminalPort), cfg.Silence); err == nil {
 			err = serve.Until(ctx, ln, handler, 0)
 		}
 	}
