@@ -22,7 +22,7 @@ type Spec struct {
 	Script string   // run by the sandbox's shell
 	Argv   []string // program, searched in PATH, and its arguments, passed verbatim
 
-	Dir string            // folder to start in; "" means the Manager's, relative ones start from it
+	Dir string            // folder to start in; "" means the Manager's (its home or the root once that is gone), relative ones start from it
 	Env map[string]string // added to the Manager's environment
 
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
@@ -126,6 +126,7 @@ func (m *Manager) launch(spec Spec) (*Process, error) {
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
 	}
+	byDefault := spec.Dir == ""
 	spec.Dir = m.resolve(spec.Dir)
 	p := &Process{
 		m: m, spec: spec, done: make(chan struct{}), drained: make(chan struct{}),
@@ -138,9 +139,24 @@ func (m *Manager) launch(spec Spec) (*Process, error) {
 				_ = f.Close()
 			}
 		}
+		if byDefault && fault.CodeOf(err) == codeFolder {
+			if spec.Dir = m.otherDir(); spec.Dir != "" {
+				return m.launch(spec)
+			}
+		}
 		return nil, err
 	}
 	return p, nil
+}
+
+// otherDir is the folder in place of the default one when that is gone: the home, else the root; "" when neither can be entered.
+func (m *Manager) otherDir() string {
+	for _, dir := range []string{lookup(m.Environ(), "HOME"), "/"} {
+		if st, err := os.Stat(dir); err == nil && filepath.IsAbs(dir) && st.IsDir() && unix.Access(dir, unix.X_OK) == nil {
+			return dir
+		}
+	}
+	return ""
 }
 
 func (s *Spec) check() error {
@@ -484,6 +500,9 @@ func Drop(fd int) (n int, err error) {
 	defer freeBlock(buf)
 	return ignoringEINTR(func() (int, error) { return unix.Read(fd, buf) })
 }
+
+// Dir returns the folder that the process was started in.
+func (p *Process) Dir() string { return p.spec.Dir }
 
 // PID returns the leader's process id.
 func (p *Process) PID() int { return p.child.pid }

@@ -185,7 +185,7 @@ func TestTimeoutLeavesNoProcess(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			word := fmt.Sprintf("%d.%d", 77000+os.Getpid()%1000, i+1)
+			word := fmt.Sprintf("%d.%02d", 77000+os.Getpid()%1000, i+1)
 			began := time.Now()
 			res, err := m.Run(t.Context(), process.Spec{Script: strings.ReplaceAll(tc.script, "W", word), Timeout: 300 * time.Millisecond})
 			if err != nil {
@@ -430,5 +430,43 @@ func TestCleaningUpHasItsTime(t *testing.T) {
 	p.End(20 * time.Second)
 	if chunk, err := r.Next(t.Context()); err != nil || !strings.Contains(string(chunk.Data), "clean\n") {
 		t.Errorf("after SIGTERM: %q, %v", chunk.Data, err)
+	}
+}
+
+func TestDefaultFolderThatIsGone(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	m, err := process.NewManager(process.Config{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close(0) })
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	pwd := func(spec process.Spec) (int, string) {
+		spec.Script = "pwd; echo $PWD"
+		res, err := m.Run(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.ExitCode, text(t, res.Output, 0)
+	}
+	if code, out := pwd(process.Spec{}); code != 0 || out != home+"\n"+home+"\n" {
+		t.Errorf("with a home: %d, %q", code, out)
+	}
+	if code, out := pwd(process.Spec{Dir: dir}); code != -1 || !strings.Contains(out, "give another cwd") {
+		t.Errorf("asked for by name: %d, %q", code, out)
+	}
+	if err := os.Remove(home); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := pwd(process.Spec{}); code != 0 || out != "/\n/\n" {
+		t.Errorf("without a home: %d, %q", code, out)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := pwd(process.Spec{}); code != 0 || out != dir+"\n"+dir+"\n" {
+		t.Errorf("once it is there again: %d, %q", code, out)
 	}
 }

@@ -555,3 +555,25 @@ func TestLateOutputOfManyIsWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionWhoseDefaultFolderIsGoneStartsAtHome(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	p, err := process.NewManager(process.Config{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(0) })
+	m, err := session.NewManager(session.Config{Processes: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := do(t, create(t, m, "s"), "pwd"); code != 0 || out != home+"\n" {
+		t.Errorf("%d, %q, want %q", code, out, home)
+	}
+	if _, err := m.Create("named", dir); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("asked for by name: %v", err)
+	}
+}

@@ -94,9 +94,6 @@ func (m *Manager) newTerminal(spec Spec) (*Terminal, error) {
 	env := map[string]string{"TERM": "xterm-256color"}
 	maps.Copy(env, spec.Env)
 	spec.Env = env
-	if spec.Dir == "" {
-		spec.Dir = m.processes.Dir()
-	}
 	return newTerminal(m, spec, time.Now()), nil
 }
 

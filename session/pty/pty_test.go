@@ -365,3 +365,26 @@ func BenchmarkEcho(b *testing.B) {
 func md5of(size int) string {
 	return fmt.Sprintf("%x", md5.Sum([]byte(strings.Repeat("0123456789", size/10))))
 }
+
+func TestTerminalWhoseDefaultFolderIsGoneStartsAtHome(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	p, err := process.NewManager(process.Config{Dir: dir, Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(0) })
+	m := pty.NewManager(p)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	one := create(t, m, pty.Spec{ID: "a", Argv: sh("pwd")})
+	if one.Info().Dir != home {
+		t.Errorf("it says %q, want %q", one.Info().Dir, home)
+	}
+	if got := rest(t, attach(t, one)); got != home+"\n" {
+		t.Errorf("it is in %q, want %q", got, home)
+	}
+	if _, err := m.Create(pty.Spec{ID: "b", Dir: dir}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("asked for by name: %v", err)
+	}
+}

@@ -71,8 +71,12 @@ type Info struct {
 func (t *Terminal) Info() Info {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	dir := t.spec.Dir
+	if dir == "" { // not started yet
+		dir = t.m.processes.Dir()
+	}
 	return Info{
-		ID: t.spec.ID, Dir: t.spec.Dir, Env: t.spec.Env, Size: t.size, Created: t.created, Active: t.master != nil && !t.ended, Lazy: t.spec.Lazy,
+		ID: t.spec.ID, Dir: dir, Env: t.spec.Env, Size: t.size, Created: t.created, Active: t.master != nil && !t.ended, Lazy: t.spec.Lazy,
 	}
 }
 
@@ -112,7 +116,7 @@ func (t *Terminal) startLocked() error {
 	if err != nil {
 		return errors.Join(err, master.Close())
 	}
-	t.master, t.raw = master, raw
+	t.master, t.raw, t.spec.Dir = master, raw, t.shell.Dir()
 	go t.watch()
 	return nil
 }
