@@ -175,3 +175,58 @@ func TestAuthoritiesOfTheUser(t *testing.T) {
 		t.Errorf("the repository keeps %q", got)
 	}
 }
+
+// TestWithoutGitAtItsEdges holds that the library's oddities have the answers of the program, or say that it is needed.
+func TestWithoutGitAtItsEdges(t *testing.T) {
+	_, dir := open(t)
+	sh(t, dir, origin+"; git init -q --bare ../empty.git")
+	base, _ := forge(t, dir)
+	creds := git.Credentials{Username: "u", Password: secret}
+	home := t.TempDir()
+	processes, err := process.NewManager(process.Config{Dir: dir, Env: []string{"PATH=" + dir, "HOME=" + home}})
+	ok(t, err)
+	defer processes.Close(0)
+	m, ctx := git.New(processes), t.Context()
+	ok(t, m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "r", Credentials: creds}))
+	ok(t, m.Clone(ctx, git.CloneSpec{URL: base + "/empty.git", Path: "empty", Credentials: creds}))
+	if st, err := m.Status(ctx, "empty"); err != nil || st.Upstream != "origin/master" || len(st.Files) != 0 {
+		t.Errorf("%+v %v", st, err)
+	}
+	wantFault(t, "a branch of an empty repository", m.Clone(ctx, git.CloneSpec{URL: base + "/empty.git", Path: "n", Branch: "x", Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	for what, tc := range map[string]struct {
+		err  error
+		kind fault.Kind
+		code string
+	}{
+		"scheme":              {m.Clone(ctx, git.CloneSpec{URL: "ftp://127.0.0.1:1/x", Path: "n"}), fault.Upstream, "GIT_TRANSPORT_FAILED"},
+		"no keys":             {m.Clone(ctx, git.CloneSpec{URL: "ssh://git@127.0.0.1:1/x", Path: "n"}), fault.Unauthenticated, "GIT_AUTH_FAILED"},
+		"NUL in a branch":     {m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "n", Branch: "a\x00b", Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"below a file":        {errOf(m.Status(ctx, "r/f")), fault.NotFound, "GIT_REPO_NOT_FOUND"},
+		"bare":                {errOf(m.Status(ctx, "origin.git")), fault.Unprocessable, ""},
+		"checkout of a tree":  {m.Checkout(ctx, "r", "HEAD:d"), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"reset to a tree":     {m.Reset(ctx, git.ResetSpec{Path: "r", Target: "HEAD:d"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"fetch of a path":     {m.AddRemote(ctx, "r", git.Remote{Name: "p", URL: dir + "/origin.git"}, true, false), fault.Unavailable, ""},
+		"NUL in a value":      {m.SetConfig(ctx, "", "", [2]string{"a.b", "c\x00d"}), fault.Invalid, ""},
+		"NUL in a user":       {m.SetConfig(ctx, "", "", [2]string{"user.name", "c"}, [2]string{"user.email", "\x00"}), fault.Invalid, ""},
+		"a value that is odd": {m.SetConfig(ctx, "", "", [2]string{"a.odd", "x\ny \"q\" \\ # ; é"}), fault.Unknown, ""},
+	} {
+		wantFault(t, what, tc.err, tc.kind, tc.code)
+	}
+	if v, err := m.Config(ctx, "", "", "a.odd"); err != nil || v == nil || *v != "x\ny \"q\" \\ # ; é" {
+		t.Errorf("%v %v", v, err)
+	}
+	if v, err := m.Config(ctx, "", "", "user.name"); v != nil || err != nil {
+		t.Errorf("half of a change was made: %v %v", v, err)
+	}
+	ok(t, m.Checkout(ctx, "r", "v1"))
+	ok(t, m.Checkout(ctx, "r", "main"))
+	_ = os.WriteFile(dir+"/r/new\nline", nil, 0o600)
+	err = m.Add(ctx, "r", []string{"new\nline"})
+	wantFault(t, "a name with a line end", err, fault.Unprocessable, "")
+	ok(t, os.WriteFile(home+"/.gitconfig", []byte("[broken\n"), 0o600))
+	wantFault(t, "broken configuration", errOf(m.Config(ctx, "", "", "a.b")), fault.Invalid, "")
+	wantFault(t, "change of one", m.SetConfig(ctx, "", "", [2]string{"a.b", "c"}), fault.Invalid, "")
+	if left := strings.TrimSpace(sh(t, dir, "ls -d n 2>/dev/null || true; ls "+home+"/.gitconfig.lock 2>/dev/null || true")); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}

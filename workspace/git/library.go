@@ -57,6 +57,9 @@ func (m *Manager) alone(ctx context.Context, path string, do func(library) error
 
 func (l library) open(path string) (*gogit.Repository, error) {
 	r, err := gogit.PlainOpen(l.m.abs(path))
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = gogit.ErrRepositoryNotExists
+	}
 	return r, libraryError("open", err)
 }
 
@@ -79,12 +82,13 @@ var libraryErrors = []struct {
 	{gogit.ErrRepositoryNotExists, fault.NotFound, codeNoRepo},
 	{transport.ErrRepositoryNotFound, fault.NotFound, codeNoRepo},
 	{gogit.ErrRemoteNotFound, fault.NotFound, codeNoRepo},
-	{gogit.ErrIsBareRepository, fault.Invalid, ""},
+	{gogit.ErrIsBareRepository, fault.Unprocessable, ""},
 	{gogit.ErrRepositoryAlreadyExists, fault.Conflict, ""},
 	{gogit.ErrRemoteExists, fault.Conflict, ""},
 	{gogit.ErrEmptyCommit, fault.Conflict, ""},
 	{transport.ErrAuthenticationRequired, fault.Unauthenticated, codeAuth},
 	{transport.ErrAuthorizationFailed, fault.Forbidden, "FORBIDDEN"},
+	{transport.ErrEmptyRemoteRepository, fault.NotFound, codeNoBranch},
 	{plumbing.ErrReferenceNotFound, fault.NotFound, codeNoBranch},
 	{plumbing.ErrObjectNotFound, fault.NotFound, codeNoBranch},
 	{gogit.ErrNonFastForwardUpdate, fault.Conflict, codeConflict},
@@ -124,6 +128,12 @@ func libraryError(verb string, err error) error {
 		return fault.Codef(fault.NotFound, codeNoBranch, "%s", text)
 	case strings.Contains(text, "non-fast-forward"):
 		return fault.Codef(fault.Conflict, codePushRejected, "%s", text)
+	case strings.Contains(text, "unsupported scheme"):
+		return fault.Codef(fault.Upstream, codeTransport, "%s", text)
+	case strings.Contains(text, "SSH agent"):
+		return fault.Codef(fault.Unauthenticated, codeAuth, "%s", text)
+	case strings.Contains(text, "invalid path"): // the library takes no control characters in names
+		return fault.Newf(fault.Unprocessable, "%s; install the package git", text)
 	case strings.Contains(text, "command error on"): // the remote's own words about a reference
 		return fault.Codef(fault.Unprocessable, codeRejected, "%s", text)
 	}
@@ -138,8 +148,8 @@ func auth(c Credentials) transport.AuthMethod {
 }
 
 func (l library) clone(ctx context.Context, spec CloneSpec, address, target string) error {
-	if u, err := transport.NewEndpoint(address); err != nil || u.Protocol == "file" {
-		return ErrNoGit // the library runs git for these
+	if err := reachable(address); err != nil {
+		return err
 	}
 	opts := &gogit.CloneOptions{
 		URL: address, Auth: auth(spec.Credentials), Depth: spec.Depth, InsecureSkipTLS: spec.InsecureSkipTLS, NoCheckout: spec.CommitID != "",
@@ -151,6 +161,9 @@ func (l library) clone(ctx context.Context, spec CloneSpec, address, target stri
 		return fault.Newf(fault.Conflict, "git clone: %s already exists and is not an empty directory", spec.Path)
 	}
 	r, err := gogit.PlainCloneContext(ctx, target, false, opts)
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) && spec.Branch == "" && spec.CommitID == "" {
+		return l.cloneEmpty(address, target)
+	}
 	if err != nil || spec.CommitID == "" {
 		return libraryError("clone", err)
 	}
@@ -167,6 +180,44 @@ func (l library) clone(ctx context.Context, spec CloneSpec, address, target stri
 	w, err := r.Worktree()
 	if err == nil {
 		err = w.Checkout(&gogit.CheckoutOptions{Hash: *hash})
+	}
+	return libraryError("clone", err)
+}
+
+// reachable is ErrNoGit for local paths, for which the library would run git.
+func reachable(address string) error {
+	if u, err := transport.NewEndpoint(address); err != nil || u.Protocol == "file" {
+		return ErrNoGit
+	}
+	return nil
+}
+
+// reaches is reachable for a remote, by its name.
+func reaches(r *gogit.Repository, remote string) error {
+	c, err := r.Remote(remote)
+	if err != nil {
+		return libraryError("remote", err)
+	}
+	for _, address := range c.Config().URLs {
+		if err := reachable(address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cloneEmpty makes what a clone of a repository without commits is.
+func (l library) cloneEmpty(address, target string) error {
+	const branch = "master" // the library does not tell the remote's
+	if err := l.init(target, false, branch); err != nil {
+		return err
+	}
+	r, err := l.open(target)
+	if err == nil {
+		_, err = r.CreateRemote(&config.RemoteConfig{Name: "origin", URLs: []string{address}})
+	}
+	if err == nil {
+		err = r.CreateBranch(&config.Branch{Name: branch, Remote: "origin", Merge: plumbing.NewBranchReferenceName(branch)})
 	}
 	return libraryError("clone", err)
 }
@@ -367,13 +418,26 @@ func (l library) checkout(path, name string) error {
 			if err := r.CreateBranch(&config.Branch{Name: name, Remote: "origin", Merge: opts.Branch}); err != nil && !errors.Is(err, gogit.ErrBranchExists) {
 				return libraryError("checkout", err)
 			}
-		} else if hash, herr := r.ResolveRevision(plumbing.Revision(name)); herr == nil {
-			opts = &gogit.CheckoutOptions{Hash: *hash}
+		} else if hash, herr := commitOf(r, name); herr == nil {
+			opts = &gogit.CheckoutOptions{Hash: hash}
 		} else {
 			return fault.Codef(fault.NotFound, codeNoBranch, "git checkout: there is no branch or revision %s", name)
 		}
 	}
 	return libraryError("checkout", w.Checkout(opts))
+}
+
+// commitOf is the commit that a revision names: trees and files are none.
+func commitOf(r *gogit.Repository, revision string) (plumbing.Hash, error) {
+	if strings.Contains(revision, ":") { // a path in a commit, which the library would take for the commit
+		return plumbing.ZeroHash, plumbing.ErrReferenceNotFound
+	}
+	hash, err := r.ResolveRevision(plumbing.Revision(revision))
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	_, err = r.CommitObject(*hash)
+	return *hash, err
 }
 
 func (l library) history(ctx context.Context, path string, yield func(Commit) error) error {
@@ -408,6 +472,9 @@ func (l library) push(ctx context.Context, spec TransferSpec, branch string) err
 	ref := plumbing.NewBranchReferenceName(branch)
 	if _, err := r.Reference(ref, false); err != nil {
 		return libraryError("push "+branch, err)
+	}
+	if err := reaches(r, spec.Remote); err != nil {
+		return err
 	}
 	err = r.PushContext(ctx, &gogit.PushOptions{
 		RemoteName: spec.Remote, Auth: auth(spec.Credentials), RefSpecs: []config.RefSpec{config.RefSpec(ref + ":" + ref)},
@@ -444,6 +511,9 @@ func (l library) pull(ctx context.Context, spec TransferSpec, asked string) erro
 	if branch == "" {
 		return fault.New(fault.Conflict, "git pull: HEAD is not on a branch; check one out first")
 	}
+	if err := reaches(r, spec.Remote); err != nil {
+		return err
+	}
 	return libraryError("pull", w.PullContext(ctx, &gogit.PullOptions{
 		RemoteName: spec.Remote, ReferenceName: plumbing.NewBranchReferenceName(branch), Auth: auth(spec.Credentials),
 	}))
@@ -461,11 +531,11 @@ func (l library) reset(spec ResetSpec) error {
 	}
 	opts := &gogit.ResetOptions{Mode: mode, Files: spec.Files}
 	if spec.Target != "" {
-		hash, err := r.ResolveRevision(plumbing.Revision(spec.Target))
+		hash, err := commitOf(r, spec.Target)
 		if err != nil {
 			return fault.Codef(fault.NotFound, codeNoBranch, "git reset: there is no revision %s", spec.Target)
 		}
-		opts.Commit = *hash
+		opts.Commit = hash
 	}
 	return libraryError("reset", w.Reset(opts))
 }
@@ -517,7 +587,9 @@ func (l library) addRemote(ctx context.Context, path string, remote Remote, fetc
 	if err != nil || !fetch {
 		return libraryError("remote", err)
 	}
-	err = libraryError("fetch", r.FetchContext(ctx, &gogit.FetchOptions{RemoteName: remote.Name}))
+	if err = reaches(r, remote.Name); err == nil {
+		err = libraryError("fetch", r.FetchContext(ctx, &gogit.FetchOptions{RemoteName: remote.Name}))
+	}
 	if err != nil && added {
 		_ = r.DeleteRemote(remote.Name) // the fetch's error is the one to tell
 	}

@@ -31,7 +31,9 @@ func readConfig(file string) (*format.Config, error) {
 		return cfg, nil
 	}
 	if err == nil {
-		err = format.NewDecoder(bytes.NewReader(data)).Decode(cfg)
+		if err = format.NewDecoder(bytes.NewReader(data)).Decode(cfg); err != nil {
+			return nil, fault.Newf(fault.Invalid, "git config: bad config in file %s: %w", file, err)
+		}
 	}
 	return cfg, libraryError("config", err)
 }
@@ -76,6 +78,9 @@ func (l library) setConfig(scope, path string, pairs [][2]string) error {
 		section, sub, name, err := splitKey(p[0])
 		if err != nil {
 			return err
+		}
+		if strings.Contains(p[1], "\x00") {
+			return fault.Newf(fault.Invalid, "git config: the value of %s holds a NUL byte", p[0])
 		}
 		cfg.SetOption(section, sub, name, p[1])
 	}

@@ -30,7 +30,7 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	if spec.Depth < 0 {
 		return fault.Newf(fault.Invalid, "depth %d is less than 0; 0 is everything", spec.Depth)
 	}
-	if err := notOption("commit", spec.CommitID); err != nil {
+	if err := errors.Join(notOption("commit", spec.CommitID), notBranch(spec.Branch)); err != nil {
 		return err
 	}
 	unlock, err := m.lock(ctx, spec.Path)
