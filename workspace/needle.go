@@ -37,7 +37,7 @@ func (n *needle) index(data []byte) int {
 			return -1
 		}
 		from += i
-		if string(data[from:from+len(n.text)]) == string(n.text) {
+		if data[from] == n.text[0] && string(data[from:from+len(n.text)]) == string(n.text) {
 			return from
 		}
 		from++
