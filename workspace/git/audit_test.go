@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
@@ -228,5 +229,47 @@ func TestWithoutGitAtItsEdges(t *testing.T) {
 	wantFault(t, "change of one", m.SetConfig(ctx, "", "", [2]string{"a.b", "c"}), fault.Invalid, "")
 	if left := strings.TrimSpace(sh(t, dir, "ls -d n 2>/dev/null || true; ls "+home+"/.gitconfig.lock 2>/dev/null || true")); left != "" {
 		t.Errorf("left: %s", left)
+	}
+}
+
+// TestPipesHoldNobodyUp puts pipes where the library reads. Each call has to come back, and leave the repository to the next.
+func TestPipesHoldNobodyUp(t *testing.T) {
+	_, dir := open(t)
+	sh(t, dir, origin)
+	processes, err := process.NewManager(process.Config{Dir: dir, Env: []string{"PATH=" + dir, "HOME=" + dir}})
+	ok(t, err)
+	defer processes.Close(0)
+	m, ctx := git.New(processes), t.Context()
+	for _, tc := range []struct {
+		name, script string
+		kind         fault.Kind // of all calls
+	}{
+		{"a new pipe", "mkfifo fifo d/fifo", fault.Unknown},
+		{"a pipe for a file", "rm f; mkfifo f", fault.Unknown},
+		{"a link to a pipe", "mkfifo ../p; ln -s ../p ln", fault.Unknown},
+		{"ignore rules", "mkfifo .gitignore d/.gitignore; rm -f .git/info/exclude; mkfifo .git/info/exclude", fault.Unknown},
+		{"configuration", "rm .git/config; mkfifo .git/config", fault.Unprocessable},
+		{"HEAD", "rm .git/HEAD; mkfifo .git/HEAD", fault.Unprocessable},
+		{"index", "rm -f .git/index; mkfifo .git/index", fault.Unprocessable},
+		{"the repository", "rm -rf .git; mkfifo .git", fault.Unprocessable},
+	} {
+		sh(t, dir, "rm -rf r p; git clone -q origin.git r; cd r; "+tc.script)
+		for what, do := range map[string]func() error{
+			"status": func() error { return errOf(m.Status(ctx, "r")) },
+			"add .":  func() error { return m.Add(ctx, "r", []string{"."}) },
+			"branch": func() error { return errOf(m.Branches(ctx, "r")) },
+			"reset":  func() error { return m.Reset(ctx, git.ResetSpec{Path: "r"}) },
+		} {
+			done := make(chan error, 1)
+			go func() { done <- do() }()
+			select {
+			case err := <-done:
+				if fault.KindOf(err) != tc.kind || (err == nil) != (tc.kind == fault.Unknown) {
+					t.Errorf("%s, %s: %v, want %v", tc.name, what, err, tc.kind)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: %s does not come back", tc.name, what)
+			}
+		}
 	}
 }

@@ -56,7 +56,11 @@ func (m *Manager) alone(ctx context.Context, path string, do func(library) error
 }
 
 func (l library) open(path string) (*gogit.Repository, error) {
-	r, err := gogit.PlainOpen(l.m.abs(path))
+	dir := l.m.abs(path)
+	if err := calmRepository(dir); err != nil {
+		return nil, err
+	}
+	r, err := gogit.PlainOpen(dir)
 	if errors.Is(err, syscall.ENOTDIR) {
 		err = gogit.ErrRepositoryNotExists
 	}
@@ -70,7 +74,11 @@ func (l library) tree(path string) (*gogit.Repository, *gogit.Worktree, error) {
 		return nil, nil, err
 	}
 	w, err := r.Worktree()
-	return r, w, libraryError("open", err)
+	if err != nil {
+		return nil, nil, libraryError("open", err)
+	}
+	w.Filesystem = calm{w.Filesystem}
+	return r, w, nil
 }
 
 // libraryErrors are the library's own, by class.
