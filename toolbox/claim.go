@@ -49,6 +49,7 @@ func NewGate(secretHash, version string, logger *slog.Logger, open func(Claim) (
 	face := serve.Face{Source: Source, Logger: logger}
 	g := &Gate{secret: secret, version: version, open: open}
 	e := face.NewEngine()
+	e.Use(nameRequest)
 	e.NoRoute(face.Wrap(func(*gin.Context) error { return errUnclaimed }))
 	serve.Mount(&face, e, g, []serve.Route[*Gate]{
 		{Method: "GET", Path: "/version", Do: (*Gate).tellVersion},
