@@ -232,9 +232,11 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 			"cd /; rm -rf /tmp /root; ls /",
 			[]step{
 				{"POST", "/process/execute", api.ExecuteRequest{Command: "echo alive", Cwd: "/"}, []int{200}, `"alive\n"`},
-				{"POST", "/process/execute", execute("echo alive"), []int{200}, "/root"},
-				{"POST", "/process/session", api.CreateSessionRequest{SessionID: "bare"}, []int{201, 404}, "/root"},
-				{"POST", "/process/pty", api.PtyCreateRequest{ID: "bare"}, []int{201, 404}, "/root"},
+				{"POST", "/process/execute", execute("pwd"), []int{200}, `"/\n"`}, // the default folder may be missing
+				{"POST", "/process/execute", api.ExecuteRequest{Command: "pwd", Cwd: "/root"}, []int{200}, "/root"},
+				{"POST", "/process/session", api.CreateSessionRequest{SessionID: "bare"}, []int{201}, ""},
+				{"POST", "/process/pty", api.PtyCreateRequest{ID: "bare"}, []int{201}, ""},
+				{"POST", "/process/pty", api.PtyCreateRequest{ID: "asked", Cwd: "/root"}, []int{404}, "/root"},
 				{"POST", "/files/upload-v2?path=/root/again", strings.NewReader(file), []int{200}, ""},
 			},
 			"mkdir -p /tmp /root",
