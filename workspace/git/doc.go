@@ -3,7 +3,7 @@
 // A Manager makes one call of git for a request, where git can do it in one. It gives git the locale C and no terminal, editor,
 // pager, prompt or background upkeep, and takes the repository exactly at the path it is told: parents are not searched. Calls that
 // change a repository wait for one another; those that read do not wait and take no locks. Calls that reach another server end with
-// their context; local changes, once begun, are finished.
+// their context; local changes, once begun, are finished, for which they have 5 minutes when their caller has left.
 //
 // Credentials of a call go to git through a descriptor of an anonymous file in memory that a credential helper reads, for the
 // scheme, host and port of that call's URL alone. They are never in arguments, environment or files, and are taken out of error texts.

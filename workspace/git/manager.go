@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
@@ -31,6 +32,7 @@ var ErrNoGit = fault.New(fault.Unavailable, "this needs the git program, which t
 // Manager runs git for a sandbox. It is safe for concurrent use.
 type Manager struct {
 	processes *process.Manager
+	patience  time.Duration // of a local change whose caller has left
 
 	mu    sync.Mutex
 	locks map[string]*lock // by real path of the repository; those in use alone
@@ -38,7 +40,7 @@ type Manager struct {
 
 // New returns a Manager whose git runs under processes, with their folder and environment.
 func New(processes *process.Manager) *Manager {
-	return &Manager{processes: processes, locks: map[string]*lock{}}
+	return &Manager{processes: processes, patience: patience, locks: map[string]*lock{}}
 }
 
 type lock struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,9 @@ const (
 	maxOutput = 8 << 20
 	maxErrors = 16 << 10
 )
+
+// patience is how long a local change may go on when its caller has left. Some would never end: a repository may hold pipes, which git waits in.
+const patience = 5 * time.Minute
 
 // graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
 const graceTime = 5 * time.Second
@@ -96,15 +100,24 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 	if err != nil {
 		return result{}, m.startError(c, err)
 	}
-	return c.follow(ctx, p, out, errs)
+	return c.follow(ctx, p, m.patience, out, errs)
 }
 
-// follow reads what git says until its end.
-func (c *command) follow(ctx context.Context, p *process.Process, out, errs *os.File) (result, error) {
+// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and all else ends.
+func (c *command) follow(ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File) (result, error) {
 	if c.network || c.output != nil {
-		stop := context.AfterFunc(ctx, func() { p.End(graceTime) })
-		defer stop()
+		patience = 0
 	}
+	var cut atomic.Bool
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-p.Done():
+		case <-time.After(patience):
+			cut.Store(true)
+			p.End(graceTime)
+		}
+	})
+	defer stop()
 	said := make(chan []byte, 1)
 	go func() { said <- tail(errs) }()
 	go func() {
@@ -128,7 +141,7 @@ func (c *command) follow(ctx context.Context, p *process.Process, out, errs *os.
 	_, _ = io.Copy(io.Discard, out)
 	r.stderr = <-said
 	r.code = p.Result().ExitCode
-	if cause := context.Cause(ctx); cause != nil && (c.network || c.output != nil) {
+	if cause := context.Cause(ctx); cause != nil && (cut.Load() || c.network || c.output != nil) {
 		return r, cause
 	}
 	return r, err
