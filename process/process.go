@@ -78,6 +78,7 @@ type Process struct {
 	m      *Manager
 	id     string // value of marker
 	tag    tag
+	since  uint64 // no descendant was started before; see proc.started
 	child  *child
 	spec   Spec
 	output *Journal
@@ -215,7 +216,7 @@ func (p *Process) start() error {
 	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
-	p.began = time.Now()
+	p.began, p.since = time.Now(), ticks()
 	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
 		return p.explain(err, argv[0])
 	}
@@ -551,6 +552,9 @@ func (p *Process) tree() []proc {
 	p.m.children.mu.Unlock()
 	variable := marker + "=" + p.id + "\x00"
 	for _, q := range every {
+		if q.started < p.since {
+			continue
+		}
 		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
 		if own || tagOf(q.pid) == p.tag || marked(q.pid, variable) {
 			set[q.pid] = q

@@ -18,6 +18,16 @@ type proc struct {
 	started                     uint64 // clock ticks since boot
 }
 
+// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike everywhere.
+func ticks() uint64 {
+	const perSecond = 100 // in /proc, whatever the kernel's own rate is
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil || now.Sec < 1 {
+		return 0
+	}
+	return uint64(now.Sec-1) * perSecond
+}
+
 // finder lists the processes of a set as they are now.
 type finder func() []proc
 
