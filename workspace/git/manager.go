@@ -2,7 +2,9 @@ package git
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +37,7 @@ type Manager struct {
 	patience  time.Duration // of a local change whose caller has left
 
 	mu    sync.Mutex
-	locks map[string]*lock // by real path of the repository; those in use alone
+	locks map[string]*lock // by real path of the repository's first work tree; those in use alone
 }
 
 // New returns a Manager whose git runs under processes, with their folder and environment.
@@ -52,7 +54,7 @@ type lock struct {
 func (m *Manager) lock(ctx context.Context, path string) (unlock func(), err error) {
 	key := m.abs(path)
 	if real, err := filepath.EvalSymlinks(key); err == nil {
-		key = real
+		key = shared(real)
 	}
 	m.mu.Lock()
 	l := m.locks[key]
@@ -76,6 +78,39 @@ func (m *Manager) lock(ctx context.Context, path string) (unlock func(), err err
 		leave()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// shared is the folder that all work trees of a repository have in common, for the main one its own.
+func shared(tree string) string {
+	own := named(tree, ".git", "gitdir: ")
+	if own == "" {
+		return tree
+	}
+	common := named(own, "commondir", "")
+	if common == "" {
+		return tree // a submodule
+	}
+	return strings.TrimSuffix(common, "/.git")
+}
+
+// named is the path that a small file in dir holds behind a prefix, "" when there is none.
+func named(dir, file, prefix string) string {
+	file = filepath.Join(dir, file)
+	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() || st.Size() > 4<<10 {
+		return ""
+	}
+	text, _ := os.ReadFile(file)
+	path, ok := strings.CutPrefix(strings.TrimSpace(string(text)), prefix)
+	switch {
+	case !ok || path == "":
+		return ""
+	case !filepath.IsAbs(path):
+		path = filepath.Join(dir, path)
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 func (m *Manager) abs(path string) string {
