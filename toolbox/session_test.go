@@ -2,11 +2,13 @@ package toolbox_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -388,5 +390,62 @@ func TestLogsStreamWithoutAWebsocket(t *testing.T) {
 	}
 	if res, _ := call(t, "GET", cmd+"/logs?offset=-1", nil); res.StatusCode != 400 {
 		t.Errorf("offset -1: %d", res.StatusCode)
+	}
+}
+
+// A client that takes its time with the last of a log, and pings meanwhile, gets all of it and the close frame.
+func TestSlowFollowerGetsTheEnd(t *testing.T) {
+	s := newSession(t)
+	cmd := exec(t, s, "head -c 1M /dev/zero; echo end")
+	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(64 << 10) // most of it stays with the daemon
+		}
+		return c, err
+	}}
+	ws, _, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(cmd, "http")+"/logs?follow=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	for range 7 { // longer than any wait for its answer was
+		<-time.After(500 * time.Millisecond)
+		if err := ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for _, f := range frames(t, ws) {
+		n += len(f) - 3
+	}
+	if want := 1<<20 + 4; n != want {
+		t.Errorf("%d bytes, want %d", n, want)
+	}
+}
+
+// A client that is slow for some seconds and pings meanwhile gets its pong once it reads on, and everything else too.
+func TestSlowFollowerGetsItsPong(t *testing.T) {
+	s := newSession(t)
+	cmd := exec(t, s, "head -c 30M /dev/zero; echo end; sleep 3; echo late")
+	ws, _ := dial(t, cmd+"/logs?follow=true", nil) // it does not read, so that the daemon cannot write
+	if err := ws.WriteControl(websocket.PingMessage, []byte("1"), time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() {
+		_ = ws.WriteControl(websocket.PingMessage, []byte("2"), time.Now().Add(time.Second))
+	})
+	<-time.After(2500 * time.Millisecond)
+	var pongs []string
+	ws.SetPongHandler(func(data string) error { pongs = append(pongs, data); return nil })
+	n := 0
+	for _, f := range frames(t, ws) {
+		n += len(f) - 3
+	}
+	if want := 30<<20 + 4 + 5; n != want {
+		t.Errorf("%d bytes, want %d", n, want)
+	}
+	if len(pongs) == 0 || pongs[len(pongs)-1] != "2" {
+		t.Errorf("pongs %q, want one to the last ping", pongs)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -25,6 +26,11 @@ type socket struct {
 	done   chan struct{} // closed when nothing is read any more
 
 	mu sync.Mutex // held while writing
+
+	answers   sync.WaitGroup
+	pinging   sync.Mutex // guards the two below
+	ping      *string    // to be answered
+	answering bool       // answer runs
 }
 
 var errLeft = fault.New(fault.Gone, "the client closed the connection")
@@ -54,8 +60,35 @@ func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
 	conn.SetReadLimit(maxMessage)
 	ctx, stop := context.WithCancelCause(c.Request.Context())
 	s := &socket{conn: conn, ctx: ctx, stop: stop, done: make(chan struct{})}
+	conn.SetPingHandler(s.pinged)
 	go s.read(take)
 	return s, nil
+}
+
+// pinged takes a ping, by whoever reads. The pong waits until what is being written is, however slow the client: giving it up would cost
+// the client the connection. Reading does not wait for it.
+func (s *socket) pinged(data string) error {
+	s.pinging.Lock()
+	defer s.pinging.Unlock()
+	s.ping = &data // an answer to this one answers those before
+	if !s.answering {
+		s.answering = true
+		s.answers.Go(s.answer)
+	}
+	return nil
+}
+
+func (s *socket) answer() {
+	for {
+		s.pinging.Lock()
+		data := s.ping
+		s.ping, s.answering = nil, data != nil
+		s.pinging.Unlock()
+		if data == nil {
+			return
+		}
+		_ = s.conn.WriteControl(websocket.PongMessage, []byte(*data), time.Time{}) // waits without bound; the client may have left
+	}
 }
 
 func (s *socket) read(take func([]byte) error) {
@@ -102,18 +135,30 @@ func (s *socket) sendJSON(v any) error {
 	return s.send(websocket.TextMessage, data)
 }
 
-// close says why, lets the client answer for a moment, and ends the connection. It panics with what a panic over a message left, so that it is
-// told as every handler's.
+// farewell is how long a client may take for what is on its way to it, the close frame included, and to answer that.
+const farewell = time.Minute
+
+// close says why, lets the client answer, and ends the connection. It panics with what a panic over a message left, so that it is told as
+// every handler's.
 func (s *socket) close(code int, reason string) {
-	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(5*time.Second))
+	patience := farewell
+	if s.ctx.Err() != nil { // it has left, or the sandbox is stopping
+		patience = 5 * time.Second
+	}
+	over := time.Now().Add(patience)
+	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), over)
 	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
+		if tcp, ok := s.conn.NetConn().(*net.TCPConn); ok {
+			_ = tcp.CloseWrite() // for those who wait for that; closing all of it would take back what a slow client has not read yet
+		}
 		select {
 		case <-s.done:
-		case <-time.After(2 * time.Second):
+		case <-time.After(time.Until(over)):
 		}
 	}
 	_ = s.conn.Close() // the close frame is what counts
 	<-s.done
+	s.answers.Wait()
 	if s.broken != nil {
 		panic(s.broken)
 	}
