@@ -22,8 +22,8 @@ var ErrCut = fault.New(fault.Invalid, "the content ended early; nothing was stor
 
 // Write makes src the content of the file at name and returns its length in bytes.
 //
-// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file keeps mode
-// and owner, a link is written through. Until the last byte is there the file is as before, but for the cases listed in the
+// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file keeps mode, owner,
+// access list and extended attributes, a link is written through. Until the last byte is there the file is as before, but for the cases listed in the
 // package comment. Errors of src are wrapped in ErrCut; DISK_FULL leaves no part of the file behind.
 func (f *Files) Write(name string, src Source) (int64, error) {
 	piece, last, err := src.Next()
