@@ -14,8 +14,8 @@ type Shield struct {
 	nice  bool   // this program runs before others
 }
 
-// ownNice is the nice value of a shielded program. Its children have 0.
-const ownNice = -10
+// ownNice is the nice value of a shielded program; more would have it interrupt its own children as they end. They have 0.
+const ownNice = -5
 
 // Protect makes this program the last that the kernel kills for memory and the first that it gives a processor, as far as each is
 // permitted, and hides its environment from the sandbox's user. It is to be called early: threads inherit from one another.

@@ -42,8 +42,8 @@ func TestDaemonIsShieldedAndChildrenAreNot(t *testing.T) {
 			continue // the thread has ended
 		}
 		f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if nice := f[16]; nice != "-10" {
-			t.Errorf("%s: nice %s, want -10", file, nice)
+		if nice := f[16]; nice != "-5" {
+			t.Errorf("%s: nice %s, want -5", file, nice)
 		}
 	}
 	want := fmt.Sprintf("0\n%d\n", score)
