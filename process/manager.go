@@ -230,7 +230,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	if spec.Key != "" {
 		return m.once(ctx, spec)
 	}
-	p, err := m.launch(spec)
+	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
 	if code, known := startCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)
 		out.Append(Stderr, []byte(err.Error()+"\n"))

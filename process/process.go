@@ -30,7 +30,6 @@ type Spec struct {
 
 	Input   []byte        // standard input; nil is /dev/null
 	Stdin   *os.File      // standard input in place of Input; the caller closes it after Start
-	Extra   []*os.File    // descriptors from 3 on, nil for none at that place; the caller closes them after Start
 	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
 	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 	Split   bool          // keep stdout and stderr apart, at the cost of the exact order between them
@@ -77,7 +76,7 @@ func (r Result) Discard() {
 type Process struct {
 	m      *Manager
 	id     string // value of marker
-	tag    tag
+	tag    tag    // 0 when nothing here is going to end it
 	since  uint64 // no descendant was started before; see proc.started
 	child  *child
 	spec   Spec
@@ -101,7 +100,7 @@ type Process struct {
 // Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program or folder,
 // fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
 func (m *Manager) Start(spec Spec) (*Process, error) {
-	p, err := m.launch(spec)
+	p, err := m.launch(spec, true)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +112,9 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// launch starts spec, whose output and end are to be followed then.
-func (m *Manager) launch(spec Spec) (*Process, error) {
+// launch starts spec, whose output and end are to be followed then. mayEnd says that it may have to be ended from here, with all its
+// descendants.
+func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -132,7 +132,9 @@ func (m *Manager) launch(spec Spec) (*Process, error) {
 	p := &Process{
 		m: m, spec: spec, done: make(chan struct{}), drained: make(chan struct{}),
 	}
-	p.id, p.tag = m.nextID()
+	if p.id, p.tag = m.nextID(); !mayEnd {
+		p.tag = 0
+	}
 	p.output = m.NewJournal(spec.Limits)
 	if err := p.start(); err != nil {
 		for _, f := range []*os.File{p.in, p.out, p.err} {
@@ -142,7 +144,7 @@ func (m *Manager) launch(spec Spec) (*Process, error) {
 		}
 		if byDefault && fault.CodeOf(err) == codeFolder {
 			if spec.Dir = m.otherDir(); spec.Dir != "" {
-				return m.launch(spec)
+				return m.launch(spec, mayEnd)
 			}
 		}
 		return nil, err
@@ -300,13 +302,6 @@ func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
 		theirs.add(w)
 		p.streams = 2
 		p.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
-	}
-	for _, f := range p.spec.Extra {
-		fd := ^uintptr(0)
-		if f != nil {
-			fd = f.Fd()
-		}
-		fds = append(fds, fd)
 	}
 	return fds, nil
 }
@@ -556,7 +551,7 @@ func (p *Process) tree() []proc {
 			continue
 		}
 		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
-		if own || tagOf(q.pid) == p.tag || marked(q.pid, variable) {
+		if own || p.tag != 0 && tagOf(q.pid) == p.tag || marked(q.pid, variable) {
 			set[q.pid] = q
 		}
 	}

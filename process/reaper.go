@@ -44,7 +44,8 @@ type children struct {
 
 func newChildren() *children { return &children{live: map[int]*child{}, early: map[int]exit{}} }
 
-// start is syscall.ForkExec whose child is known from before its end on. tell is called once with its end, by whoever sees it.
+// start is syscall.ForkExec whose child is known from before its end on, and has the tag, 0 for none. tell is called once with its end, by
+// whoever sees it.
 func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
@@ -52,10 +53,9 @@ func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, t t
 	c.starting++
 	c.mu.Unlock()
 
+	giveBack := t.lend()
 	pid, err := syscall.ForkExec(path, argv, attr)
-	if err == nil {
-		t.set(pid)
-	}
+	giveBack()
 
 	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
 	c.mu.Lock()

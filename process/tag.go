@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,12 +25,24 @@ func newTags() tag { return tagBit | tag(rand.Uint64N(1<<(62-tagManager)))<<tagM
 
 func (t tag) of(count uint64) tag { return t | tag(count%(1<<tagManager)) }
 
-// set gives a process that was just started its tag, unless it is another user's and this program may not. To have it before its first
-// instruction it would have to be set on this program, which only one start at a time could do.
-func (t tag) set(pid int) {
+// ownLimit is held while this program has a tag of its own for a child to inherit, and for reading by starts of children that need none.
+var ownLimit sync.RWMutex
+
+// lend gives this program the tag until giveBack is called, for the one child that is started meanwhile. For 0 it sees to it that children
+// have none; such starts do not wait for one another. Where limits cannot be set there are no tags.
+func (t tag) lend() (giveBack func()) {
+	if t == 0 {
+		ownLimit.RLock()
+		return ownLimit.RUnlock
+	}
+	ownLimit.Lock()
 	var was unix.Rlimit
-	if unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &was) == nil {
-		_ = unix.Prlimit(pid, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}, nil)
+	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) != nil || unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}) != nil {
+		return ownLimit.Unlock
+	}
+	return func() {
+		_ = unix.Setrlimit(unix.RLIMIT_RTTIME, &was) // it was that
+		ownLimit.Unlock()
 	}
 }
 
