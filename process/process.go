@@ -219,7 +219,10 @@ func (p *Process) start() error {
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began, p.since = time.Now(), ticks()
-	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
+	restore := p.m.cfg.Shield.drop()
+	p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited)
+	restore()
+	if err != nil {
 		return p.explain(err, argv[0])
 	}
 	p.m.cfg.Shield.lift(p.child.pid)
