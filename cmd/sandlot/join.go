@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"time"
 
@@ -109,12 +108,11 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	case <-ctx.Done():
 		return nil
 	}
-	listen := net.ListenConfig{}
-	apiListener, err := listen.Listen(ctx, "tcp", in.cfg.APIListen)
+	apiListener, err := serve.Listen(ctx, in.cfg.APIListen, peerSilence)
 	if err != nil {
 		return fmt.Errorf("api_listen: %w; choose another address with --api-listen", err)
 	}
-	proxyListener, err := listen.Listen(ctx, "tcp", in.cfg.ProxyListen)
+	proxyListener, err := serve.Listen(ctx, in.cfg.ProxyListen, peerSilence)
 	if err != nil {
 		return errors.Join(fmt.Errorf("proxy_listen: %w; choose another address with --proxy-listen", err), apiListener.Close())
 	}
@@ -130,6 +128,9 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 
 // engineWithin bounds how long a start waits for the engine before it serves without one.
 const engineWithin = 3 * time.Second
+
+// peerSilence is the time after which a client that acknowledges nothing counts as vanished.
+const peerSilence = 5 * time.Minute
 
 func dashboardURL(cfg config) string {
 	return "http://" + reachable(cfg.APIListen) + "/dashboard"
