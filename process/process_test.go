@@ -267,7 +267,7 @@ func TestResultTellsTheCost(t *testing.T) {
 func TestExitCodesAreExact(t *testing.T) {
 	m := newManager(t, process.Config{Reap: true})
 	total := 10_000
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		total = 1_500
 	}
 	stop := make(chan struct{})

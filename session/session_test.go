@@ -383,7 +383,7 @@ func TestFollowersGetTheSameBytes(t *testing.T) {
 func TestOutputAndCodesAreExact(t *testing.T) {
 	m := newManager(t, session.Config{})
 	total := 10_000
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		total = 2_000
 	}
 	var workers sync.WaitGroup
@@ -502,8 +502,8 @@ func BenchmarkNextCommand(b *testing.B) {
 }
 
 func TestOldestCommandsAreForgotten(t *testing.T) {
-	if os.Getenv("SANDLOT_LONG") == "" {
-		t.Skip("10,100 commands; set SANDLOT_LONG")
+	if os.Getenv("SANDLOT_FULL") == "" {
+		t.Skip("10,100 commands; set SANDLOT_FULL")
 	}
 	s := create(t, newManager(t, session.Config{}), "s")
 	first := start(t, s, session.Spec{Script: "echo first"})

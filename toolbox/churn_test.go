@@ -19,7 +19,7 @@ import (
 func TestClientsThatVanishLeaveNothing(t *testing.T) {
 	base := newServer(t, process.Config{})
 	total := 5_000
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		total = 400
 	}
 	post(t, base+"/process/session", map[string]string{"sessionId": "s"}, nil)

@@ -165,7 +165,7 @@ func randomFile(t *testing.T, size int) (path string, sum [32]byte) {
 func TestLargeOutputIsWhole(t *testing.T) {
 	base, _ := filesServer(t)
 	size := 100 << 20
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		size = 10 << 20
 	}
 	path, want := randomFile(t, size)

@@ -300,7 +300,7 @@ func TestEveryFrameStandsAlone(t *testing.T) {
 
 func TestLogsAreExactBytes(t *testing.T) {
 	size := 100 << 20
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		size = 8 << 20
 	}
 	data := make([]byte, size)

@@ -314,7 +314,7 @@ func TestBackgroundProcessDoesNotHoldTheEnd(t *testing.T) {
 func TestLastLineAndCodeAreExact(t *testing.T) {
 	m := newManager(t)
 	total := 10_000
-	if testing.Short() || os.Getenv("SANDLOT_LONG") == "" {
+	if testing.Short() || os.Getenv("SANDLOT_FULL") == "" {
 		total = 500
 	}
 	before := runtime.NumGoroutine()
