@@ -30,9 +30,9 @@ type Config struct {
 	// then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
-	Limits     Limits  // of the output of each process; zeros mean what Limits says
-	SpoolBytes int64   // of output of all processes together that is kept on disk; 0 means 2 GiB
-	Shield     *Shield // of this program, which its children are not to have; nil is none
+	Limits     Limits // of the output of each process; zeros mean what Limits says
+	SpoolBytes int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
+	Shield     Shield // of this program, which its children are not to have
 }
 
 // marker is the variable by which descendants are found, beside their tag.

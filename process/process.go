@@ -219,10 +219,7 @@ func (p *Process) start() error {
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began, p.since = time.Now(), ticks()
-	restore := p.m.cfg.Shield.drop()
-	p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited)
-	restore()
-	if err != nil {
+	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
 		return p.explain(err, argv[0])
 	}
 	p.m.cfg.Shield.lift(p.child.pid)

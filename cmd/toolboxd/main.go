@@ -143,7 +143,7 @@ type sandbox struct {
 	ctx    context.Context //nolint:containedctx // of the daemon
 	logger *slog.Logger
 	name   string // id of the sandbox, that logger tells; "" before it is known
-	shield *process.Shield
+	shield process.Shield
 
 	mu        sync.Mutex
 	processes *process.Manager

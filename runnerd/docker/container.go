@@ -51,6 +51,10 @@ const (
 	onlineFile   = "/sys/devices/system/cpu/online"
 )
 
+// sharedMemory is what engines give, but for the number of files: without a limit, empty ones alone could fill the sandbox's memory, and
+// no process could be killed to free it but toolboxd.
+const sharedMemory = "rw,nosuid,nodev,noexec,mode=1777,size=64m,nr_inodes=16384"
+
 // sharing are runtimes that share the host's kernel and so its view of processors. Others have one of their own.
 var sharing = []string{"", "runc", "crun"}
 
@@ -102,6 +106,9 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 		host.Mounts = append(host.Mounts, mount.Mount{
 			Type: mount.TypeBind, Source: filepath.Join(e.cfg.Inject, OnlineFolder, strconv.Itoa(spec.CPU)), Target: onlineFile, ReadOnly: true,
 		})
+	}
+	if slices.Contains(sharing, e.cfg.Runtime) {
+		host.Tmpfs = map[string]string{"/dev/shm": sharedMemory}
 	}
 	if e.cfg.Profile != ProfileCompat {
 		host.CapDrop, host.CapAdd, host.SecurityOpt = []string{"ALL"}, capabilities, []string{"no-new-privileges"}

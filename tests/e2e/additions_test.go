@@ -188,7 +188,7 @@ while True: pass'`)
 		}
 	}
 	for program, want := range map[string]int{
-		"nproc": box.CPU, "getconf _NPROCESSORS_ONLN": box.CPU, "awk -F: 'END { print $3 == \"/\" }' /proc/self/cgroup": 1, "python3 -c 'import os; print(os.cpu_count())'": box.CPU, "node -p 'process.constrainedMemory()'": box.Memory << 30,
+		"nproc": box.CPU, "getconf _NPROCESSORS_ONLN": box.CPU, "stat -f -c %c /dev/shm": 16384, "awk -F: 'END { print $3 == \"/\" }' /proc/self/cgroup": 1, "python3 -c 'import os; print(os.cpu_count())'": box.CPU, "node -p 'process.constrainedMemory()'": box.Memory << 30,
 	} {
 		if _, out := d.exec(program); out != fmt.Sprintln(want) {
 			d.t.Errorf("%s says %q, want %d", program, out, want)

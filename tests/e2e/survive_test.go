@@ -92,7 +92,7 @@ func TestDaemonSurvives(t *testing.T) {
 		{"files", "i=0; while :; do i=$((i+1)); : > /tmp/$i; done", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := runPID1(t, defaultImage, []string{"-e", "DAYTONA_TERMINATION_GRACE_PERIOD=1s", "--pids-limit", "256", "--memory", "256m", "--memory-swap", "256m", "--cpus", "1", "--tmpfs", "/tmp:size=32m"})
+			c := runPID1(t, defaultImage, []string{"-e", "DAYTONA_TERMINATION_GRACE_PERIOD=1s", "--pids-limit", "256", "--memory", "256m", "--memory-swap", "256m", "--cpus", "1", "--tmpfs", "/tmp:size=32m,nr_inodes=16k"})
 			c.session("bad")
 			c.start("bad", tc.bad)
 			harness.Until(t, 5*time.Second, "it to begin", func() bool {
