@@ -547,10 +547,10 @@ func (p *Process) tree() []proc {
 	p.m.children.mu.Unlock()
 	variable := marker + "=" + p.id + "\x00"
 	for _, q := range every {
-		if q.started < p.since {
+		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
+		if !own && q.started != 0 && q.started < p.since { // 0 where the runtime does not tell
 			continue
 		}
-		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
 		if own || p.tag != 0 && tagOf(q.pid) == p.tag || marked(q.pid, variable) {
 			set[q.pid] = q
 		}
