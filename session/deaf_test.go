@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 )
 
@@ -20,23 +19,7 @@ func newManagerOf(t *testing.T, shell string) *session.Manager {
 	if _, err := os.Stat(shell); err != nil {
 		t.Skip(err)
 	}
-	p, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: os.Environ()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := session.NewManager(session.Config{Processes: p, Grace: 200 * time.Millisecond, Shell: shell})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, s := range m.List() {
-			_ = m.Delete(s.ID())
-		}
-		if err := p.Close(0); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return m
+	return newManager(t, session.Config{Grace: 200 * time.Millisecond, Shell: shell})
 }
 
 // shells are those that sessions are tested with. The second reads ahead, the first does not.

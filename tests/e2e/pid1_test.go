@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -34,7 +35,9 @@ func runPID1(t *testing.T, image string, args []string, argv ...string) *pid1 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := append([]string{"run", "-d", "--network", "host", "-v", program + ":/opt/sandlot/toolboxd:ro", "--entrypoint", "/opt/sandlot/toolboxd"}, args...)
+	name := fmt.Sprintf("sandlot-test-%d-%s", os.Getpid(), strings.ReplaceAll(addr, ":", "-"))
+	t.Cleanup(func() { _, _ = harness.Docker("", nil, "rm", "-f", name) }) // also one that could not be started
+	run := append([]string{"run", "-d", "--name", name, "--network", "host", "-v", program + ":/opt/sandlot/toolboxd:ro", "--entrypoint", "/opt/sandlot/toolboxd"}, args...)
 	id, err := harness.Docker("", nil, append(append(run, image, "--listen", addr), argv...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +48,6 @@ func runPID1(t *testing.T, image string, args []string, argv ...string) *pid1 {
 			log, _ := harness.Run(nil, nil, "sh", "-c", `docker logs "$0" 2>&1; docker inspect -f '{{json .State}}' "$0"`, c.id)
 			t.Logf("log and state of the container:\n%s", log)
 		}
-		_, _ = harness.Docker("", nil, "rm", "-f", c.id)
 	})
 	harness.Until(t, 10*time.Second, "the toolbox answers", func() bool {
 		res, err := http.Get(c.base + "/version")
