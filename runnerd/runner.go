@@ -23,6 +23,7 @@ import (
 // Config is what a Runner needs. ID, Data, Instance, Key and Logger are required.
 type Config struct {
 	ID       string
+	After    uint64 // see sandbox.Config
 	Data     string // folder for what sandboxes mount
 	Instance string // see docker.Config, as the next five
 	Host     string
@@ -59,7 +60,7 @@ func New(cfg Config) (*Runner, error) {
 		return nil, err
 	}
 	m, err := sandbox.New(sandbox.Config{
-		Runner: cfg.ID, Driver: engine, Toolbox: prober{}, Key: cfg.Key, MinRoom: cfg.MinRoom, Logger: cfg.Logger,
+		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, MinRoom: cfg.MinRoom, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())

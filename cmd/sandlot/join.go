@@ -55,8 +55,12 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err := in.db.PutSnapshot(ctx, snapshot); err != nil {
 		return nil, err
 	}
+	after, err := in.db.LastSeen(ctx, keys.Runner)
+	if err != nil {
+		return nil, err
+	}
 	in.runner, err = runnerd.New(runnerd.Config{
-		ID: keys.Runner, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
+		ID: keys.Runner, After: after, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
 		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
 		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
 	})
@@ -74,7 +78,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.fleet, err = fleet.New(fleet.Config{
 		Store: in.db, Runner: in.runner, RunnerID: keys.Runner, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
 		MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory, MaxDisk: cfg.MaxDisk, Logger: logger.With("part", "coordinator"),
-		Changed: func(s fleet.Sandbox) { in.proxy.Forget(s.ID) },
+		Changed: func(id string) { in.proxy.Forget(id) },
 	})
 	if err != nil {
 		return nil, err

@@ -54,9 +54,9 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 		}
 		return Sandbox{}, err
 	}
-	m.changed(s)
+	m.changed(s.ID)
 	m.kick(s.ID)
-	made, err := wait.settled(ctx, m.cfg.Hold)
+	made, err := wait.settled(ctx, m.cfg.Hold, s)
 	if err != nil {
 		// The caller is told of a failure, so nothing may stay behind, even if the caller is gone.
 		if _, dropErr := m.want(context.WithoutCancel(ctx), s.ID, lifecycle.Destroyed); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +44,21 @@ type sandboxRow struct {
 	LastActivityAt time.Time
 	StateAt        time.Time
 	DestroyAt      time.Time `bun:",nullzero"`
+	Forced         bool
+	Seen           uint64
+	Version        int64
 }
+
+// deletedRow is what is left of the record of a deleted sandbox.
+type deletedRow struct {
+	bun.BaseModel `bun:"table:deleted_sandboxes"`
+
+	ID        string `bun:",pk"`
+	DeletedAt time.Time
+}
+
+// keepDeleted is how long a deletion is remembered.
+const keepDeleted = 7 * 24 * time.Hour
 
 type labelRow struct {
 	bun.BaseModel `bun:"table:sandbox_labels"`
@@ -68,6 +82,7 @@ func toRow(s fleet.Sandbox) *sandboxRow {
 		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
 		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
+		Forced: s.Forced, Seen: s.Seen, Version: s.Version,
 	}
 }
 
@@ -78,6 +93,7 @@ func (r *sandboxRow) sandbox() fleet.Sandbox {
 		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
 		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
+		Forced: r.Forced, Seen: r.Seen, Version: r.Version,
 	}
 }
 
@@ -150,14 +166,16 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 		if s, err = d.oneSandbox(ctx, tx, "id = ?", id); err != nil {
 			return err
 		}
-		labels := fmt.Sprint(s.Labels)
+		labels := maps.Clone(s.Labels)
+		version := s.Version + 1
 		if err := change(&s); err != nil {
 			return err
 		}
+		s.Version = version
 		if _, err := tx.NewUpdate().Model(toRow(s)).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		if fmt.Sprint(s.Labels) == labels {
+		if maps.Equal(s.Labels, labels) {
 			return nil
 		}
 		return putLabels(ctx, tx, s)
@@ -171,17 +189,50 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 // Touch implements fleet.Store.
 func (d *DB) Touch(ctx context.Context, id string, at time.Time) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
-		return err
+		done, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, fleet.ErrNotFound)
+		}
+		return nil
 	})
 }
 
 // DeleteSandbox implements fleet.Store.
 func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx)
+		if _, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		if _, err := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted)).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&deletedRow{ID: id, DeletedAt: now}).On("CONFLICT (id) DO NOTHING").Exec(ctx)
 		return err
 	})
+}
+
+// Deleted implements fleet.Store.
+func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
+	var found []string
+	for some := range slices.Chunk(ids, 500) { // a statement takes some thousands of values
+		var part []string
+		if err := d.db.NewSelect().Model((*deletedRow)(nil)).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
+			return nil, explain(err)
+		}
+		found = append(found, part...)
+	}
+	return found, nil
+}
+
+// LastSeen implements fleet.Store.
+func (d *DB) LastSeen(ctx context.Context, runner string) (uint64, error) {
+	var last uint64
+	err := d.db.NewSelect().Model((*sandboxRow)(nil)).ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
+	return last, explain(err)
 }
 
 // SandboxesOn implements fleet.Store.
