@@ -37,7 +37,7 @@ type installation struct {
 // join makes all parts and begins nothing.
 func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *installation, err error) {
 	in := &installation{cfg: cfg, logger: logger}
-	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, "sandlot.db")); err != nil {
+	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -129,6 +129,9 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	in.logger.Info("sandlot is down", logkey.Err, err)
 	return err
 }
+
+// databaseFile is the name of the database in the data folder.
+const databaseFile = "sandlot.db"
 
 // engineWithin bounds how long a start waits for the engine before it serves without one.
 const engineWithin = 3 * time.Second

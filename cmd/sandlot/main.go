@@ -3,6 +3,7 @@
 //	sandlot up        run coordinator, runner and proxy in this process
 //	sandlot env       print what clients need, as shell exports
 //	sandlot doctor    check engine, ports, disk and the rest, and say what to mend
+//	sandlot adopt     write the records of sandboxes that the database lost
 //	sandlot run       run one command in a fresh sandbox
 //
 // Exit codes: 0 done; 1 it failed, or the check found something broken; 2 bad arguments or settings. `sandlot run` ends with the
@@ -67,7 +68,7 @@ func command(getenv func(string) string) *cobra.Command {
 	}
 	set := newSettings(getenv)
 	set.flags(root.PersistentFlags())
-	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set))
+	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set), adoptCommand(set))
 	root.AddCommand(cli.Commands(func() (cli.Access, error) { return access(set, getenv) })...)
 	return root
 }

@@ -215,12 +215,22 @@ func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 	})
 }
 
+// Known returns those of ids that have a record.
+func (d *DB) Known(ctx context.Context, ids []string) ([]string, error) {
+	return d.among(ctx, (*sandboxRow)(nil), ids)
+}
+
 // Deleted implements fleet.Store.
 func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
+	return d.among(ctx, (*deletedRow)(nil), ids)
+}
+
+// among returns those of ids that a table has.
+func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, error) {
 	var found []string
 	for some := range slices.Chunk(ids, 500) { // a statement takes some thousands of values
 		var part []string
-		if err := d.db.NewSelect().Model((*deletedRow)(nil)).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
+		if err := d.db.NewSelect().Model(table).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
 			return nil, explain(err)
 		}
 		found = append(found, part...)

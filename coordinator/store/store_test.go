@@ -112,6 +112,46 @@ func TestFailedChangeWritesNothing(t *testing.T) {
 	}
 }
 
+func TestChangesAreCountedAndDeletionsRemembered(t *testing.T) {
+	db, org := open(t)
+	a, b := sandbox(org, "a", nil), sandbox(org, "b", nil)
+	for _, s := range []fleet.Sandbox{a, b} {
+		if err := db.InsertSandbox(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := int64(1); i < 4; i++ {
+		got, err := db.ChangeSandbox(t.Context(), a.ID, func(s *fleet.Sandbox) error { s.Seen, s.Forced, s.Version = 40+uint64(i), true, 99; return nil })
+		if read, err2 := db.SandboxByID(t.Context(), a.ID); err != nil || err2 != nil || got.Version != i || read.Version != i || !read.Forced || read.Seen != 40+uint64(i) {
+			t.Errorf("change %d: %+v, %v; read %+v, %v", i, got, err, read, err2)
+		}
+	}
+	if last, err := db.LastSeen(t.Context(), a.Runner); err != nil || last != 43 {
+		t.Errorf("LastSeen = %d, %v; want 43", last, err)
+	}
+	if last, err := db.LastSeen(t.Context(), "other"); err != nil || last != 0 {
+		t.Errorf("LastSeen of a runner without sandboxes = %d, %v", last, err)
+	}
+	for range 2 {
+		if err := db.DeleteSandbox(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := []string{a.ID, b.ID, "none"}
+	for range 1000 {
+		ids = append(ids, "filler")
+	}
+	if got, err := db.Deleted(t.Context(), ids); err != nil || fmt.Sprint(got) != fmt.Sprint([]string{a.ID}) {
+		t.Errorf("Deleted = %v, %v; want the deleted one", got, err)
+	}
+	if got, err := db.Known(t.Context(), ids); err != nil || fmt.Sprint(got) != fmt.Sprint([]string{b.ID}) {
+		t.Errorf("Known = %v, %v; want the other one", got, err)
+	}
+	if err := db.Touch(t.Context(), a.ID, time.Now()); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("Touch of a deleted sandbox: %v, want ErrNotFound", err)
+	}
+}
+
 func TestPagesHoldEverySandboxOnceInEveryOrder(t *testing.T) {
 	db, org := open(t)
 	at := time.Now().UTC().Truncate(time.Microsecond)

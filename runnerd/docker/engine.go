@@ -16,7 +16,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
@@ -378,10 +377,6 @@ func (e *Engine) Room(context.Context) (uint64, error) {
 		return 0, fmt.Errorf("free space of %s: %w", *root, err)
 	}
 	return fs.Bavail * uint64(fs.Bsize), nil
-}
-
-func (e *Engine) ours() filters.Args {
-	return filters.NewArgs(filters.Arg("label", labelManaged+"=true"), filters.Arg("label", labelInstance+"="+e.cfg.Instance))
 }
 
 // explain gives an error of the engine its kind.
