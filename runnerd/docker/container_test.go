@@ -81,7 +81,9 @@ func TestImagesOwnProgramIsHandedOn(t *testing.T) {
 }
 
 func TestEnvironmentInItsOrder(t *testing.T) {
-	e := newEngine(t, func(c *Config) { c.Env = map[string]string{"https_proxy": "p", "SET": "runner", "SANDLOT_OUTPUT_FILE": "runner"} })
+	e := newEngine(t, func(c *Config) {
+		c.Env = map[string]string{"https_proxy": "p", "SET": "runner", "SANDLOT_OUTPUT_FILE": "runner"}
+	})
 	spec := lifecycle.Spec{ID: "id", CPU: 2, Env: map[string]string{"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": "", "SANDLOT_CLAIM_SHA256": "creator"}}
 	for _, tc := range []struct {
 		name  string

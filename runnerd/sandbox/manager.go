@@ -99,6 +99,8 @@ type Manager struct {
 	seq      uint64                        // the last Seq that was given
 	wg       sync.WaitGroup
 
+	untaken chan struct{} // holds one: a report was not taken
+
 	begun chan struct{} // closed when the first attempt to follow the engine has an end
 	once  sync.Once
 }
@@ -121,7 +123,8 @@ func New(cfg Config) (*Manager, error) {
 	}
 	return &Manager{
 		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
-		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, starting: map[string]chan struct{}{}, seq: cfg.After, begun: make(chan struct{}),
+		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, starting: map[string]chan struct{}{}, seq: cfg.After,
+		untaken: make(chan struct{}, 1), begun: make(chan struct{}),
 	}, nil
 }
 

@@ -46,7 +46,7 @@ func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) err
 	defer cancel(nil)
 	m.wg.Go(func() { m.heartbeats(ctx, cancel, to) })
 	return m.cfg.Driver.Watch(ctx, func() {
-		if err := m.reportAll(ctx, to); err != nil {
+		if _, err := m.reportAll(ctx, to); err != nil {
 			cancel(err)
 			return
 		}
@@ -54,31 +54,40 @@ func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) err
 	}, func(id string, ended bool) { m.changed(ctx, to, id, ended) })
 }
 
+// heartbeats reports in full with every heartbeat, and soon after a report that was not taken: after a second, then twice as long each time.
 func (m *Manager) heartbeats(ctx context.Context, cancel context.CancelCauseFunc, to Reporter) {
-	tick := time.NewTicker(m.cfg.Heartbeat)
-	defer tick.Stop()
-	for {
+	next := time.NewTimer(m.cfg.Heartbeat)
+	defer next.Stop()
+	for again := time.Second; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-m.untaken:
+			next.Reset(again)
+			continue
+		case <-next.C:
 		}
-		if err := m.reportAll(ctx, to); err != nil {
+		taken, err := m.reportAll(ctx, to)
+		if err != nil {
 			cancel(err)
 			return
 		}
+		if again = min(2*again, m.cfg.Heartbeat); taken {
+			again = time.Second
+		}
+		next.Reset(m.cfg.Heartbeat)
 	}
 }
 
 // reportAll lists, reports in full and removes what is left of deleted sandboxes. A sandbox that an operation holds is reported as it was
 // seen last: the operation's own result follows.
-func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
+func (m *Manager) reportAll(ctx context.Context, to Reporter) (taken bool, err error) {
 	m.mu.Lock()
 	r := lifecycle.Report{Runner: m.cfg.Runner, Full: true, Seq: m.seq}
 	m.mu.Unlock()
 	list, err := m.cfg.Driver.List(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	there := map[string]bool{}
 	for _, c := range list {
@@ -94,8 +103,8 @@ func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
 	}
 	deleted, err := to.Report(ctx, r)
 	if err != nil {
-		m.cfg.Logger.Warn("full report was not taken; the next heartbeat repeats it", logkey.Err, err)
-		return nil
+		m.notTaken("full report was not taken; another follows", err)
+		return false, nil
 	}
 	for _, id := range deleted {
 		m.wg.Go(func() {
@@ -104,7 +113,7 @@ func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
 			}
 		})
 	}
-	return nil
+	return true, nil
 }
 
 // changed looks again at one sandbox and reports it if it is not as it was seen last. Many changes of one sandbox that come while
@@ -153,9 +162,18 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string, ended boo
 		}
 		m.cfg.Logger.Info("sandbox changed by itself", logkey.Sandbox, id, logkey.State, o.State, "reason", o.Reason)
 		if _, err := to.Report(ctx, lifecycle.Report{Runner: m.cfg.Runner, Sandboxes: []lifecycle.Observed{o}}); err != nil {
-			m.cfg.Logger.Warn("change was not taken; the next heartbeat repeats it", logkey.Sandbox, id, logkey.Err, err)
+			m.notTaken("change was not taken; a full report follows", err)
 		}
 	})
+}
+
+// notTaken asks for a full report soon.
+func (m *Manager) notTaken(what string, err error) {
+	m.cfg.Logger.Warn(what, logkey.Err, err)
+	select {
+	case m.untaken <- struct{}{}:
+	default: // asked for already
+	}
 }
 
 // always marks a look that was made under the sandbox's lock, so that nothing newer can be known.
