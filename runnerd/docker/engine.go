@@ -294,8 +294,9 @@ func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string
 		f.Add("event", string(action))
 	}
 	// The engine answers the request only with the first event, so its coming to be is not waited for; what happens until it is
-	// there is replayed, by time.
-	since := time.Now()
+	// there is replayed, by time. The time before is replayed too: a list shows a container as running for as long as the engine cleans up
+	// behind it, after it has told of its end.
+	since := time.Now().Add(-replay)
 	type stream struct {
 		messages <-chan events.Message
 		failed   <-chan error
@@ -316,6 +317,9 @@ func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string
 		}
 	}
 }
+
+// replay is more than an engine takes to clean up behind a container.
+const replay = 30 * time.Second
 
 // prepare learns what the engine can, and makes our bridge if it is missing.
 func (e *Engine) prepare(ctx context.Context) error {

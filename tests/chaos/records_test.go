@@ -255,6 +255,7 @@ func TestSelfEndedSandboxesAreNotStartedAgain(t *testing.T) {
 			ids = append(ids, c.Create(nil).ID)
 		}
 		began := time.Now()
+		t.Logf("round %d: %s", i, way.name)
 		way.tell(func() {
 			var all sync.WaitGroup
 			for n, id := range ids {
@@ -285,6 +286,7 @@ func TestSelfEndedSandboxesAreNotStartedAgain(t *testing.T) {
 			}
 			return err == nil
 		})
+		t.Logf("all stopped after %s", time.Since(began).Round(time.Millisecond))
 		if out := happened(t, s, began, "start"); out != "" {
 			t.Fatalf("%s: started again:\n%s", way.name, out)
 		}

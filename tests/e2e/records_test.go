@@ -116,7 +116,7 @@ func TestABridgeThatDoesNotSeparateIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	remove := func() { _, _ = harness.Docker("", nil, "network", "rm", name) }
-	defer remove()
+	t.Cleanup(remove) // after Sandlot's own, whose sandbox is on it
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox), Env: []string{"SANDLOT_NETWORK=" + name}})
 	c := s.As(t, s.Key)
 	a := c.API("POST", "/sandbox", map[string]any{}).Want(http.StatusServiceUnavailable)
