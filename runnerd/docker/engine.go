@@ -43,6 +43,7 @@ type Config struct {
 	Profile    string                 // ProfileHardened or ProfileCompat; "" means hardened
 	Runtime    string                 // OCI runtime, such as runsc; "" takes the engine's default
 	PidsLimit  int64                  // processes and threads of one sandbox; 0 means 1024
+	Patience   time.Duration          // in which the engine must answer a call, beside what the call has it wait for; 0 means 60 s
 	SecretHash func(id string) string // hash of the secret of a sandbox's toolbox
 }
 
@@ -63,6 +64,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.PidsLimit == 0 {
 		cfg.PidsLimit = 1024
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
 	}
 	api, err := NewClient(cfg.Host)
 	if err != nil {
@@ -87,8 +91,15 @@ func NewClient(host string) (*client.Client, error) {
 // Close gives up the connections to the engine.
 func (e *Engine) Close() error { return e.api.Close() }
 
+// patient bounds one call of the engine that has it wait for something itself.
+func (e *Engine) patient(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, wait+e.cfg.Patience)
+}
+
 // Create implements sandbox.Driver.
 func (e *Engine) Create(ctx context.Context, spec lifecycle.Spec) (made bool, err error) {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	img, err := e.api.ImageInspect(ctx, spec.Image)
 	if errdefs.IsNotFound(err) {
 		return false, fault.Newf(fault.Invalid, "image %s is not on this runner; build or load it there first", spec.Image)
@@ -107,6 +118,8 @@ func (e *Engine) Create(ctx context.Context, spec lifecycle.Spec) (made bool, er
 // own finds the container of a sandbox. Whatever is done to it is done by its own id, which no other container ever has, and not by its
 // name. ErrNotFound, and ErrForeign where the name is that of a container without our labels.
 func (e *Engine) own(ctx context.Context, id string) (container.InspectResponse, error) {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	c, err := e.api.ContainerInspect(ctx, id)
 	switch {
 	case err != nil:
@@ -124,6 +137,8 @@ func (e *Engine) labelled(labels map[string]string) bool {
 
 // Start implements sandbox.Driver.
 func (e *Engine) Start(ctx context.Context, id string) (sandbox.Container, error) {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	c, err := e.own(ctx, id)
 	if err != nil {
 		return sandbox.Container{}, err
@@ -136,6 +151,8 @@ func (e *Engine) Start(ctx context.Context, id string) (sandbox.Container, error
 
 // Stop implements sandbox.Driver.
 func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error {
+	ctx, cancel := e.patient(ctx, grace)
+	defer cancel()
 	c, err := e.own(ctx, id)
 	if err != nil {
 		return err
@@ -166,6 +183,8 @@ func (e *Engine) waitEnd(ctx context.Context, containerID string) error {
 
 // Remove implements sandbox.Driver.
 func (e *Engine) Remove(ctx context.Context, id string) error {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	c, err := e.own(ctx, id)
 	if errors.Is(err, sandbox.ErrNotFound) || errors.Is(err, sandbox.ErrForeign) { // a stranger's is none of ours
 		return nil
@@ -251,6 +270,8 @@ func engineTime(text string) time.Time {
 
 // List implements sandbox.Driver.
 func (e *Engine) List(ctx context.Context) ([]sandbox.Container, error) {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	list, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.ours()})
 	if err != nil {
 		return nil, e.explain(err)
@@ -323,6 +344,8 @@ const replay = 30 * time.Second
 
 // prepare learns what the engine can, and makes our bridge if it is missing.
 func (e *Engine) prepare(ctx context.Context) error {
+	ctx, cancel := e.patient(ctx, 0)
+	defer cancel()
 	info, err := e.api.Info(ctx)
 	if err != nil {
 		return e.explain(err)
@@ -389,7 +412,7 @@ func (e *Engine) explain(err error) error {
 	case err == nil, fault.KindOf(err) != fault.Unknown:
 		return err
 	case client.IsErrConnectionFailed(err), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("engine at %s: %w (%v)", e.api.DaemonHost(), sandbox.ErrEngineDown, err) //nolint:errorlint // for reading only
 	case strings.Contains(err.Error(), "no space left on device"), strings.Contains(err.Error(), "disk quota exceeded"):
 		return fault.Codef(fault.Full, "RUNNER_DISK_FULL", "the runner's disk is full; remove sandboxes or images there: %w", err)
