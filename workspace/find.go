@@ -161,7 +161,9 @@ func (s *searcher) search(ctx context.Context, j *findJob) (err error) {
 		if ctx.Err() != nil {
 			break
 		}
-		s.searchFile(ctx, j, file)
+		if err := s.searchFile(ctx, j, file); err != nil {
+			return err
+		}
 	}
 	s.flush(ctx, j)
 	return nil
@@ -178,13 +180,13 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 	s.batch, s.size = nil, 0
 }
 
-func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
+func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
 	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
 	fd, err := retryFD(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return
+		return unlessSkipped("find in", file.shown, err)
 	}
 	defer unix.Close(fd)
 	line := 1     // of buf[0]
@@ -195,12 +197,12 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 	for ctx.Err() == nil {
 		n, err := readFull(fd, s.buf[have:])
 		if err != nil {
-			return
+			return unlessSkipped("find in", file.shown, err)
 		}
 		end := have+n < len(s.buf)
 		data := s.buf[:have+n]
 		if first && bytes.IndexByte(data[:min(len(data), 512)], 0) >= 0 {
-			return
+			return nil
 		}
 		first = false
 		cut := len(data)
@@ -235,10 +237,11 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 			s.flush(ctx, j)
 		}
 		if end {
-			return
+			return nil
 		}
 		have = copy(s.buf, data[cut:])
 	}
+	return nil
 }
 
 // readFull reads until buf is full or the file has ended.

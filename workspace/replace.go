@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -80,6 +79,7 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 	lock, _ := r.busy.LoadOrStore(inode{uint64(t.st.Dev), t.st.Ino}, new(sync.Mutex))
 	lock.(*sync.Mutex).Lock()
 	defer lock.(*sync.Mutex).Unlock()
+	r.name = name
 	r.reset(t.old)
 	found, err := r.find()
 	if err != nil || !found {
@@ -96,6 +96,7 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 type replacer struct {
 	text    needle
 	with    []byte
+	name    string // of the file, as the caller said it
 	fd      int
 	in, out []byte
 	lo, hi  int // unread part of in
@@ -119,7 +120,7 @@ func (r *replacer) fill() error {
 	r.lo = 0
 	n, err := readFull(r.fd, r.in[r.hi:])
 	if err != nil {
-		return os.NewSyscallError("read", err)
+		return explain("replace in", r.name, err)
 	}
 	r.hi += n
 	r.end = r.hi < len(r.in)

@@ -80,10 +80,11 @@ func writeFull(fd int, p []byte) (done int, err error) {
 	return done, nil
 }
 
-// cut tells why a source stopped: it has its own kind of error, it could not read its file, or it ended.
+// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a kind are a
+// connection's.
 func cut(name string, err error) error {
-	if no := unix.Errno(0); errors.As(err, &no) || fault.KindOf(err) != fault.Unknown {
-		return explain("read content for", name, err)
+	if fault.KindOf(err) != fault.Unknown {
+		return err
 	}
 	return fmt.Errorf("write %s: %w (%w)", name, ErrCut, err)
 }
