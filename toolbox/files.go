@@ -180,6 +180,7 @@ func (s *Server) replaceText(c *gin.Context) error {
 	for i, d := range done {
 		results[i] = api.ReplaceResult{File: d.File, Success: d.Err == nil}
 		if d.Err != nil {
+			s.face.Note(c.Request, d.Err)
 			results[i].Error = serve.NewBody(Source, c.Request, d.Err).Message
 		}
 	}

@@ -32,6 +32,11 @@ import (
 // newToolbox returns a toolbox that works in dir.
 func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 	tb.Helper()
+	return newToolboxWith(tb, dir, slog.DiscardHandler)
+}
+
+func newToolboxWith(tb testing.TB, dir string, log slog.Handler) *toolbox.Server {
+	tb.Helper()
 	processes, err := process.NewManager(process.Config{Dir: dir, Env: append(os.Environ(), "HOME="+dir)})
 	if err != nil {
 		tb.Fatal(err)
@@ -42,7 +47,7 @@ func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 		tb.Fatal(err)
 	}
 	s, err := toolbox.New(toolbox.Config{
-		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(slog.DiscardHandler), Process: processes, Sessions: sessions,
+		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(log), Process: processes, Sessions: sessions,
 	})
 	if err != nil {
 		tb.Fatal(err)
