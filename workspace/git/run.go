@@ -251,7 +251,7 @@ func (c *closers) close() {
 
 func (c *closers) pipe() (r, w *os.File, err error) {
 	if r, w, err = os.Pipe(); err != nil {
-		return nil, nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, nil, fault.System("start git", err)
 	}
 	*c = append(*c, r, w)
 	return r, w, nil
@@ -261,7 +261,7 @@ func (c *closers) pipe() (r, w *os.File, err error) {
 func (c *closers) memory(data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("git", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, fault.System("start git", err)
 	}
 	f := os.NewFile(uintptr(fd), "git")
 	*c = append(*c, f)
@@ -270,7 +270,7 @@ func (c *closers) memory(data []byte) (*os.File, error) {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, fault.System("start git", err)
 	}
 	return f, nil
 }
