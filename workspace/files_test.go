@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -1107,6 +1108,80 @@ func TestReplaceInLargeFiles(t *testing.T) {
 		if string(now) != strings.ReplaceAll(content, p[0], p[1]) {
 			t.Errorf("replacing %.10q by %.10q went wrong", p[0], p[1])
 		}
+	}
+}
+
+// leaving is a context that ends when it has been asked for its end a few times.
+type leaving struct {
+	context.Context //nolint:containedctx // it is one
+	after atomic.Int32
+}
+
+func (l *leaving) Err() error {
+	if l.after.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestReplaceEndsWithItsCaller in the middle of a file, which stays as it was.
+func TestReplaceEndsWithItsCaller(t *testing.T) {
+	f, dir := open(t)
+	content := strings.Repeat("0123456789abcdef", 256<<10)
+	for what, edge := range map[string]string{"while it looks for the text": "", "while it writes": "text"} {
+		mustWrite(t, dir+"/big", edge+content+"text")
+		ctx := &leaving{Context: t.Context()}
+		ctx.after.Store(4) // the file has 9 windows
+		results, err := f.Replace(ctx, []string{"big", "other"}, "text", "word")
+		if err != nil || !errors.Is(results[0].Err, context.Canceled) || !errors.Is(results[1].Err, context.Canceled) {
+			t.Errorf("%s: %v %v", what, results, err)
+		}
+		wantContent(t, dir+"/big", edge+content+"text")
+		noTemps(t, dir)
+	}
+}
+
+// TestReplaceInPlaceLosesNothing in a folder that takes no temporary file, whatever the file's length and whoever leaves.
+func TestReplaceInPlaceLosesNothing(t *testing.T) {
+	f, dir := open(t)
+	_ = os.Chmod(dir, 0o755)
+	_ = os.Chmod(filepath.Dir(dir), 0o755)
+	closed := dir + "/closed"
+	content := "text" + strings.Repeat("0123456789abcdef", 256<<10) + "text"
+	mustWrite(t, closed+"/file", content)
+	_ = os.Chmod(closed+"/file", 0o666)
+	_ = os.Chmod(closed, 0o555)
+	defer os.Chmod(closed, 0o755)
+	replace := func(ctx context.Context, text, with string) (err error) {
+		asUser(t, func() {
+			var results []workspace.Replaced
+			if results, err = f.Replace(ctx, []string{"closed/file"}, text, with); err == nil {
+				err = results[0].Err
+			}
+		})
+		return err
+	}
+	for _, with := range []string{"longer than before", "text", ""} {
+		before, _ := os.ReadFile(closed + "/file")
+		if err := replace(t.Context(), "text", with); err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, closed+"/file", strings.ReplaceAll(string(before), "text", with))
+		mustRewrite(t, closed+"/file", content)
+	}
+	ctx := &leaving{Context: t.Context()}
+	ctx.after.Store(4)
+	if err := replace(ctx, "text", "word"); !errors.Is(err, context.Canceled) {
+		t.Errorf("its caller left: %v", err)
+	}
+	wantContent(t, closed+"/file", content)
+}
+
+// mustRewrite gives a file that there is its content again.
+func mustRewrite(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
 	}
 }
 
