@@ -52,13 +52,12 @@ func (s *Server) download(c *gin.Context) error {
 	return fault.Codef(fault.Internal, "FILE_READ_FAILED", "download %s: the file could not be read from the place that was asked for", name)
 }
 
-// tidyRange changes what the library gets wrong: nothing of an empty file can be asked for, so all of it is sent, and the last 0 bytes
-// ("-0") are no range.
+// tidyRange changes what the library gets wrong: ranges in another unit than bytes are ignored (RFC 9110, 14.2), nothing of an empty file
+// can be asked for, so all of it is sent, and the last 0 bytes ("-0") are no range.
 func tidyRange(h http.Header, size int64) {
-	specs, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
+	unit, specs, ok := strings.Cut(h.Get("Range"), "=")
 	switch {
-	case !ok:
-	case size == 0:
+	case !ok, !strings.EqualFold(unit, "bytes"), size == 0:
 		h.Del("Range")
 	default:
 		kept := slices.DeleteFunc(strings.Split(specs, ","), func(spec string) bool {

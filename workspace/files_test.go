@@ -799,7 +799,6 @@ func TestFindTellsLines(t *testing.T) {
 		{"b", "needle", "b/x", 2},
 		{"b/x", "last", "b/x", 1},
 		{"./b/", "needle", "b/x", 2},
-		{"none", "needle", "", 0},
 		{"link", "needle", "", 0},
 		{"b", "needle\r", "", 0},
 		{"b", "no\nneedle", "", 0},
@@ -812,6 +811,9 @@ func TestFindTellsLines(t *testing.T) {
 	}
 	err := f.Find(t.Context(), dir, "", nil)
 	wantFault(t, "empty pattern", err, fault.Invalid, "")
+	wantFault(t, "missing root", f.Find(t.Context(), "none", "needle", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "missing root of a pattern that no line has", f.Find(t.Context(), dir+"/none/x", "a\nb", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "root below a file", f.Find(t.Context(), "b/x/y", "needle", nil), fault.Invalid, "INVALID_FILE_PATH")
 	stop := errors.New("enough")
 	if err := f.Find(t.Context(), dir, "needle", func(workspace.Match) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Find went on after its caller had enough: %v", err)
@@ -1005,7 +1007,6 @@ func TestSearchMatchesBaseNames(t *testing.T) {
 		{"d.go", "*.go", []string{"d.go", "d.go/b.go"}},
 		{"e", `a\*b`, []string{"e/a*b"}},
 		{".", "[a-b].go", []string{"a.go", "d.go/b.go"}},
-		{"none", "*", nil},
 	} {
 		var got []string
 		if err := f.Search(t.Context(), tc.root, tc.pattern, func(p string) error { got = append(got, p); return nil }); err != nil || !slices.Equal(got, tc.want) {
@@ -1013,6 +1014,36 @@ func TestSearchMatchesBaseNames(t *testing.T) {
 		}
 	}
 	wantFault(t, "bad pattern", f.Search(t.Context(), ".", "[", nil), fault.Invalid, "")
+	wantFault(t, "missing root", f.Search(t.Context(), "none", "*", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "root below a file", f.Search(t.Context(), "a.go/x", "*", nil), fault.Invalid, "INVALID_FILE_PATH")
+}
+
+// TestALookIntoAFolderThatCannotBeReadSaysSo where it is the one that was named; those below are passed over.
+func TestALookIntoAFolderThatCannotBeReadSaysSo(t *testing.T) {
+	f, dir := open(t)
+	_ = os.Chmod(dir, 0o755)
+	_ = os.Chmod(filepath.Dir(dir), 0o755)
+	mustWrite(t, dir+"/closed/file", "needle")
+	mustWrite(t, dir+"/open", "needle")
+	_ = os.Chmod(dir+"/closed", 0)
+	defer os.Chmod(dir+"/closed", 0o755)
+	asUser(t, func() {
+		names := func(root string) error { return f.Search(t.Context(), root, "*e*", func(string) error { return nil }) }
+		wantFault(t, "search", names("closed"), fault.Forbidden, "FILE_ACCESS_DENIED")
+		if err := names("."); err != nil {
+			t.Errorf("search around it: %v", err)
+		}
+		if os.Geteuid() == 0 {
+			return // find walks in a goroutine of its own, which asUser does not reach
+		}
+		text := func(root string) error {
+			return f.Find(t.Context(), root, "needle", func(workspace.Match) error { return nil })
+		}
+		wantFault(t, "find", text("closed"), fault.Forbidden, "FILE_ACCESS_DENIED")
+		if err := text("."); err != nil {
+			t.Errorf("find around it: %v", err)
+		}
+	})
 }
 
 func TestReplace(t *testing.T) {
@@ -1114,7 +1145,7 @@ func TestReplaceInLargeFiles(t *testing.T) {
 // leaving is a context that ends when it has been asked for its end a few times.
 type leaving struct {
 	context.Context //nolint:containedctx // it is one
-	after atomic.Int32
+	after           atomic.Int32
 }
 
 func (l *leaving) Err() error {

@@ -27,8 +27,8 @@ const MaxContent = 64 << 10
 // Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the top, each once.
 //
 // Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their first 512
-// bytes are passed over. A root that does not exist has no matches. Files are searched by several goroutines, which end before
-// Find does; yield is called by one at a time.
+// bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is called by one at a time.
+// Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -37,8 +37,9 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	if text == "" {
 		return fault.New(fault.Invalid, "find: the pattern is empty; give the text to look for")
 	}
-	if strings.Contains(text, "\n") {
-		return nil // no line holds a line end
+	if strings.Contains(text, "\n") { // no line holds a line end
+		var st unix.Stat_t
+		return f.missing(name, explain("look through", name, retry(func() error { return unix.Lstat(abs, &st) })))
 	}
 	root, err := openDir(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_NOFOLLOW)
 	if err == nil {
@@ -80,7 +81,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 		}
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+		return f.missing(name, err)
 	}
 	return context.Cause(ctx)
 }
