@@ -176,7 +176,7 @@ func (l library) clone(ctx context.Context, spec CloneSpec, address, target stri
 		URL: address, Auth: auth(spec.Credentials), Depth: spec.Depth, InsecureSkipTLS: spec.InsecureSkipTLS, NoCheckout: spec.CommitID != "",
 	}
 	if spec.Branch != "" {
-		opts.ReferenceName, opts.SingleBranch = plumbing.NewBranchReferenceName(spec.Branch), true
+		opts.ReferenceName, opts.SingleBranch = plumbing.NewBranchReferenceName(spec.Branch), spec.Depth > 0
 	}
 	if entries, err := os.ReadDir(target); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Newf(fault.Conflict, "git clone: %s already exists and is not an empty directory", spec.Path)
