@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
@@ -86,7 +88,7 @@ func (f *shellFinder) search(env []string) string {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // LookPath finds a program as a shell in folder dir would: name itself when it has a slash, else in the folders of path ("" means the
-// usual ones). Errors: fault.NotFound, and fault.Forbidden for a file that may not be executed.
+// usual ones). Errors: fault.NotFound, fault.Forbidden for a file that may not be executed, and those of fault.System.
 func LookPath(name, path, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
@@ -120,8 +122,10 @@ func programError(name string, err error) error {
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", name, err)
-	default:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL):
 		return fault.Newf(fault.NotFound, "%s: command not found: %w", name, err)
+	default:
+		return fault.System(name, err)
 	}
 }
 

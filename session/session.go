@@ -277,7 +277,7 @@ func (s *Session) nextLocked() {
 			if errors.Is(err, unix.EPIPE) {
 				err = ErrEnded // its own goroutine is about to tell
 			} else {
-				err = fault.Newf(fault.Full, "the command could not be handed to the shell: %w", err)
+				err = fault.System("hand the command to the shell", err)
 			}
 			c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
 			c.complete(-1, err)

@@ -41,9 +41,6 @@ const maxMessage = 4 << 20
 var upgrader = websocket.Upgrader{
 	ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 	CheckOrigin: func(*http.Request) bool { return true }, // who may connect is settled before (toolbox.md 0.6)
-	Error: func(http.ResponseWriter, *http.Request, int, error) {
-		// upgrade returns the error, and serve answers it
-	},
 }
 
 // upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
@@ -53,9 +50,15 @@ func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
 	}
-	conn, err := upgrader.Upgrade(c.Writer, c.Request, header)
+	up, kind := upgrader, fault.Invalid
+	up.Error = func(_ http.ResponseWriter, _ *http.Request, status int, _ error) { // the caller gets the error, and serve answers it
+		if status >= http.StatusInternalServerError {
+			kind = fault.Internal
+		}
+	}
+	conn, err := up.Upgrade(c.Writer, c.Request, header)
 	if err != nil {
-		return nil, fault.Newf(fault.Invalid, "open a websocket: %w", err)
+		return nil, fault.Newf(kind, "open a websocket: %w", err)
 	}
 	conn.SetReadLimit(maxMessage)
 	ctx, stop := context.WithCancelCause(c.Request.Context())
