@@ -123,4 +123,5 @@ func Answer(w http.ResponseWriter, b Body) {
 type Face struct {
 	Source string       // who says it in error bodies: DAYTONA_API, DAYTONA_DAEMON or DAYTONA_PROXY
 	Logger *slog.Logger // required
+	Bodies Bodies       // of JSON requests
 }
