@@ -1,9 +1,11 @@
 package session
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -220,9 +222,15 @@ func (m *Manager) mayAttend() bool {
 func scratch() (string, error) {
 	var errs []error
 	for _, parent := range []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."} {
-		dir, err := os.MkdirTemp(parent, fmt.Sprintf("sandlot-%d-", os.Getpid()))
-		if err == nil {
-			return dir, nil
+		var err error
+		for range 100 { // a short name: some shells read it byte by byte, for each command
+			dir := filepath.Join(parent, "sl-"+strings.ToLower(rand.Text()[:5]))
+			if err = os.Mkdir(dir, 0o700); err == nil {
+				return filepath.Abs(dir)
+			}
+			if !errors.Is(err, os.ErrExist) {
+				break
+			}
 		}
 		errs = append(errs, err)
 	}

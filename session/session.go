@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +32,8 @@ type Session struct {
 	id       string
 	starting sync.Mutex // held until the shell runs
 
-	builtin string // how this shell is told to take its own command, not a function or alias of that name
+	dialect dialect
+	base    int    // the first of the descriptors that are ours in the shell, if it is bash
 	dir     string // of the files below
 	shell   *process.Process
 	poll    *process.Poller
@@ -43,8 +43,9 @@ type Session struct {
 
 	mu        sync.Mutex
 	stdin     int            // where the shell reads what to do: a pipe that counts as full until all is read; -1 once it has ended
-	control   int            // its standard output and error between commands, where it says what became of them; -1 once it has ended
-	said      []byte         // what came there since the last command ended
+	control   control        // its standard output and error between commands, where it says what became of them
+	job       job            // what runs, as the shell was told
+	last      report         // of the command before
 	commands  []*Command     // by age
 	queue     []*Command     // not begun
 	running   *Command       // begun, its exit code not known
@@ -94,7 +95,7 @@ func (s *Session) start(dir string) (err error) {
 			return err
 		}
 	}
-	s.builtin = builtinWord(shell)
+	s.dialect, s.base = dialectOf(shell), firstFD()
 	if s.dir, err = scratch(); err != nil {
 		return err
 	}
@@ -110,40 +111,39 @@ func (s *Session) start(dir string) (err error) {
 	return nil
 }
 
-// builtinWord returns the word before a built-in command. In plain sh a bare `.` also ends the shell when the file is missing or wrong. Quoted, it is
-// no alias.
-func builtinWord(shell string) string {
-	if filepath.Base(shell) == "zsh" {
-		return `\builtin` // there, command is for programs alone
-	}
-	return `\command`
-}
-
 func (s *Session) startShell(shell, dir string) (err error) {
-	var input, output [2]int
+	var input [2]int
 	if err := unix.Pipe2(input[:], unix.O_CLOEXEC); err != nil {
 		return os.NewSyscallError("pipe2", err)
 	}
-	if err := unix.Pipe2(output[:], unix.O_CLOEXEC); err != nil {
-		return errors.Join(os.NewSyscallError("pipe2", err), unix.Close(input[0]), unix.Close(input[1]))
+	stdin := os.NewFile(uintptr(input[0]), "stdin")
+	defer stdin.Close() // the shell has it
+	s.stdin = input[1]
+	control, output, err := newControl()
+	if err != nil {
+		return errors.Join(err, unix.Close(s.stdin))
 	}
-	theirs := [2]*os.File{os.NewFile(uintptr(input[0]), "stdin"), os.NewFile(uintptr(output[1]), "control")}
-	defer theirs[0].Close() // the shell has both
-	defer theirs[1].Close()
-	s.stdin, s.control = input[1], output[0]
+	defer output.Close()
+	s.control = control
+	_ = unix.Fchmod(s.stdin, 0) // nobody need open it by way of /proc; root could anyway
 	// One place, not sixteen, and so full until the shell has read all. Where the kernel cannot do that, drained finds out.
 	_, _ = unix.FcntlInt(uintptr(s.stdin), unix.F_SETPIPE_SZ, 1)
-	err = errors.Join(unix.SetNonblock(s.stdin, true), unix.SetNonblock(s.control, true))
+	err = unix.SetNonblock(s.stdin, true)
 	if err == nil {
-		err = s.poll.Add(s.control, onceReady, controlKey)
+		err = s.poll.Add(s.control.fd, onceReady, controlKey)
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Dir: dir, Files: []*os.File{theirs[0], theirs[1], theirs[1]}, Limits: process.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Files: []*os.File{stdin, output, output}, Limits: process.Limits{File: -1},
 		})
 	}
 	if err != nil {
-		return errors.Join(err, unix.Close(s.stdin), unix.Close(s.control))
+		return errors.Join(err, unix.Close(s.stdin), unix.Close(s.control.fd))
+	}
+	s.control.pid = s.shell.PID()
+	if _, err := unix.Write(s.stdin, []byte(s.dialect.setUp(s.base))); err != nil && !errors.Is(err, unix.EPIPE) { // EPIPE: it has ended already
+		s.shell.Kill()
+		return errors.Join(os.NewSyscallError("write", err), unix.Close(s.stdin), unix.Close(s.control.fd))
 	}
 	return nil
 }
@@ -294,44 +294,55 @@ func (s *Session) nextLocked() {
 
 // launchLocked makes the command's files and tells the shell to take them.
 func (s *Session) launchLocked(c *Command) error {
-	script := s.dir + "/s" // all shells have read it to its end when its last command has
-	err := writeFile(script, c.Text)
+	j := job{nonce: newNonce(), script: s.dir + "/s", trace: strings.Contains(c.Text, "XTRACEFD")}
+	if s.job.script == j.script { // the shell has read that to its end; what it says of the other one cannot be meant for it
+		j.script = s.dir + "/t"
+	}
+	err := writeFile(j.script, c.Text)
 	if errors.Is(err, unix.ENOENT) { // somebody cleaned up
 		if err = os.Mkdir(s.dir, 0o700); err == nil {
-			err = writeFile(script, c.Text)
+			err = writeFile(j.script, c.Text)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	out, err := s.addFIFOLocked(c, process.Stdout)
-	if err != nil {
+	if j.out, err = s.addFIFOLocked(c, process.Stdout); err != nil {
 		return err
 	}
-	errOut, err := s.addFIFOLocked(c, process.Stderr)
-	if err != nil {
+	if j.err, err = s.addFIFOLocked(c, process.Stderr); err != nil {
 		return err
 	}
-	in := "/dev/null"
 	if c.async {
-		in = s.fifoName()
-		if c.stdin, err = openFIFO(in, unix.O_RDWR); err != nil { // also for reading, so that the shell need not be there yet
+		j.in = s.fifoName()
+		if c.stdin, err = openFIFO(j.in, unix.O_RDWR); err != nil { // also for reading, so that the shell need not be there yet
 			return err
 		}
-		c.stdinPath = in
+		c.stdinPath = j.in
 	}
-	line := "{ " + s.builtin + " . " + script + "; } <" + in + " >" + out + " 2>" + errOut + "; " + s.builtin + " printf '=%s\\n' \"$?\"\n"
+	line := s.dialect.line(j, s.last, s.base)
 	n, err := unix.Write(s.stdin, []byte(line))
 	switch {
 	case err != nil:
 		return err
-	case n < len(line): // it was all that was in there, but for what somebody else wrote
+	case n < len(line):
 		return unix.ENOSPC
 	}
+	s.job = j
 	c.mu.Lock()
 	c.begun = true
 	c.mu.Unlock()
 	return nil
+}
+
+// firstFD returns the first of the descriptors that are to be ours in a shell: far from those that programs use or close, and within the limit.
+func firstFD() int {
+	const wanted, reserve = 900, 24
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < wanted+reserve {
+		return max(int(limit.Cur)-reserve, 10)
+	}
+	return wanted
 }
 
 func (s *Session) fifoName() string {
@@ -473,55 +484,62 @@ func (s *Session) take(ready *process.Ready) {
 func (s *Session) closeControl() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.control >= 0 {
-		s.poll.Remove(s.control)
-		_ = unix.Close(s.control)
-		s.control = -1
+	if s.control.fd >= 0 {
+		s.poll.Remove(s.control.fd)
+		_ = unix.Close(s.control.fd)
+		s.control.fd = -1
 	}
 }
 
-// maxSaid bounds what is kept of what a shell says between commands, in bytes.
-const maxSaid = 16 << 10
-
-// report takes an exit code from the control pipe, finishes the command and starts the next. It reports the end of the pipe.
+// report takes an exit code from the control socket, finishes the command and starts the next. It reports the end of the socket.
 func (s *Session) report() (eof bool) {
 	s.mu.Lock()
-	for buf := [1 << 10]byte{}; ; {
-		n, err := unix.Read(s.control, buf[:])
-		if eof = n == 0 && err == nil; eof || n < 0 && err != unix.EINTR {
-			break
-		}
-		if s.said = append(s.said, buf[:max(n, 0)]...); n >= 0 && n < len(buf) {
-			break
-		}
-		s.said = s.said[max(0, len(s.said)-maxSaid):]
-	}
-	code, ok := codeIn(s.said)
-	c, said := s.running, s.said
-	if !ok || c == nil {
+	eof = s.control.read()
+	c := s.running
+	if c == nil {
+		s.control.forget()
 		s.mu.Unlock()
 		return eof
 	}
-	s.running, s.said = nil, nil
+	r, ok := s.dialect.find(s.control.said, s.job)
+	if ok && r.skipped && r.code == 0 || s.control.noise > maxNoise {
+		s.deafLocked() // something stands before what runs our commands, or it cannot read them any more
+		ok = false
+	}
+	if !ok {
+		s.mu.Unlock()
+		return eof
+	}
+	said := s.complaintsLocked(r)
+	s.control.forget()
+	s.last, s.running = r, nil
 	s.nextLocked()
 	s.mu.Unlock()
-	if code == 0 {
-		said = nil
-	}
-	s.finish(c, code, nil, said)
+	s.finish(c, r.code, nil, said)
 	return eof
 }
 
-// codeIn finds the shell's report of an exit code in what it said. Traces and messages may stand before it.
-func codeIn(said []byte) (code int, ok bool) {
-	for line := range bytes.Lines(said) {
-		if number, is := bytes.CutPrefix(line, []byte("=")); is && bytes.HasSuffix(number, []byte("\n")) {
-			if n, err := strconv.ParseUint(string(number[:len(number)-1]), 10, 8); err == nil {
-				code, ok = int(n), true
-			}
+// complaintsLocked returns what is to be told of a command that the shell could not run: what it said itself, without its traces of our line.
+func (s *Session) complaintsLocked(r report) (said []byte) {
+	switch {
+	case r.skipped:
+		return []byte("the session's shell could not open the command's input and output; it may have too many open files, or the folder of its files is gone\n")
+	case r.code == 0 || s.dialect == bashShell:
+		return nil
+	}
+	for line := range bytes.Lines(s.control.said) {
+		if !bytes.Contains(line, []byte(s.job.nonce)) && !bytes.Contains(line, []byte(s.job.script)) {
+			said = append(said, line...)
 		}
 	}
-	return code, ok
+	return said
+}
+
+func (s *Session) deafLocked() {
+	if !s.deaf {
+		s.deaf = true
+		s.shell.Signal(unix.SIGKILL, false) // shellEnded tells the rest
+	}
 }
 
 // checkSlow sees to it that a command which has run for some time is not waited for in vain: from then on it is an event when the shell reads
@@ -568,8 +586,7 @@ func (s *Session) drained() {
 		}
 		return
 	}
-	s.deaf = true
-	s.shell.Signal(unix.SIGKILL, false) // shellEnded tells the rest
+	s.deafLocked()
 }
 
 // finish completes a command that has ended. All it wrote is in its FIFOs by now; what a background process may add later is waited for
@@ -607,8 +624,8 @@ func (s *Session) finish(c *Command, code int, err error, said []byte) {
 		_ = s.poll.Change(f.fd, onceReady, key) // an event of what is there now may have been taken before
 	}
 	s.mu.Unlock()
-	if line := bytes.LastIndexByte(bytes.TrimSuffix(said, []byte("\n")), '\n'); line > 0 && c.output.Size(0) == 0 {
-		c.output.Append(process.Stderr, said[:line+1])
+	if len(said) > 0 && c.output.Size(0) == 0 {
+		c.output.Append(process.Stderr, said)
 	}
 	if len(held) > 0 && err == nil {
 		time.AfterFunc(linger, func() { c.complete(code, nil) })
