@@ -273,7 +273,7 @@ func (s *Session) nextLocked() {
 		c := s.queue[0]
 		s.queue = s.queue[1:]
 		if err := s.launchLocked(c); err != nil {
-			s.closeFIFOsLocked(c)
+			s.releaseFIFOsLocked(c)
 			if errors.Is(err, unix.EPIPE) {
 				err = ErrEnded // its own goroutine is about to tell
 			} else {
@@ -409,16 +409,23 @@ func (s *Session) addFIFOLocked(c *Command, stream process.Stream) (path string,
 	}
 	f.c, f.stream = c, stream
 	s.lastKey++
+	if err := s.poll.Add(f.fd, onceReady, s.lastKey); err != nil {
+		s.closeFIFO(f)
+		return "", err
+	}
 	s.fifos[s.lastKey] = f
-	return f.path, s.poll.Add(f.fd, onceReady, s.lastKey)
+	return f.path, nil
 }
 
-// closeFIFOsLocked gives up what a command that was not launched was given.
-func (s *Session) closeFIFOsLocked(c *Command) {
+// releaseFIFOsLocked gives up what a command that was not launched was given. Who reads them closes them, for they may be read from just now.
+func (s *Session) releaseFIFOsLocked(c *Command) {
 	for key, f := range s.fifos {
 		if f.c == c {
-			delete(s.fifos, key)
-			s.closeFIFO(f)
+			_ = unix.Close(f.own)
+			_ = unix.Unlink(f.path)
+			f.own, f.path = -1, ""
+			s.fifos[key] = f
+			_ = s.poll.Change(f.fd, onceReady, key) // tells its end
 		}
 	}
 	_ = unix.Unlink(c.stdinPath) // it may have none
@@ -671,20 +678,26 @@ func (s *Session) read(key int32) int {
 		if n > 32<<10 && !f.wide { // fewer turns with a larger pipe
 			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize)
 			s.mu.Lock()
-			f = s.fifos[key]
-			f.wide = true
-			s.fifos[key] = f
+			if now, ok := s.fifos[key]; ok { // f is a copy, and may be old
+				now.wide = true
+				s.fifos[key] = now
+			}
 			s.mu.Unlock()
 		}
 		return n
 	}
-	s.closed(key, f)
+	s.closed(key)
 	return 0
 }
 
-// closed is called when a FIFO is at its end.
-func (s *Session) closed(key int32, f fifo) {
+// closed is called when a FIFO is at its end, by who holds reading.
+func (s *Session) closed(key int32) {
 	s.mu.Lock()
+	f, ok := s.fifos[key] // as it is now: a copy from before the read may name a descriptor that is closed, and another's by now
+	if !ok {
+		s.mu.Unlock()
+		return
+	}
 	delete(s.fifos, key)
 	if f.path != "" && !f.wide && !s.ended && s.spare[f.stream].path == "" {
 		s.poll.Remove(f.fd)

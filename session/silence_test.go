@@ -123,8 +123,13 @@ func TestDescriptorsAreTheScripts(t *testing.T) {
 		fmt.Fprintf(&shut, "exec %d>&-\n", n)
 	}
 	play(t, s, []step{
-		{shut.String(), 0, "", ""}, {open.String(), 0, "", ""}, {use.String(), 0, "", ""}, {"wc -l <" + file, 0, "253\n", ""}, {shut.String(), 0, "", ""},
-		{"echo 1 >&10", 1, "", "*"}, {"echo fine", 0, "fine\n", ""},
+		{shut.String(), 0, "", ""},
+		{open.String(), 0, "", ""},
+		{use.String(), 0, "", ""},
+		{"wc -l <" + file, 0, "253\n", ""},
+		{shut.String(), 0, "", ""},
+		{"echo 1 >&10", 1, "", "*"},
+		{"echo fine", 0, "fine\n", ""},
 	})
 	c := start(t, s, session.Spec{Script: `exec 11>` + file + `; read x; echo "got $x"`, Async: true})
 	if err := c.Input([]byte("one\n")); err != nil {
