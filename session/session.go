@@ -30,7 +30,8 @@ const slow = 100 * time.Millisecond
 type Session struct {
 	m        *Manager
 	id       string
-	starting sync.Mutex // held until the shell runs
+	starting sync.Mutex // held until the shell runs, or could not be started
+	failed   bool       // it could not; starting guards it
 
 	dialect dialect
 	base    int    // the first of the descriptors that are ours in the shell, if it is bash
@@ -79,11 +80,11 @@ type fifo struct {
 	stream process.Stream
 }
 
-// start starts the shell in folder dir.
+// start starts the shell in folder dir. The caller holds starting.
 func (s *Session) start(dir string) (err error) {
-	defer s.starting.Unlock()
 	defer func() {
 		if err != nil {
+			s.failed = true
 			s.mu.Lock()
 			s.ended = true
 			s.mu.Unlock()
@@ -166,6 +167,18 @@ func (s *Session) Command(id string) (*Command, error) {
 		return c, nil
 	}
 	return nil, fmt.Errorf("session %q: command %q: %w", s.id, id, ErrCommandNotFound)
+}
+
+// Log is Command for those who read alone. Where the image starts nothing, the entrypoint's command is one that is done and wrote nothing.
+func (s *Session) Log(id string) (*Command, error) {
+	c, err := s.Command(id)
+	if err == nil || s.id != EntrypointID || id != EntrypointCommand {
+		return c, err
+	}
+	c = &Command{ID: id, stdin: -1, done: make(chan struct{}), output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits)}
+	c.complete(0, nil)
+	c.output.Settle()
+	return c, nil
 }
 
 // Ended reports whether the shell has ended. The entrypoint's session never had one.
