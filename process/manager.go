@@ -231,7 +231,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 		return m.once(ctx, spec)
 	}
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
-	if code, known := startCode(err); err != nil && known {
+	if code, known := StartCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)
 		out.Append(Stderr, []byte(err.Error()+"\n"))
 		out.Close()
@@ -247,8 +247,8 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	return p.result, nil
 }
 
-// startCode is the exit code a shell gives for a failed start.
-func startCode(err error) (code int, known bool) {
+// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it came to that.
+func StartCode(err error) (code int, known bool) {
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Unprocessable:
 		code = 127
@@ -257,7 +257,7 @@ func startCode(err error) (code int, known bool) {
 	case fault.Internal:
 		code = -1
 	default:
-		return 0, false
+		return -1, false
 	}
 	if fault.CodeOf(err) == codeFolder {
 		code = -1

@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
@@ -41,6 +42,20 @@ const maxMessage = 4 << 20
 var upgrader = websocket.Upgrader{
 	ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 	CheckOrigin: func(*http.Request) bool { return true }, // who may connect is settled before (toolbox.md 0.6)
+}
+
+// mayUpgrade tells whether a request can become a websocket, for those who act before upgrade. Error: fault.Invalid.
+func mayUpgrade(r *http.Request) error {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
+	switch {
+	case !websocket.IsWebSocketUpgrade(r):
+		return fault.New(fault.Invalid, "this call opens a websocket, and the request asks for none (Connection: Upgrade, Upgrade: websocket)")
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+		return fault.New(fault.Invalid, "only version 13 of the websocket protocol is spoken here (Sec-WebSocket-Version)")
+	case err != nil, len(key) != 16:
+		return fault.New(fault.Invalid, "the header Sec-WebSocket-Key must be base64 of 16 bytes")
+	}
+	return nil
 }
 
 // upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
