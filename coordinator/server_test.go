@@ -202,12 +202,33 @@ func TestWhatIsNotBuiltChangesNothing(t *testing.T) {
 	}
 }
 
+// TestNoSandboxHasAnImpossibleName looks sandboxes up by names that cannot be.
+func TestNoSandboxHasAnImpossibleName(t *testing.T) {
+	c := newControl(t)
+	id := c.create("")
+	if _, err := c.db.ChangeSandbox(t.Context(), id, func(s *fleet.Sandbox) error { s.Name = "\ufffd"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"%00", "a%00b", id + "%00", "%FF"} {
+		for _, call := range []string{
+			"GET /sandbox/%s", "DELETE /sandbox/%s", "POST /sandbox/%s/start", "POST /sandbox/%s/stop", "POST /sandbox/%s/public/true",
+			"POST /sandbox/%s/autostop/1", "POST /sandbox/%s/last-activity", "GET /sandbox/%s/signing-key", "GET /sandbox/%s/ports/1/preview-url",
+			"GET /sandbox/%s/toolbox-proxy-url", "GET /sandbox/%s/organization", "GET /api-keys/%s", "DELETE /api-keys/%s", "GET /regions/%s", "DELETE /api-keys/x/%s",
+		} {
+			method, path, _ := strings.Cut(call, " ")
+			if status, answer := c.call(method, fmt.Sprintf(path, ref), ""); status != http.StatusNotFound {
+				t.Errorf("%s %s: %d %s, want 404", method, fmt.Sprintf(path, ref), status, answer)
+			}
+		}
+	}
+}
+
 // TestKeysAskForWhatTheyNeed has keys that would be less, or more, than was meant.
 func TestKeysAskForWhatTheyNeed(t *testing.T) {
 	c := newControl(t)
 	for _, body := range []string{
 		`{"name":"no permissions"}`, `{"name":"no list","permissions":null}`,
-		`{"name":"year one","permissions":[],"expiresAt":"0001-01-01T00:00:00Z"}`, `{"name":"first key 12345678","permissions":[]}`,
+		`{"name":"year one","permissions":[],"expiresAt":"0001-01-01T00:00:00Z"}`, `{"name":"first key 12345678","permissions":[]}`, `{"name":"..","permissions":[]}`,
 	} {
 		if status, answer := c.call("POST", "/api-keys", body); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want 400", body, status, answer)
