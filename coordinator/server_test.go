@@ -1,17 +1,20 @@
 package coordinator_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
@@ -64,6 +67,7 @@ func (h *host) Remove(_ context.Context, id string) error {
 type control struct {
 	t    *testing.T
 	url  string
+	addr string
 	host *host
 	db   *store.DB
 	org  string
@@ -101,6 +105,7 @@ func newControl(t *testing.T) *control {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.SetBodiesWithin(2 * time.Second)
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- boxes.Run(ctx) }()
@@ -115,7 +120,7 @@ func newControl(t *testing.T) *control {
 			t.Error(err)
 		}
 	})
-	return &control{t: t, url: server.URL + "/api", host: h, db: db, org: org.ID}
+	return &control{t: t, url: server.URL + "/api", addr: server.Listener.Addr().String(), host: h, db: db, org: org.ID}
 }
 
 // as calls with a key and returns status and body.
@@ -223,6 +228,29 @@ func TestNoSandboxHasAnImpossibleName(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreShort has callers whose words are refused, and are much longer than an answer should be.
+func TestRefusalsAreShort(t *testing.T) {
+	c := newControl(t)
+	long := strings.Repeat("9", 1<<20-200)
+	for _, tc := range []struct{ method, path, body string }{
+		{"POST", "/sandbox", `{"env":{"=` + long + `":""}}`},
+		{"POST", "/sandbox", `{"cpu":` + long + `}`},
+		{"POST", "/sandbox", `{"name":` + long + `}`},
+		{"POST", "/sandbox", `{"snapshot":"` + long + `"}`},
+		{"POST", "/api-keys", `{"name":"x","permissions":["` + long + `"]}`},
+		{"POST", "/api-keys", `{"name":"x","permissions":[],"expiresAt":"` + long + `"}`},
+		{"GET", "/sandbox?limit=" + long[:50000], ""},
+		{"GET", "/sandbox/" + long[:50000], ""},
+		{"GET", "/regions/" + long[:50000], ""},
+	} {
+		status, answer := c.call(tc.method, tc.path, tc.body)
+		var body struct{ Message string }
+		if err := json.Unmarshal([]byte(answer), &body); err != nil || status >= 500 || status < 400 || len(body.Message) > 9000 || body.Message == "" {
+			t.Errorf("%s %.30s %.40s: %d with a message of %d bytes, %v", tc.method, tc.path, tc.body, status, len(body.Message), err)
+		}
+	}
+}
+
 // TestKeysAskForWhatTheyNeed has keys that would be less, or more, than was meant.
 func TestKeysAskForWhatTheyNeed(t *testing.T) {
 	c := newControl(t)
@@ -233,6 +261,31 @@ func TestKeysAskForWhatTheyNeed(t *testing.T) {
 		if status, answer := c.call("POST", "/api-keys", body); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want 400", body, status, answer)
 		}
+	}
+}
+
+// TestAStalledBodyIsAnswered has callers that announce a body and never send it, with and without a key, to routes that read one and that do not.
+func TestAStalledBodyIsAnswered(t *testing.T) {
+	c := newControl(t)
+	for name, head := range map[string]string{
+		"without a key":       "POST /api/sandbox HTTP/1.1\r\n",
+		"no such route":       "POST /api/nothing HTTP/1.1\r\n",
+		"a route without one": "GET /api/users/me HTTP/1.1\r\nAuthorization: Bearer " + firstKey + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var d net.Dialer
+			conn, err := d.DialContext(t.Context(), "tcp", c.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+			_, _ = fmt.Fprintf(conn, "%sHost: x\r\nContent-Length: 10\r\n\r\n", head)
+			if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+				t.Errorf("answered with %q, %v", answer, err)
+			}
+		})
 	}
 }
 
