@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -223,6 +224,25 @@ func TestNoSandboxHasAnImpossibleName(t *testing.T) {
 			method, path, _ := strings.Cut(call, " ")
 			if status, answer := c.call(method, fmt.Sprintf(path, ref), ""); status != http.StatusNotFound {
 				t.Errorf("%s %s: %d %s, want 404", method, fmt.Sprintf(path, ref), status, answer)
+			}
+		}
+	}
+}
+
+// TestANameIsFoundAsItIsWritten has names whose letters mean something in addresses, in the ways that clients write them.
+func TestANameIsFoundAsItIsWritten(t *testing.T) {
+	c := newControl(t)
+	ids := map[string]string{}
+	for _, name := range []string{"a+b/c", "a b/c", "a%2Fb", "a/b", "a+b", "a%20b", "a b", "100%", "a?b#c", "é+ü/"} {
+		ids[name] = c.create(fmt.Sprintf(`{"name":%q}`, name))
+	}
+	for name, id := range ids {
+		for _, written := range []string{
+			url.PathEscape(name), // Go, which leaves a plus as it is
+			strings.ReplaceAll(url.QueryEscape(name), "+", "%20"), // as encodeURIComponent of JavaScript
+		} {
+			if status, answer := c.call("GET", "/sandbox/"+written, ""); status != http.StatusOK || !strings.Contains(answer, id) {
+				t.Errorf("%q, written %s: %d %.150s", name, written, status, answer)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -45,13 +46,25 @@ func Mount[S any](f *Face, r gin.IRouter, s S, routes []Route[S]) {
 func (f *Face) NewEngine() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
-	e.UseRawPath, e.UnescapePathValues = true, true
+	e.UseRawPath, e.UnescapePathValues = true, false
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, false
-	e.Use(func(c *gin.Context) { c.Set(bodiesKey, &f.Bodies) })
+	e.Use(unescape, func(c *gin.Context) { c.Set(bodiesKey, &f.Bodies) })
 	e.NoRoute(f.Wrap(func(c *gin.Context) error {
 		return fault.Newf(fault.NotFound, "Cannot %s %s", c.Request.Method, c.Request.URL.Path)
 	}))
 	return e
+}
+
+// unescape reads the parameters of a path. gin's own reading takes a plus for a space in some paths, which makes one name another.
+func unescape(c *gin.Context) {
+	if c.Request.URL.RawPath == "" { // then gin has taken them from Path
+		return
+	}
+	for i := range c.Params {
+		if value, err := url.PathUnescape(c.Params[i].Value); err == nil { // a URL that was parsed has no other escapes
+			c.Params[i].Value = value
+		}
+	}
 }
 
 // Wrap makes a gin handler of one that returns an error. It writes the access line: at Debug, since a busy sandbox has thousands a
