@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
@@ -117,5 +118,24 @@ func TestADeadlineOfABodyEndsWithIt(t *testing.T) {
 			t.Fatalf("%q, %v", buf[:n], err)
 		}
 		<-time.After(150 * time.Millisecond)
+	}
+}
+
+// TestAnAnswerDoesNotWaitForABodyWithoutEnd has a client that is refused, without gin, and never sends the body that it has announced.
+func TestAnAnswerDoesNotWaitForABodyWithoutEnd(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serve.Answer(w, serve.NewBody("S", r, fault.New(fault.Unauthenticated, "no")))
+	}))
+	defer s.Close()
+	var d net.Dialer
+	conn, err := d.DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_, _ = fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), " 401 ") {
+		t.Errorf("answered with %q, %v", answer, err)
 	}
 }
