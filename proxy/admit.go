@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 const (
@@ -29,7 +30,7 @@ var (
 
 // errNotFound answers those who have a key, for an unknown sandbox and for another organisation's alike.
 func errNotFound(id string) error {
-	return fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox %q not found", cut(id))
+	return fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox %q not found", serve.Cut(id, serve.MaxWords))
 }
 
 // admit lets a request to a port in, or returns why not, and takes the credential that did it off the request. A sandbox that does not exist

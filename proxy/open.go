@@ -9,6 +9,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 const (
@@ -166,7 +167,7 @@ func (g *registry) run(ctx context.Context) {
 		g.mu.Unlock()
 		for id := range changed {
 			if err := g.look(ctx, id); err != nil && ctx.Err() == nil {
-				g.logger.Warn("sandbox not looked up after a change; trying again", logkey.Sandbox, id, logkey.Err, cut(err.Error()))
+				g.logger.Warn("sandbox not looked up after a change; trying again", logkey.Sandbox, id, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
 				g.mu.Lock()
 				g.changed[id] = struct{}{}
 				g.mu.Unlock()
@@ -276,7 +277,7 @@ const started = "started"
 func notStarted(t Target, trusted bool) error {
 	is := t.State
 	if t.Reason != "" && trusted {
-		is += ": " + cut(t.Reason)
+		is += ": " + serve.Cut(t.Reason, serve.MaxWords)
 	}
 	switch t.State {
 	case started:

@@ -88,8 +88,9 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Locator == nil || cfg.Domain == "" || cfg.Logger == nil {
 		return nil, fault.New(fault.Invalid, "proxy: Locator, Domain and Logger are required")
 	}
+	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
-	return &Proxy{cfg: cfg, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: cutLogger(cfg.Logger)}, nil
+	return &Proxy{cfg: cfg, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: log.New(words, "", 0)}, nil
 }
 
 // Run ends the open requests of sandboxes that end, until ctx ends. Without it they end with their connections.
@@ -164,12 +165,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 		return nil
 	}
 	return fault.Newf(fault.NotFound, "Cannot %s %s: sandboxes are at /toolbox/{sandboxId}/ and at hosts {port}-{sandboxId}.%s",
-		r.Method, cut(r.URL.Path), p.cfg.Domain)
+		r.Method, serve.Cut(r.URL.Path, serve.MaxWords), p.cfg.Domain)
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, in *body, err error) {
 	if fault.KindOf(err) == fault.Unknown {
-		p.cfg.Logger.Error("proxy failed", logkey.Path, cut(r.URL.Path), logkey.Err, cut(err.Error()))
+		p.cfg.Logger.Error("proxy failed", logkey.Path, serve.Cut(r.URL.Path, serve.MaxWords), logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
 	}
 	in.mark(w.Header())
 	serve.Answer(w, serve.NewBody(Source, r, err))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 // toolboxPort is where toolboxd listens.
@@ -48,7 +49,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 			q.admitted()
 		}
 		if rest == "init" { // the claim of a sandbox is its runner's
-			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, cut(r.URL.Path))
+			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 		}
 		return p.forward(w, r, in, q, toolboxPort, "/"+rest)
 	})
@@ -77,7 +78,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, label 
 		}
 		stripCredentials(r)
 		if port == toolboxPort && strings.TrimSuffix(r.URL.Path, "/") == "/init" {
-			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, cut(r.URL.Path))
+			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 		}
 		return p.forward(w, r, in, q, port, r.URL.EscapedPath())
 	})
@@ -116,7 +117,7 @@ func splitLabel(label string) (port int, id string, err error) {
 	digits, id, ok := strings.Cut(label, "-")
 	port, convErr := strconv.Atoi(digits)
 	if !ok || id == "" || convErr != nil || port < 1 || port > 65535 || strconv.Itoa(port) != digits {
-		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", cut(label))
+		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", serve.Cut(label, serve.MaxWords))
 	}
 	return port, id, nil
 }
@@ -151,7 +152,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	}
 	path, err := url.PathUnescape(escapedPath)
 	if err != nil {
-		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", cut(err.Error()))
+		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
 	}
 	var failed error
 	rp := httputil.ReverseProxy{
@@ -195,13 +196,13 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 		panic(http.ErrAbortHandler) // the caller has left, or the server is stopping: nobody is there to be told
 	}
 	if in.broken.Load() {
-		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %s", told(failed))
+		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
 	}
 	if errors.Is(failed, syscall.ECONNREFUSED) && !reserved[port] {
 		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
 	}
-	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, cut(failed.Error()))
-	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %s", box.ID, told(failed))
+	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))
+	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
 }
 
 // lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still takes connections, if the caller has left,

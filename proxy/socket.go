@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"io"
 	"sync/atomic"
+
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 // socket is a sandbox's end of a websocket. It passes bytes on as they are, and adds a close frame when the sandbox ends without one.
@@ -58,7 +60,7 @@ func (s *socket) CloseWrite() error {
 // closeFrame is a server's frame that closes a websocket with code 1001, going away (RFC 6455, 5.5.1 and 7.4.1).
 func closeFrame(reason string) []byte {
 	const goingAway = 1001
-	reason = cutTo(reason, 123)
+	reason = serve.Cut(reason, 123)
 	frame := append([]byte{0x88, byte(2 + len(reason)), 0, 0}, reason...)
 	binary.BigEndian.PutUint16(frame[2:], goingAway)
 	return frame

@@ -220,3 +220,53 @@ func late(t *testing.T, s *harness.Sandlot, box *harness.Box) open {
 	}()
 	return o
 }
+
+// TestAppsWordsHaveBounds: what an app of a public sandbox says before its answer reaches strangers and the log in short.
+func TestAppsWordsHaveBounds(t *testing.T) {
+	s, c := small.up(t)
+	box := c.Create(map[string]any{"public": true})
+	link, _ := preview(c, box, 3000)
+	for _, words := range []string{
+		`(printf 'HTTP/1.1 '; head -c 8000000 /dev/zero | tr '\0' x)`,
+		`printf 'HTTP/1.1 099 low\r\nContent-Length: 0\r\n\r\n'`,
+		`(printf 'HTTP/1.1 200 OK\r\nX-A: '; head -c 8000000 /dev/zero | tr '\0' x)`,
+	} {
+		for _, through := range []string{"preview", "toolbox"} {
+			// It reads the request first: what closes with that unread resets the connection.
+			box.MustExec(`rm -f /tmp/app; printf '%s\n' '#!/bin/sh' 'head -n 1 >/dev/null' ` + shellQuote(words) + ` >/tmp/app; chmod +x /tmp/app; (setsid nc -l -p 3000 -e /tmp/app >/dev/null 2>&1 &)`)
+			harness.Until(t, 5*time.Second, "the app", func() bool {
+				code, _ := box.Exec("netstat -ltn | grep -q :3000")
+				return code == 0
+			})
+			url, key := link+"/", ""
+			if through == "toolbox" {
+				url, key = strings.TrimSuffix(box.ToolboxProxyURL, "/")+"/"+box.ID+"/proxy/3000/", s.Key
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if key != "" {
+				req.Header.Set("Authorization", "Bearer "+key)
+			}
+			res, err := s.HTTP().Do(req)
+			if err != nil {
+				t.Errorf("%s of %.30s: %v", through, words, err)
+				continue
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusBadGateway || len(body) > 1000 || strings.Contains(string(body), "172.") {
+				t.Errorf("%s of %.30s: %d, %d bytes, %v: %.300s", through, words, res.StatusCode, len(body), err, body)
+			}
+		}
+	}
+	if code, _ := box.Exec("true"); code != 0 {
+		t.Error("the toolbox does not go on")
+	}
+	if log := s.Process.Tail(); strings.Contains(log, strings.Repeat("x", 1000)) || strings.Contains(log, "panic") {
+		t.Errorf("the log: %.3000s", log)
+	}
+}
+
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
