@@ -338,7 +338,7 @@ func TestBrokenConnectionsWaitForTheNews(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			broken := make(chan struct{})
 			f, p, srv := world(t, http.NotFoundHandler())
-			addr := netip.AddrFrom4([4]byte{127, 41, 1, byte(lastAddr.Add(1))})
+			addr := address()
 			listener, err := net.Listen("tcp", netip.AddrPortFrom(addr, 2280).String())
 			if err != nil {
 				t.Fatal(err)
@@ -551,7 +551,7 @@ func TestDiallingHasATimeOut(t *testing.T) {
 // deafPort returns an address at whose port 2280 the kernel drops what would open a connection: the queue of those not accepted is full.
 func deafPort(t *testing.T) netip.Addr {
 	t.Helper()
-	addr := netip.AddrFrom4([4]byte{127, 41, 2, byte(lastAddr.Add(1))})
+	addr := address()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,12 @@ func (f *fleet) set(change func(*fleet)) {
 
 var lastAddr atomic.Uint32
 
+// address returns a loopback address that no other test uses, of another process neither.
+func address() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, 64 + byte(pid>>8)&127, byte(pid), 1 + byte(lastAddr.Add(1)%250)})
+}
+
 // world starts a proxy in front of a sandbox whose toolbox is handler, at a loopback address of its own.
 func world(t testing.TB, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
 	t.Helper()
@@ -94,7 +101,7 @@ func world(t testing.TB, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.
 
 func worldOf(t testing.TB, handler http.Handler, log slog.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
 	t.Helper()
-	addr := netip.AddrFrom4([4]byte{127, 41, 0, byte(lastAddr.Add(1))})
+	addr := address()
 	listen(t, netip.AddrPortFrom(addr, 2280), handler)
 	f := &fleet{key: "dtn_good", target: proxy.Target{ID: id, State: "started", Addr: addr, Secret: "s3cret", PreviewToken: "tok"}}
 	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Logger: slog.New(log)})

@@ -27,7 +27,7 @@ func Cut(text string, most int) string {
 // MaxWords at most, since the text may be that server's own. err itself is its cause.
 func Short(err error) error {
 	text := err.Error()
-	if op, ok := errors.AsType[*net.OpError](err); ok {
+	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) { // one may hold another
 		text = op.Op + ": " + op.Err.Error()
 	}
 	return shortError{Cut(text, MaxWords), err}

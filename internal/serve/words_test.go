@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -40,8 +41,10 @@ func TestShortErrorsKeepTheirCause(t *testing.T) {
 	addr := ln.Addr().String()
 	_ = ln.Close() // so that it refuses
 	_, err = net.Dial("tcp", addr)
-	if got := serve.Short(err); strings.Contains(got.Error(), "127") || !strings.Contains(got.Error(), "refused") || !errors.Is(got, syscall.ECONNREFUSED) {
-		t.Errorf("%v became %v", err, got)
+	for _, err := range []error{err, fmt.Errorf("broken: %w", &net.OpError{Op: "readfrom", Err: err})} {
+		if got := serve.Short(err); strings.Contains(got.Error(), "127") || !strings.Contains(got.Error(), "refused") || !errors.Is(got, syscall.ECONNREFUSED) {
+			t.Errorf("%v became %v", err, got)
+		}
 	}
 }
 
