@@ -22,6 +22,9 @@ type ExitCode int
 // Error implements error.
 func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
+// serverHelp says where the verbs find their server.
+const serverHelp = "The server is the one at DAYTONA_API_URL, with the key DAYTONA_API_KEY; without these the one of this machine's data folder (--data, SANDLOT_DATA)."
+
 // Commands returns the verbs.
 func Commands(access func() (Access, error)) []*cobra.Command {
 	connect := func() (*client.Client, error) {

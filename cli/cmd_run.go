@@ -23,6 +23,7 @@ func runCommand(connect func() (*client.Client, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "run [flags] -- COMMAND [ARG ...]",
 		Short:   "Run one command in a fresh sandbox, print its output and end with its exit code",
+		Long:    serverHelp,
 		Example: "  sandlot run -- python3 -c 'print(6*7)'\n  sandlot run --keep -- sh -c 'uname -a; id'",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

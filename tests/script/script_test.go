@@ -3,6 +3,7 @@
 package script_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,15 @@ func setup(env *testscript.Env) error {
 }
 
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	// deaf SOCKET listens there until the script's end and never answers.
+	"deaf": func(ts *testscript.TestScript, _ bool, args []string) {
+		if len(args) != 1 {
+			ts.Fatalf("usage: deaf socket")
+		}
+		ln, err := net.Listen("unix", ts.MkAbs(args[0]))
+		ts.Check(err)
+		ts.Defer(func() { _ = ln.Close() }) // nothing was taken from it
+	},
 	// code N PROGRAM ARG... runs a program that has to end with exit code N.
 	"code": func(ts *testscript.TestScript, _ bool, args []string) {
 		if len(args) < 2 {
