@@ -18,9 +18,15 @@ func TestAlone(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/alone", Setup: setup, Cmds: commands})
 }
 
-func TestRunning(t *testing.T) {
+func TestRunning(t *testing.T) { running(t, "testdata/running") }
+
+func TestPipe(t *testing.T) { running(t, "testdata/pipe") }
+
+// running runs the scripts of a folder beside each other, with a server of theirs.
+func running(t *testing.T, dir string) {
+	t.Helper()
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
-	testscript.Run(t, testscript.Params{Dir: "testdata/running", Cmds: commands, Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: dir, Cmds: commands, Setup: func(env *testscript.Env) error {
 		env.Vars = append(env.Vars, s.Env()...)
 		env.Setenv("API", s.API)
 		env.Setenv("KEY", s.Key)
