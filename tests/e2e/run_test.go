@@ -153,6 +153,31 @@ func TestRunIsAProgram(t *testing.T) {
 	}
 	r.ended(130)
 	none()
+
+	// One that is killed ends the command, and its sandbox goes when it is stopped, as idle ones are.
+	r = sandlotRun(t, s, "--", "sh", "-c", "echo ready; exec sleep 50732")
+	r.line()
+	if err := r.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	r.ended(137)
+	list, err := s.Command("list", "--json")
+	if err != nil || !strings.Contains(list, `"autoDeleteInterval":0`) {
+		t.Errorf("%s, %v", list, err)
+	}
+	left, err := s.Containers()
+	if err != nil || len(left) != 1 {
+		t.Fatalf("containers %v, %v", left, err)
+	}
+	id, _, _ := strings.Cut(left[0], " ")
+	harness.Until(t, 10*time.Second, "the command has ended", func() bool {
+		out, err := s.Docker("top", id)
+		return err == nil && !strings.Contains(out, "50732")
+	})
+	if _, err := s.Docker("stop", id); err != nil {
+		t.Error(err)
+	}
+	none()
 }
 
 // pending tells whether a process has a signal that it has not taken.
