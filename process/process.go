@@ -170,7 +170,7 @@ func (s *Spec) check() error {
 	case s.Timeout < 0:
 		return fault.New(fault.Invalid, "the timeout is less than 0; 0 means none")
 	}
-	return checkVariables(s.Env)
+	return CheckVariables(s.Env)
 }
 
 func (m *Manager) resolve(dir string) string {

@@ -84,7 +84,7 @@ func TestExecuteRefuses(t *testing.T) {
 	base, _ := filesServer(t)
 	for _, req := range []string{
 		``, `[]`, `{}`, `{"command":""}`, `{"command":"  "}`, `{"command":1}`, `{"command":"a","timeout":-1}`, `{"command":"a","timeout":1.5}`,
-		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A-B":"c"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
+		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A=B":"c"}}`, `{"command":"a","envs":{"":"c"}}`, `{"command":"a","envs":{"A":"\u0000"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
 	} {
 		res, text := call(t, "POST", base+"/process/execute", strings.NewReader(req))
 		var got failed
