@@ -38,7 +38,8 @@ type Spec struct {
 	Files    []*os.File
 	Terminal bool // Files[0] becomes the controlling terminal
 
-	code []string // what RunCode made Argv and Input of
+	code    []string // what RunCode made Argv and Input of
+	program program  // Argv with what RunCode hides; without argv there is nothing
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -204,11 +205,14 @@ func (p *Process) start() error {
 		Dir: p.spec.Dir, Env: env, Files: fds,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
 	}
-	prog := program{argv: p.spec.Argv}
-	if len(p.spec.Argv) == 0 {
+	prog := p.spec.program
+	switch {
+	case len(p.spec.Argv) == 0:
 		if prog, err = p.m.shellProgram(p.spec.Script, env, attr, &theirs); err != nil {
 			return err
 		}
+	case prog.argv == nil:
+		prog.argv = p.spec.Argv
 	}
 	path, err := LookPath(prog.argv[0], lookup(env, "PATH"), p.spec.Dir)
 	if err != nil {

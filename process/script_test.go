@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -239,6 +240,37 @@ func TestCommandDoesNotFindItself(t *testing.T) {
 					t.Errorf("exit code %d, output %q; want 0, %q", res.ExitCode, got, want)
 				}
 			})
+		}
+	}
+}
+
+func TestJavaScriptDoesNotFindItself(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip(err)
+	}
+	for _, hides := range []bool{true, false} {
+		m := newManager(t, process.Config{})
+		if !hides {
+			m.HideNothing()
+		}
+		for _, argv := range [][]string{nil, {"a b", "-x", "", "--"}} {
+			res, err := m.RunCode(t.Context(), process.Code{Language: "javascript", Argv: argv, Source: `
+				const fs = require("fs");
+				console.log(JSON.stringify(process.argv.slice(1)), JSON.stringify(process.execArgv), fs.readFileSync(0).length);
+				console.log(fs.readFileSync("/proc/self/cmdline", "utf8").includes("execArgv"));
+				process.title = "a title of its own that is longer than what was there: " + "x".repeat(200);
+				console.log(process.env.HOME == "` + os.Getenv("HOME") + `", __filename);`})
+			if err != nil {
+				t.Fatal(err)
+			}
+			given, _ := json.Marshal(append([]string{}, argv...))
+			source, shown := `["-e",`, !hides
+			want := fmt.Sprintf("%v\ntrue [eval]\n", shown)
+			got := text(t, res.Output, 0)
+			if !strings.HasPrefix(got, string(given)+" "+source) || !strings.HasSuffix(got, want) {
+				t.Errorf("hiding %v, arguments %q: %s", hides, argv, got)
+			}
+			res.Discard()
 		}
 	}
 }
