@@ -37,6 +37,7 @@ func TestAdditions(t *testing.T) {
 		{"a key runs a command once", keyRunsOnce},
 		{"the cost of a command", costIsTold},
 		{"environment", envChanges},
+		{"a command does not find itself", selfIsNotFound},
 		{"what is granted", grantIsTold},
 		{"ports", portsAreFresh},
 		{"proxy to a port", portProxy},
@@ -159,6 +160,26 @@ func envChanges(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 	}
 	if _, out := d.exec(show); out != want {
 		d.t.Errorf("after refused changes execute has %q", out)
+	}
+}
+
+// selfIsNotFound looks for processes by their command lines, as agents do before they start a server anew.
+func selfIsNotFound(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
+	const script = `sleep 500.5 & until pgrep -x sleep >/dev/null; do :; done
+pgrep -fc "sleep 500.5"; pkill -f "sleep 500.5"; wait; echo after; pgrep -fc "sleep 500.5"; sh -c 'ls /proc/self/fd' | wc -l; echo "$0 $BASH_EXECUTION_STRING" | head -1`
+	const want = "1\nafter\n0\n4\n/usr/bin/bash sleep 500.5 & until pgrep -x sleep >/dev/null; do :; done\n"
+	if code, out := d.exec(script); code != 0 || out != want {
+		d.t.Errorf("exit code %d, output %q; want %q", code, out, want)
+	}
+	d.session("self")
+	var one api.SessionExecuteResponse
+	if d.call("POST", "/process/session/self/exec", api.SessionExecuteRequest{Command: script}, &one); one.Output == nil || !strings.HasPrefix(*one.Output, "1\nafter\n0\n") {
+		d.t.Errorf("in a session: %+v", one)
+	}
+	var res api.ExecuteResponse
+	code := api.CodeRunRequest{Language: "javascript", Code: `console.log(require("child_process").spawnSync("pgrep", ["-fc", "a word of its own"]).stdout.toString())`}
+	if d.call("POST", "/process/code-run", code, &res); res.Result != "0\n\n" {
+		d.t.Errorf("in JavaScript: %+v", res)
 	}
 }
 
