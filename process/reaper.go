@@ -249,6 +249,7 @@ func (c *children) reap(stop <-chan struct{}) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
+	endsAlone()
 	for {
 		c.sweep()
 		select {
@@ -256,6 +257,18 @@ func (c *children) reap(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
+	}
+}
+
+// endsAlone sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD: stops, as at each start of a traced child, wake nobody then. Where that
+// fails there is a sweep more for each.
+func endsAlone() {
+	const flags, noStops, maskSize = 1, 1, 8 // the index of sa_flags in the kernel's struct; SA_NOCLDSTOP
+	var action [4]uintptr
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&action)), maskSize, 0, 0)
+	if errno == 0 {
+		action[flags] |= noStops
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
 	}
 }
 
