@@ -150,7 +150,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 		return err
 	}
 	defer client.Close()
-	ws, err := upgrade(c, func(data []byte) error { return t.Input(data) })
+	ws, err := upgrade(c, func(_ int, data []byte) error { return t.Input(data) })
 	if err != nil {
 		return err
 	}

@@ -97,6 +97,7 @@ var routes = []route{
 	{Method: "GET", Path: "/port/:port/in-use", Summary: "Tell whether a port from 3000 to 9999 is listened on", Out: api.PortInUse{}, Do: (*Server).portInUse},
 	{Method: "POST", Path: "/process/code-run", Summary: "Run a program given as text and wait for it", In: api.CodeRunRequest{}, Out: api.ExecuteResponse{}, Do: (*Server).codeRun},
 	{Method: "POST", Path: "/process/execute", Summary: "Run a command and wait for it", In: api.ExecuteRequest{}, Out: api.ExecuteResponse{}, Do: (*Server).execute},
+	{Method: "GET", Path: "/process/execute/connect", Status: 101, Summary: "Run a command with its streams on a websocket", Do: (*Server).connectCommand},
 	{Method: "GET", Path: "/process/interpreter/context", Feature: "the interpreter"},
 	{Method: "POST", Path: "/process/interpreter/context", Feature: "the interpreter"},
 	{Method: "DELETE", Path: "/process/interpreter/context/:id", Feature: "the interpreter"},
