@@ -80,8 +80,8 @@ var rules = []rule{
 	{rooms: "dashboard", mustNot: "all", why: "the dashboard is a folder of files"},
 }
 
-// domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, and tokens.
-const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth"
+// domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, tokens, and the rules of names.
+const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming"
 
 // TestImports holds every package of every program and test to the table.
 func TestImports(t *testing.T) {

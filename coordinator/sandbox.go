@@ -207,7 +207,7 @@ func (s *Server) wireItem(sb fleet.Sandbox) api.SandboxListItem {
 func wholeNumber(field, text string) (int, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return 0, fault.Newf(fault.Invalid, "%s must be a whole number, not %q", field, text)
+		return 0, fault.Newf(fault.Invalid, "%s must be a whole number, not %q", field, shorten(text))
 	}
 	return int(f), nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,14 +94,15 @@ func (m *Manager) Environ() []string {
 	return m.env
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func checkVariables(env map[string]string) error {
+// CheckVariables refuses what no environment can hold; every other name is left to the program that gets it. Error: fault.Invalid.
+func CheckVariables(env map[string]string) error {
 	for name, value := range env {
-		if !variableName.MatchString(name) {
-			return fault.Newf(fault.Invalid, "%q cannot name a variable: use letters, digits and _, and no digit first", name)
-		}
-		if strings.Contains(value, "\x00") {
+		switch {
+		case name == "":
+			return fault.New(fault.Invalid, "a variable has no name")
+		case strings.ContainsAny(name, "=\x00"):
+			return fault.Newf(fault.Invalid, "%q cannot name a variable: it holds = or a NUL byte", name)
+		case strings.Contains(value, "\x00"):
 			return fault.Newf(fault.Invalid, "variable %s holds a NUL byte, which no environment can hold", name)
 		}
 	}
@@ -112,7 +112,7 @@ func checkVariables(env map[string]string) error {
 // ChangeEnv changes the environment of later processes, in this order: variables whose value begins with dropPrefix go ("" drops
 // none; names in set stay), the names in unset go, those in set come. Error: fault.Invalid, and nothing is changed.
 func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix string) error {
-	if err := checkVariables(set); err != nil {
+	if err := CheckVariables(set); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -140,7 +140,7 @@ func (m *Manager) environ(dir, id string, extra map[string]string) []string {
 		}
 	}
 	for name, value := range extra {
-		if name != marker && name != "PWD" {
+		if name != marker && name != scriptVariable && name != "PWD" {
 			env = append(env, name+"="+value)
 		}
 	}
@@ -231,7 +231,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 		return m.once(ctx, spec)
 	}
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
-	if code, known := startCode(err); err != nil && known {
+	if code, known := StartCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)
 		out.Append(Stderr, []byte(err.Error()+"\n"))
 		out.Close()
@@ -247,8 +247,8 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	return p.result, nil
 }
 
-// startCode is the exit code a shell gives for a failed start.
-func startCode(err error) (code int, known bool) {
+// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it came to that.
+func StartCode(err error) (code int, known bool) {
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Unprocessable:
 		code = 127
@@ -257,7 +257,7 @@ func startCode(err error) (code int, known bool) {
 	case fault.Internal:
 		code = -1
 	default:
-		return 0, false
+		return -1, false
 	}
 	if fault.CodeOf(err) == codeFolder {
 		code = -1

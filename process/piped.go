@@ -142,7 +142,7 @@ func forget(f *os.File) {
 // Failed returns what a shell says of a spec that could not be started, and the exit code that it has then. known is false for a bad
 // spec.
 func Failed(err error) (message string, code int, known bool) {
-	if code, known = startCode(err); !known {
+	if code, known = StartCode(err); !known {
 		return "", 0, false
 	}
 	return err.Error() + "\n", code, true

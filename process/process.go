@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,7 +38,8 @@ type Spec struct {
 	Files    []*os.File
 	Terminal bool // Files[0] becomes the controlling terminal
 
-	code []string // what RunCode made Argv and Input of
+	code    []string // what RunCode made Argv and Input of
+	program program  // Argv with what RunCode hides; without argv there is nothing
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -171,7 +171,7 @@ func (s *Spec) check() error {
 	case s.Timeout < 0:
 		return fault.New(fault.Invalid, "the timeout is less than 0; 0 means none")
 	}
-	return checkVariables(s.Env)
+	return CheckVariables(s.Env)
 }
 
 func (m *Manager) resolve(dir string) string {
@@ -205,46 +205,28 @@ func (p *Process) start() error {
 		Dir: p.spec.Dir, Env: env, Files: fds,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
 	}
-	argv := p.spec.Argv
-	if len(argv) == 0 {
-		if argv, err = p.m.shellArgv(p.spec.Script, env, attr, &theirs); err != nil {
+	prog := p.spec.program
+	switch {
+	case len(p.spec.Argv) == 0:
+		if prog, err = p.m.shellProgram(p.spec.Script, env, attr, &theirs); err != nil {
 			return err
 		}
+	case prog.argv == nil:
+		prog.argv = p.spec.Argv
 	}
-	path, err := LookPath(argv[0], lookup(env, "PATH"), p.spec.Dir)
+	path, err := LookPath(prog.argv[0], lookup(env, "PATH"), p.spec.Dir)
 	if err != nil {
-		return p.explain(err, argv[0])
+		return p.explain(err, prog.argv[0])
 	}
 	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began, p.since = time.Now(), ticks()
-	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
-		return p.explain(err, argv[0])
+	if p.child, err = p.m.children.start(path, prog, attr, p.tag, p.leaderExited); err != nil {
+		return p.explain(err, prog.argv[0])
 	}
 	p.m.cfg.Shield.lift(p.child.pid)
 	return nil
-}
-
-// shellArgv runs script in the shell: as an argument, or from a file when it is too long for one.
-func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr, theirs *closers) ([]string, error) {
-	shell, err := m.shells.find(env)
-	if err != nil {
-		if argv, ok := words(script); ok {
-			return argv, nil
-		}
-		return nil, err
-	}
-	if len(script) <= maxArgument {
-		return []string{shell, "-c", script}, nil
-	}
-	fd, err := memoryFile("script", []byte(script))
-	if err != nil {
-		return nil, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
-	}
-	theirs.add(fd)
-	attr.Files = append(attr.Files, uintptr(fd))
-	return []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}, nil
 }
 
 // explain says what was wrong with a start: the folder, the program, or the system.

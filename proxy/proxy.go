@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
@@ -151,8 +150,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if fault.KindOf(err) == fault.Unknown {
-		p.cfg.Logger.Error("proxy failed", logkey.Path, r.URL.Path, logkey.Err, err)
-	}
+	p.face.Note(r, err)
 	serve.Answer(w, serve.NewBody(Source, r, err))
 }

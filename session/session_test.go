@@ -434,8 +434,15 @@ func TestCleanedUpFolderIsMadeAgain(t *testing.T) {
 
 func TestEntrypoint(t *testing.T) {
 	m := newManager(t, session.Config{})
-	if _, err := m.Get(session.EntrypointID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("without one: %v", err)
+	none, err := m.Get(session.EntrypointID)
+	if err != nil || len(none.Commands()) > 0 {
+		t.Fatalf("without one: %v", err)
+	}
+	if _, err := none.Command(session.EntrypointCommand); !errors.Is(err, session.ErrCommandNotFound) {
+		t.Errorf("without one, its command: %v", err)
+	}
+	if c, err := none.Log(session.EntrypointCommand); err != nil || c.Output().Size(0) != 0 || c.Err() != nil {
+		t.Errorf("without one, its log: %v", err)
 	}
 	if _, err := m.StartEntrypoint([]string{"sh", "-c", "echo it\\'s; echo e >&2; exit 3"}); err != nil {
 		t.Fatal(err)
@@ -463,8 +470,11 @@ func TestEntrypoint(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) {
 	m := newManager(t, session.Config{})
 	before, beforeFDs := runtime.NumGoroutine(), descriptors(t)
+	var dirs []string
 	for i := range 20 {
 		s := create(t, m, fmt.Sprint(i))
+		_, dir, _ := do(t, s, `dirname "$BASH_SOURCE"`)
+		dirs = append(dirs, strings.TrimSpace(dir))
 		do(t, s, "echo a; sleep 0 & exit 0")
 	}
 	for i := range 20 {
@@ -479,8 +489,10 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	if left, _ := filepath.Glob(fmt.Sprintf("/dev/shm/sandlot-%d-*/*", os.Getpid())); len(left) > 0 {
-		t.Errorf("files left: %q", left)
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("left: %q", dir)
+		}
 	}
 }
 
@@ -575,5 +587,62 @@ func TestSessionWhoseDefaultFolderIsGoneStartsAtHome(t *testing.T) {
 	}
 	if _, err := m.Create("named", dir); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("asked for by name: %v", err)
+	}
+}
+
+func TestLogsStayUntilTheNewShellRuns(t *testing.T) {
+	m := newManager(t, session.Config{})
+	s := create(t, m, "s")
+	c := start(t, s, session.Spec{Script: "echo old; exit 3"})
+	wait(t, c)
+	until(t, s.Ended)
+	if _, err := m.Create("s", "/no/such/folder"); fault.KindOf(err) != fault.NotFound {
+		t.Fatalf("Create in no folder: %v", err)
+	}
+	again, err := m.Get("s")
+	if err != nil || again != s || text(t, c, process.Stdout) != "old\n" {
+		t.Errorf("after a failed replacement: %v, output %q", err, text(t, c, 0))
+	}
+	if n := len(m.List()); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
+	}
+	if code, _, _ := do(t, create(t, m, "s"), "true"); code != 0 {
+		t.Errorf("a replacement that succeeds gives %d", code)
+	}
+}
+
+func TestEntrypointThatCannotBeExecutedSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"text": 0o600, "folder": os.ModeDir} {
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, []byte("x"), mode)
+		if mode.IsDir() {
+			_ = os.Remove(path)
+			err = os.Mkdir(path, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkStart(t, path, 126)
+	}
+	checkStart(t, filepath.Join(dir, "none"), 127)
+}
+
+func checkStart(t *testing.T, program string, want int) {
+	t.Helper()
+	m := newManager(t, session.Config{})
+	if _, err := m.StartEntrypoint([]string{program}); err == nil {
+		t.Errorf("%s was started", program)
+	}
+	s, err := m.Get(session.EntrypointID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Command(session.EntrypointCommand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := c.ExitCode(); code != want {
+		t.Errorf("%s: code %d, want %d; output %q", program, code, want, text(t, c, 0))
 	}
 }

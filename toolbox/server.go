@@ -29,6 +29,9 @@ const Source = "DAYTONA_DAEMON"
 // SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
 const SecretHeader = "X-Sandlot-Secret"
 
+// maxBody bounds a JSON body, in bytes: scripts and long lists of paths come in one.
+const maxBody = 8 << 20
+
 // Config is what a Server needs.
 type Config struct {
 	WorkDir    string       // base of relative paths; required
@@ -75,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
 	return &Server{
-		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
+		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
 		terminals: pty.NewManager(cfg.Process), webTerminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
 	}, nil
 }

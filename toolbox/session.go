@@ -90,11 +90,15 @@ func (s *Server) command(c *gin.Context) (*session.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := c.Param("commandId")
-	if id == "" {
-		id = session.EntrypointCommand
+	return one.Command(commandID(c))
+}
+
+// commandID is the command of the path; paths without one are those of the entrypoint.
+func commandID(c *gin.Context) string {
+	if id := c.Param("commandId"); id != "" {
+		return id
 	}
-	return one.Command(id)
+	return session.EntrypointCommand
 }
 
 func wireSession(s *session.Session) api.Session {
@@ -230,7 +234,11 @@ func (s *Server) sessionInput(c *gin.Context) error {
 // websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
 // as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
 func (s *Server) sessionLogs(c *gin.Context) error {
-	cmd, err := s.command(c)
+	one, err := s.session(c)
+	if err != nil {
+		return err
+	}
+	cmd, err := one.Log(commandID(c))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 			err = errors.Join(err, in.db.Close())
 		}
 	}()
-	tenants := tenancy.New(in.db)
+	tenants := tenancy.New(in.db, func() { in.proxy.Forget("") })
 	if err := tenants.Begin(ctx, keys.API); err != nil {
 		return nil, err
 	}

@@ -205,6 +205,9 @@ func (m *Manager) want(ctx context.Context, id string, desired lifecycle.State) 
 
 // SetLabels replaces the labels.
 func (m *Manager) SetLabels(ctx context.Context, organization, idOrName string, labels map[string]string) (Sandbox, error) {
+	if err := checkLabels(labels); err != nil {
+		return Sandbox{}, err
+	}
 	return m.edit(ctx, organization, idOrName, func(s *Sandbox) error {
 		s.Labels = maps.Clone(labels)
 		return nil

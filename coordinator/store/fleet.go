@@ -14,6 +14,7 @@ import (
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/naming"
 )
 
 type sandboxRow struct {
@@ -136,7 +137,7 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 // Sandbox implements fleet.Store.
 func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.Sandbox, error) {
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
-	if errors.Is(err, fleet.ErrNotFound) {
+	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
 		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
 	}
 	return s, err
@@ -366,7 +367,7 @@ func sortValue(by fleet.Sort, value string) (any, error) {
 		return n, nil
 	case fleet.SortActivity, fleet.SortCreated, fleet.SortUpdated:
 		t, err := time.Parse(time.RFC3339Nano, value)
-		if err != nil {
+		if t = t.UTC(); err != nil || t.Year() > 9999 || t.Year() < 1 {
 			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
 		}
 		return t, nil

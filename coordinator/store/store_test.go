@@ -30,7 +30,7 @@ func open(t *testing.T) (*store.DB, tenancy.Organization) {
 			t.Error(err)
 		}
 	})
-	if err := tenancy.New(db).Begin(t.Context(), "dtn_first"); err != nil {
+	if err := tenancy.New(db, nil).Begin(t.Context(), "dtn_first"); err != nil {
 		t.Fatal(err)
 	}
 	org, err := db.PersonalOrganization(t.Context(), tenancy.Administrator)
@@ -295,7 +295,7 @@ func TestWritersDoNotLoseEachOther(t *testing.T) {
 
 func TestKeysAreCheckedByHash(t *testing.T) {
 	db, org := open(t)
-	m := tenancy.New(db)
+	m := tenancy.New(db, nil)
 	if err := m.Begin(t.Context(), "dtn_first"); err != nil {
 		t.Errorf("a second Begin: %v", err)
 	}

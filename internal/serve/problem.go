@@ -75,20 +75,41 @@ func NewBody(source string, r *http.Request, err error) Body {
 // Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is broken off,
 // so that nobody takes a part for the whole.
 func (f *Face) Problem(c *gin.Context, err error) {
-	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
+	if left(c.Request, err) {
 		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
 	}
 	b := NewBody(f.Source, c.Request, err)
-	if b.StatusCode == http.StatusInternalServerError {
-		f.Logger.Error("request failed", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
-	}
+	logged := f.Note(c.Request, err)
 	if c.Writer.Written() {
-		if b.StatusCode != http.StatusInternalServerError {
+		if !logged {
 			f.Logger.Warn("answer broken off", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
 		}
 		panic(http.ErrAbortHandler)
 	}
 	c.JSON(b.StatusCode, b)
+}
+
+// left tells that err is the end of a request whose client has left, or whose server is stopping.
+func left(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
+}
+
+// Note logs err if no caller is to blame for it, and reports whether it did: as an error what is answered with 500, as a warning what is
+// down, wanting or full. Problem does so itself; Note is for errors that are told inside of another answer.
+func (f *Face) Note(r *http.Request, err error) bool {
+	level := slog.LevelWarn
+	if left(r, err) {
+		return false
+	}
+	switch answers[fault.KindOf(err)].status {
+	case http.StatusInternalServerError:
+		level = slog.LevelError
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+	default:
+		return false
+	}
+	f.Logger.Log(r.Context(), level, "request failed", logkey.Method, r.Method, logkey.Path, r.URL.Path, logkey.Err, err)
+	return true
 }
 
 // Answer writes b where there is no gin.
@@ -102,4 +123,5 @@ func Answer(w http.ResponseWriter, b Body) {
 type Face struct {
 	Source string       // who says it in error bodies: DAYTONA_API, DAYTONA_DAEMON or DAYTONA_PROXY
 	Logger *slog.Logger // required
+	Bodies Bodies       // of JSON requests
 }

@@ -55,7 +55,7 @@ type Manager struct {
 // NewManager returns a Manager. It starts nothing.
 func NewManager(processes *process.Manager) *Manager { return &Manager{processes: processes} }
 
-// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id or size, ErrExists, fault.Limited,
+// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id, size or variable, ErrExists, fault.Limited,
 // fault.Unavailable without /dev/pts, and those of process.Manager.Start.
 func (m *Manager) Create(spec Spec) (*Terminal, error) {
 	t, err := m.newTerminal(spec)
@@ -89,6 +89,9 @@ func (m *Manager) newTerminal(spec Spec) (*Terminal, error) {
 		spec.Size.Rows = 24
 	}
 	if err := spec.Size.check(); err != nil {
+		return nil, err
+	}
+	if err := process.CheckVariables(spec.Env); err != nil { // a lazy one's shell starts later
 		return nil, err
 	}
 	env := map[string]string{"TERM": "xterm-256color"}

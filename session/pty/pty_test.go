@@ -133,7 +133,8 @@ func TestCreateRefuses(t *testing.T) {
 		{pty.Spec{ID: "b", Size: pty.Size{Cols: 1001}}, fault.Invalid},
 		{pty.Spec{ID: "b", Dir: "/no/such"}, fault.NotFound},
 		{pty.Spec{ID: "b", Argv: []string{"/no/such"}}, fault.NotFound},
-		{pty.Spec{ID: "b", Env: map[string]string{"A-": ""}}, fault.Invalid},
+		{pty.Spec{ID: "b", Env: map[string]string{"A=": ""}}, fault.Invalid},
+		{pty.Spec{ID: "b", Env: map[string]string{"": ""}, Lazy: true}, fault.Invalid},
 	} {
 		if _, err := m.Create(tc.spec); fault.KindOf(err) != tc.want {
 			t.Errorf("Create(%+v): %v, want kind %v", tc.spec, err, tc.want)

@@ -250,9 +250,19 @@ func TestSelfEndedSandboxesAreNotStartedAgain(t *testing.T) {
 	rounds := full(25, 5) // times 8: 200 sandboxes
 	for i := range rounds {
 		way := ways[i%len(ways)]
-		var ids []string
-		for range together {
-			ids = append(ids, c.Create(nil).ID)
+		ids := make([]string, together)
+		var made sync.WaitGroup
+		for n := range ids {
+			made.Go(func() {
+				var box struct{ ID, State string }
+				if err := json.Unmarshal(c.API("POST", "/sandbox", map[string]any{}).Body, &box); err != nil || box.State != "started" {
+					t.Errorf("create: %+v, %v", box, err)
+				}
+				ids[n] = box.ID
+			})
+		}
+		if made.Wait(); t.Failed() {
+			t.FailNow()
 		}
 		began := time.Now()
 		t.Logf("round %d: %s", i, way.name)
