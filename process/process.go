@@ -524,12 +524,35 @@ func (p *Process) Result() Result {
 // Signal sends a signal to the leader, or to its process group. It does nothing once the leader has ended.
 func (p *Process) Signal(sig syscall.Signal, group bool) { p.m.children.signal(p.child, sig, group) }
 
-// Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
-func (p *Process) Kill() { killAll(p.tree, time.Now().Add(killTime)) }
+// Scope says which processes end with a process.
+type Scope int
 
-// End asks the process and all its descendants to end by SIGTERM and SIGHUP, kills what is left after grace, and returns when they are
-// gone, at most 2 s after that.
-func (p *Process) End(grace time.Duration) { endAll(p.tree, grace, killTime) }
+// What ends with a process.
+const (
+	Descendants Scope = iota // all that it started, directly or not
+	OwnSession               // of these, what is in its session and did not come from nohup: as when a connection of ssh ends
+)
+
+// Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
+func (p *Process) Kill() { p.KillWith(Descendants) }
+
+// KillWith is Kill of what scope says.
+func (p *Process) KillWith(scope Scope) { killAll(p.finder(scope), time.Now().Add(killTime)) }
+
+// End asks the process and all its descendants to end by SIGTERM; interactive shells get SIGHUP at once, and what is left without a handler of
+// SIGTERM gets it a second later. It kills what is left after grace, and returns when they are gone, at most 2 s after that. More than 256 have a
+// grace of 1 s at most.
+func (p *Process) End(grace time.Duration) { p.EndWith(Descendants, grace) }
+
+// EndWith is End of what scope says.
+func (p *Process) EndWith(scope Scope, grace time.Duration) { endAll(p.finder(scope), grace, killTime) }
+
+func (p *Process) finder(scope Scope) finder {
+	if scope == OwnSession {
+		return func() []proc { return own(p.tree(), p.child.pid) }
+	}
+	return p.tree
+}
 
 // Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It reports false
 // when the time is over first.
