@@ -281,8 +281,8 @@ func childrenFirst(all []proc) []proc {
 const maxSpared = 256
 
 // own leaves those of a tree that end with its leader's session, and takes out what made itself independent: processes with a session of their
-// own, those that nohup started, and the descendants of either.
-func own(tree []proc, leader int) []proc {
+// own, those that nohup started, and the descendants of either. Of a fork bomb it leaves all.
+func own(tree []proc, leader int) (left []proc, bomb bool) {
 	spared := make(map[int]proc)
 	for _, p := range tree {
 		if p.pid != leader && (p.session != leader || handles(p.pid).outlives()) {
@@ -291,10 +291,10 @@ func own(tree []proc, leader int) []proc {
 	}
 	below(tree, spared)
 	if len(spared) > maxSpared {
-		return tree
+		return tree, true
 	}
 	return slices.DeleteFunc(tree, func(p proc) bool {
 		_, lives := spared[p.pid]
 		return lives
-	})
+	}), false
 }

@@ -124,6 +124,7 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if closed {
 		return nil, ErrClosed
 	}
+	m.Observe()
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
 	}
@@ -190,7 +191,7 @@ func (p *Process) start() error {
 	defer theirs.close()
 	fds, err := p.descriptors(&theirs)
 	if err != nil {
-		return fault.Newf(fault.Internal, "start a process: %w", err)
+		return fault.Newf(fault.Internal, "start a process%s: %w", p.m.limits.harm(), err)
 	}
 	var as account
 	if p.spec.User != "" {
@@ -257,13 +258,13 @@ func (p *Process) explain(err error, program string) error {
 	case fault.KindOf(err) != fault.Unknown:
 		return err
 	case errors.Is(err, unix.EAGAIN):
-		return fault.Newf(fault.Internal, "%s: the sandbox has as many processes as it may: end some and try again: %w", program, err)
+		return fault.Newf(fault.Internal, "%s: the sandbox has as many processes as it may: end some and try again%s: %w", program, p.m.limits.harm(), err)
 	case errors.Is(err, unix.E2BIG):
 		return fault.Newf(fault.Invalid, "the command and its environment are longer than the system allows: %w", err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.ENOTDIR):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", program, err)
 	default:
-		return fault.Newf(fault.Internal, "%s: start: %w", program, err)
+		return fault.Newf(fault.Internal, "%s: start%s: %w", program, p.m.limits.harm(), err)
 	}
 }
 
@@ -548,10 +549,17 @@ func (p *Process) End(grace time.Duration) { p.EndWith(Descendants, grace) }
 func (p *Process) EndWith(scope Scope, grace time.Duration) { endAll(p.finder(scope), grace, killTime) }
 
 func (p *Process) finder(scope Scope) finder {
-	if scope == OwnSession {
-		return func() []proc { return own(p.tree(), p.child.pid) }
+	if scope == Descendants {
+		return p.tree
 	}
-	return p.tree
+	bomb := false // once it was one, it stays one
+	return func() []proc {
+		tree := p.tree()
+		if !bomb {
+			tree, bomb = own(tree, p.child.pid)
+		}
+		return tree
+	}
 }
 
 // Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It reports false
