@@ -191,6 +191,13 @@ func (c *children) collectLocked(ch *child) (ended, first bool) {
 	return true, true
 }
 
+// has reports whether a process is a child that was started here.
+func (c *children) has(pid int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[pid] != nil
+}
+
 // close gives up the pidfd of an ended child.
 func (c *children) close(ch *child) {
 	c.mu.Lock()
@@ -244,14 +251,15 @@ func (c *children) sweep() {
 	}
 }
 
-// reap sweeps on every SIGCHLD until stop is closed.
-func (c *children) reap(stop <-chan struct{}) {
+// reap sweeps on every SIGCHLD until stop is closed, and calls swept then.
+func (c *children) reap(stop <-chan struct{}, swept func()) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
 	endsAlone()
 	for {
 		c.sweep()
+		swept()
 		select {
 		case <-ended:
 		case <-stop:

@@ -777,12 +777,12 @@ func (s *Session) shellEnded(code int) {
 	close(s.over)
 }
 
-// end ends the shell and all its descendants.
-func (s *Session) end(grace time.Duration) {
+// end ends the shell and what else scope says.
+func (s *Session) end(scope process.Scope, grace time.Duration) {
 	s.mu.Lock()
 	s.deleted = true
 	s.mu.Unlock()
-	s.shell.End(grace)
+	s.shell.EndWith(scope, grace)
 	<-s.over
 }
 

@@ -145,8 +145,12 @@ func (m *Manager) List() []*Terminal {
 	return slices.Clone(m.order)
 }
 
-// Delete kills a terminal's shell and all that it started; its clients see exit code 137. It returns when they are gone. Error: ErrNotFound.
-func (m *Manager) Delete(id string) error {
+// Delete is DeleteWith of the terminal's own processes: what made itself independent, by setsid or nohup, lives on.
+func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
+
+// DeleteWith kills a terminal's shell and, of all that it started, what scope says; its clients see exit code 137. It returns when they are gone. Error:
+// ErrNotFound.
+func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	t, err := m.Get(id)
 	if err != nil {
 		return err
@@ -154,6 +158,6 @@ func (m *Manager) Delete(id string) error {
 	if !m.remove(t) {
 		return fmt.Errorf("terminal %q: %w", id, ErrNotFound)
 	}
-	t.kill()
+	t.kill(scope)
 	return nil
 }
