@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/cli"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 )
 
@@ -46,6 +48,9 @@ func upCommand(set *settings) *cobra.Command {
 	return cmd
 }
 
+// maxForeign bounds, in bytes, a line of the log that a library writes.
+const maxForeign = 4 << 10
+
 // up serves until ctx ends.
 func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 	unix.Umask(0o077) // for what is made from here on, by libraries too: the database is nobody else's
@@ -64,7 +69,8 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 		}
 	}
 	logger := newLogger(cfg, stderr)
-	slog.SetDefault(logger) // so that what libraries say has the same form
+	slog.SetDefault(logger)                                 // so that what libraries say has the same form
+	log.SetOutput(serve.CutLines(log.Writer(), maxForeign)) // net/http repeats what apps say unasked
 	in, err := join(ctx, cfg, made, logger)
 	if err != nil {
 		return err
