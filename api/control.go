@@ -53,7 +53,7 @@ type Status struct {
 // CreateAPIKey asks for a key. ExpiresAt is an RFC 3339 time; without it the key never expires.
 type CreateAPIKey struct {
 	Name        string     `json:"name" binding:"required"`
-	Permissions []string   `json:"permissions" binding:"max=100"`
+	Permissions []string   `json:"permissions" binding:"required,max=100"`
 	ExpiresAt   *time.Time `json:"expiresAt"`
 }
 

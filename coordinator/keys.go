@@ -9,6 +9,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator/tenancy"
 	"github.com/sandlot-dev/sandlot/internal/auth"
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
@@ -24,7 +25,9 @@ func (s *Server) createKey(c *gin.Context) error {
 	}
 	var expiresAt time.Time
 	if in.ExpiresAt != nil {
-		expiresAt = *in.ExpiresAt
+		if expiresAt = *in.ExpiresAt; expiresAt.IsZero() { // the year 1, which would mean never
+			return fault.New(fault.Invalid, "expiresAt is long past; leave it out for a key that never expires")
+		}
 	}
 	k, secret, err := s.cfg.Tenancy.CreateKey(c.Request.Context(), caller(c), in.Name, permissions, expiresAt)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
@@ -134,8 +135,16 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 	return err
 }
 
+// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the mark that replaces them.
+func possible(idOrName string) bool {
+	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
+}
+
 // Sandbox implements fleet.Store.
 func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.Sandbox, error) {
+	if !possible(idOrName) {
+		return fleet.Sandbox{}, fleet.ErrNotFound
+	}
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
 	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
 		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
@@ -145,6 +154,9 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 
 // SandboxByID implements fleet.Store.
 func (d *DB) SandboxByID(ctx context.Context, id string) (fleet.Sandbox, error) {
+	if !possible(id) {
+		return fleet.Sandbox{}, fleet.ErrNotFound
+	}
 	return d.oneSandbox(ctx, d.db, "id = ?", id)
 }
 

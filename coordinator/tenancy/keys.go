@@ -2,7 +2,6 @@ package tenancy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,13 +31,16 @@ func newKey(key string) Key {
 
 // CreateKey makes a key of by's user and organisation and returns it with its secret, which is kept nowhere. expiresAt is zero for never.
 // Errors: fault.Forbidden if by may not make keys, or lacks a permission that is to be given; fault.Invalid for a name, permission or time that
-// cannot be; ErrKeyExists; fault.Limited at 1,000 keys.
+// cannot be; ErrKeyExists; fault.Limited at 1,000 keys; ErrUnauthenticated if by has been deleted, or has expired, in the meantime.
 func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permissions []Permission, expiresAt time.Time) (k Key, secret string, err error) {
 	if err := by.mayManage(); err != nil {
 		return Key{}, "", err
 	}
 	if err := naming.Check(name, "current"); err != nil {
 		return Key{}, "", err
+	}
+	if strings.HasPrefix(name, firstName) {
+		return Key{}, "", fault.Newf(fault.Invalid, "name must not begin with %q: the key of the settings is called so", firstName)
 	}
 	var lacking []string
 	for _, p := range permissions {
@@ -56,9 +58,14 @@ func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permission
 	if expiresAt = expiresAt.UTC(); !expiresAt.IsZero() && (expiresAt.Before(now) || expiresAt.Year() > 9999) {
 		return Key{}, "", fault.New(fault.Invalid, "expiresAt must be a time to come, before the year 10000")
 	}
+	m.managing.Lock()
+	defer m.managing.Unlock()
 	all, err := m.store.Keys(ctx, by.Organization)
 	if err != nil {
 		return Key{}, "", err
+	}
+	if !slices.ContainsFunc(all, func(k Key) bool { return k.Hash == by.Hash && !k.expired(now) }) { // since it was let in: bodies may come slowly
+		return Key{}, "", ErrUnauthenticated
 	}
 	if len(all) >= maxKeys {
 		return Key{}, "", fault.Newf(fault.Limited, "the organisation has %d API keys, which is the limit; delete some", len(all))
@@ -111,7 +118,10 @@ func (m *Manager) DeleteKey(ctx context.Context, by Key, user, name string) erro
 	if k.First {
 		return fault.Newf(fault.Conflict, "API key %q is the installation's own: change the setting api_key and start again, which voids it", name)
 	}
-	if err := m.store.DeleteKey(ctx, k.Hash); err != nil && !errors.Is(err, ErrKeyNotFound) {
+	m.managing.Lock()
+	err = m.store.DeleteKey(ctx, k.Hash)
+	m.managing.Unlock()
+	if err != nil {
 		return err
 	}
 	m.mu.Lock()

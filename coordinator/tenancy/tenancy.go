@@ -82,6 +82,8 @@ type Manager struct {
 	store   Store
 	revoked func()
 
+	managing sync.Mutex // held while keys are made or deleted, so that none is made by one that is deleted
+
 	mu   sync.Mutex
 	used map[string]time.Time // hash → when its use was last written
 }
@@ -96,6 +98,9 @@ func New(store Store, revoked func()) *Manager {
 
 // Administrator is the id of the first user.
 const Administrator = "admin"
+
+// firstName begins the names of first keys, and of no other.
+const firstName = "first key "
 
 // Begin makes sure of the first user, its organisation, and that key is valid with all permissions, as the only first key. It may be repeated.
 func (m *Manager) Begin(ctx context.Context, key string) error {
@@ -114,7 +119,7 @@ func (m *Manager) Begin(ctx context.Context, key string) error {
 	first, err := m.store.KeyByHash(ctx, hash)
 	if fault.KindOf(err) == fault.NotFound {
 		first, err = newKey(key), nil
-		first.Name, first.Organization, first.User, first.CreatedAt = "first key "+hash[:8], org.ID, Administrator, now
+		first.Name, first.Organization, first.User, first.CreatedAt = firstName+hash[:8], org.ID, Administrator, now
 	}
 	if err != nil {
 		return err
@@ -134,7 +139,7 @@ func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
 	k, err := m.store.KeyByHash(ctx, auth.Hash(key))
 	now := time.Now().UTC()
 	switch {
-	case fault.KindOf(err) == fault.NotFound, err == nil && !k.ExpiresAt.IsZero() && now.After(k.ExpiresAt):
+	case fault.KindOf(err) == fault.NotFound, err == nil && k.expired(now):
 		return Key{}, ErrUnauthenticated
 	case err != nil:
 		return Key{}, fault.Newf(fault.Unavailable, "the key could not be checked: %w", err)
@@ -150,6 +155,8 @@ func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
 	}
 	return k, nil
 }
+
+func (k Key) expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && now.After(k.ExpiresAt) }
 
 // Need returns fault.Forbidden unless k has a permission.
 func (k Key) Need(p Permission) error {

@@ -15,8 +15,13 @@ const Max = 255
 
 var unsafe = regexp.MustCompile(`(?i)<[a-z!/]|[a-z][a-z0-9+.-]*://|www\.`)
 
-// blank are letters and symbols that show nothing, which unicode counts among those that show something.
-const blank = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+// blank is what unicode counts among the characters that show something, though it shows nothing; and the mark in place of bytes that are not
+// UTF-8, which makes different names one.
+const blank = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffd"
+
+func unseen(r rune) bool {
+	return !unicode.IsPrint(r) || strings.ContainsRune(blank, r) || unicode.Is(unicode.Variation_Selector, r)
+}
 
 // Check refuses names that a dashboard or an e-mail could take for markup or a link, that cannot be seen or told apart from others, and those that
 // a route has for a word. fault.Invalid.
@@ -30,8 +35,10 @@ func Check(name string, reserved ...string) error {
 		return fault.New(fault.Invalid, "name must be UTF-8")
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return fault.New(fault.Invalid, "name must not contain control characters")
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.ContainsAny(name, blank):
+	case strings.ContainsFunc(name, unseen):
 		return fault.New(fault.Invalid, "name must not contain characters that cannot be seen, nor spaces of another kind than the usual one")
+	case name == "." || name == "..":
+		return fault.Newf(fault.Invalid, "name must not be %q, which clients take out of addresses", name)
 	case unsafe.MatchString(name):
 		return fault.New(fault.Invalid, "name must not contain HTML tags or web addresses")
 	case slices.Contains(reserved, name):

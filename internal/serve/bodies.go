@@ -26,6 +26,8 @@ type Bodies struct {
 // uncounted bytes of each body are not held against All, so that what is common goes on while large ones have used it up.
 const uncounted = 16 << 10
 
+const defaultWithin = 30 * time.Second
+
 const bodiesKey = "bodies" // of the face's Bodies in a request
 
 var defaultBodies = &Bodies{}
@@ -33,7 +35,7 @@ var defaultBodies = &Bodies{}
 // read takes a whole body. Its memory counts as held until release is called, also after an error. Errors: fault.TooLarge over Each,
 // fault.Unavailable when All is used up, fault.Timeout when it does not come Within, fault.Invalid when it breaks off.
 func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
-	each, all, within := orDefault(b.Each, 1<<20), orDefault(b.All, 32<<20), orDefault(b.Within, 30*time.Second)
+	each, all, within := orDefault(b.Each, 1<<20), orDefault(b.All, 32<<20), orDefault(b.Within, defaultWithin)
 	var held int64
 	release = func() { b.held.Add(-held) }
 	// A server that cannot set deadlines, as in tests of handlers, waits as long as the body takes.
@@ -73,6 +75,15 @@ func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 		default:
 			return nil, release, badBody("the body could not be read to its end: %v", err)
 		}
+	}
+}
+
+// Hurry gives the body of every request Bodies.Within to come, whether its route reads it or not: net/http answers only when it has read what is
+// left of a small body. It is middleware for servers of which no route takes a stream.
+func (f *Face) Hurry(c *gin.Context) {
+	if c.Request.ContentLength != 0 {
+		within := orDefault(f.Bodies.Within, defaultWithin)
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(within)) // where there is no connection, nothing can stall
 	}
 }
 

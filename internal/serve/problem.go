@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -69,6 +70,9 @@ func NewBody(source string, r *http.Request, err error) Body {
 	if kind == fault.Unknown {
 		b.Message = "something went wrong on our side; the server's log has the whole error under this path and time"
 	}
+	if len(b.Message) > maxMessage {
+		b.Message = strings.ToValidUTF8(b.Message[:maxMessage], "") + "…"
+	}
 	return b
 }
 
@@ -112,8 +116,12 @@ func (f *Face) Note(r *http.Request, err error) bool {
 	return true
 }
 
-// Answer writes b where there is no gin.
+// maxMessage bounds the message of a Body, in bytes: it may quote what the caller has sent.
+const maxMessage = 8 << 10
+
+// Answer writes b where there is no gin. What is left of the request's body has 5 s to come.
 func Answer(w http.ResponseWriter, b Body) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second)) // where there is no connection, nothing can stall
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(b.StatusCode)
 	_ = json.NewEncoder(w).Encode(b) // the caller is gone: nothing to tell it
