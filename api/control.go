@@ -50,7 +50,23 @@ type Status struct {
 	Status string `json:"status"`
 }
 
-// APIKey answers GET /api-keys/current. Value is masked.
+// CreateAPIKey asks for a key. ExpiresAt is an RFC 3339 time; without it the key never expires.
+type CreateAPIKey struct {
+	Name        string     `json:"name" binding:"required"`
+	Permissions []string   `json:"permissions" binding:"required,max=100"`
+	ExpiresAt   *time.Time `json:"expiresAt"`
+}
+
+// CreatedAPIKey answers POST /api-keys. Value is the key itself, which is told this once.
+type CreatedAPIKey struct {
+	Name        string     `json:"name"`
+	Value       string     `json:"value"`
+	CreatedAt   time.Time  `json:"createdAt"`
+	Permissions []string   `json:"permissions"`
+	ExpiresAt   *time.Time `json:"expiresAt"`
+}
+
+// APIKey answers the other routes of keys. Value is masked.
 type APIKey struct {
 	Name           string     `json:"name"`
 	Value          string     `json:"value"`

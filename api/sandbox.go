@@ -7,32 +7,35 @@ import (
 
 // CreateSandbox is the body of POST /sandbox; everything may be missing. Sizes are cores and GiB, intervals minutes.
 type CreateSandbox struct {
-	Name                *string             `json:"name,omitempty"`
-	Snapshot            *string             `json:"snapshot,omitempty"`
-	User                *string             `json:"user,omitempty"`
-	Env                 map[string]string   `json:"env,omitempty"`
-	Labels              map[string]string   `json:"labels,omitempty"`
-	Public              *bool               `json:"public,omitempty"`
-	NetworkBlockAll     *bool               `json:"networkBlockAll,omitempty"`
-	NetworkAllowList    *string             `json:"networkAllowList,omitempty"`
-	DomainAllowList     *string             `json:"domainAllowList,omitempty"`
-	OutboundProxyURL    *string             `json:"outboundProxyUrl,omitempty"`
-	Target              *string             `json:"target,omitempty"`
-	CPU                 *Int                `json:"cpu,omitempty"`
-	GPU                 *Int                `json:"gpu,omitempty"`
-	Memory              *Int                `json:"memory,omitempty"`
-	Disk                *Int                `json:"disk,omitempty"`
-	KVM                 *bool               `json:"kvm,omitempty"`
-	AutoStopInterval    *Int                `json:"autoStopInterval,omitempty"`
-	AutoPauseInterval   *Int                `json:"autoPauseInterval,omitempty"`
-	AutoArchiveInterval *Int                `json:"autoArchiveInterval,omitempty"`
-	AutoDeleteInterval  *Int                `json:"autoDeleteInterval,omitempty"`
-	TTLMinutes          *Int                `json:"ttlMinutes,omitempty"`
-	QueueTimeout        *Int                `json:"queueTimeout,omitempty"`
-	Volumes             []json.RawMessage   `json:"volumes,omitempty"`
-	BuildInfo           *json.RawMessage    `json:"buildInfo,omitempty"`
-	LinkedSandbox       *string             `json:"linkedSandbox,omitempty"`
-	Secrets             []map[string]string `json:"secrets,omitempty"`
+	Name                 *string             `json:"name,omitempty"`
+	Snapshot             *string             `json:"snapshot,omitempty"`
+	User                 *string             `json:"user,omitempty"`
+	Env                  map[string]string   `json:"env,omitempty"`
+	Labels               map[string]string   `json:"labels,omitempty"`
+	Public               *bool               `json:"public,omitempty"`
+	NetworkBlockAll      *bool               `json:"networkBlockAll,omitempty"`
+	NetworkAllowList     *string             `json:"networkAllowList,omitempty"`
+	DomainAllowList      *string             `json:"domainAllowList,omitempty"`
+	OutboundProxyURL     *string             `json:"outboundProxyUrl,omitempty"`
+	OTelEndpointOverride *string             `json:"otelEndpointOverride,omitempty"`
+	Target               *string             `json:"target,omitempty"`
+	CPU                  *Int                `json:"cpu,omitempty"`
+	GPU                  *Int                `json:"gpu,omitempty"`
+	GPUType              json.RawMessage     `json:"gpuType,omitempty"` // a name, or a list of them
+	Spot                 *bool               `json:"spot,omitempty"`
+	Memory               *Int                `json:"memory,omitempty"`
+	Disk                 *Int                `json:"disk,omitempty"`
+	KVM                  *bool               `json:"kvm,omitempty"`
+	AutoStopInterval     *Int                `json:"autoStopInterval,omitempty"`
+	AutoPauseInterval    *Int                `json:"autoPauseInterval,omitempty"`
+	AutoArchiveInterval  *Int                `json:"autoArchiveInterval,omitempty"`
+	AutoDeleteInterval   *Int                `json:"autoDeleteInterval,omitempty"`
+	TTLMinutes           *Int                `json:"ttlMinutes,omitempty"`
+	QueueTimeout         *Int                `json:"queueTimeout,omitempty"`
+	Volumes              []json.RawMessage   `json:"volumes,omitempty"`
+	BuildInfo            *json.RawMessage    `json:"buildInfo,omitempty"`
+	LinkedSandbox        *string             `json:"linkedSandbox,omitempty"`
+	Secrets              []map[string]string `json:"secrets,omitempty"`
 }
 
 // SandboxListItem is what lists hold of a sandbox.

@@ -10,7 +10,6 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/coordinator/tenancy"
-	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
@@ -55,20 +54,6 @@ func (s *Server) region(c *gin.Context) error {
 
 func (s *Server) theRegion() api.Region {
 	return api.Region{ID: s.cfg.Region, Name: s.cfg.Region, RegionType: "shared", CreatedAt: s.cfg.Began, UpdatedAt: s.cfg.Began}
-}
-
-// currentKey handles GET /api-keys/current.
-func (s *Server) currentKey(c *gin.Context) error {
-	k := caller(c)
-	permissions := make([]string, len(k.Permissions))
-	for i, p := range k.Permissions {
-		permissions[i] = string(p)
-	}
-	c.JSON(http.StatusOK, api.APIKey{
-		Name: k.Name, Value: auth.Mask(k.Prefix, k.Suffix), OrganizationID: k.Organization, UserID: k.User, Permissions: permissions,
-		CreatedAt: k.CreatedAt, LastUsedAt: orNil(k.LastUsedAt), ExpiresAt: orNil(k.ExpiresAt),
-	})
-	return nil
 }
 
 // organizations handles GET /organizations.

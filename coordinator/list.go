@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,6 +20,10 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 200
+	maxPage      = 1 << 40 // beyond every list; more could not be multiplied
+	maxFilter    = 1000    // bytes of a word to look for, and number of them
+
+	maxLabelFilters = 64 // as many as a sandbox has
 )
 
 // knownStates may be asked for in lists; those that no sandbox of this release is ever in match nothing.
@@ -39,7 +44,7 @@ var sorts = map[string]fleet.Sort{
 func (s *Server) listSandboxes(c *gin.Context) error {
 	p := params{c: c}
 	q := p.common()
-	q.IDPrefix, q.NamePrefix, q.Regions = c.Query("id"), c.Query("name"), p.list("regionIds")
+	q.IDPrefix, q.NamePrefix, q.Regions = p.word("id"), p.word("name"), p.list("regionIds")
 	q.CreatedFrom, q.CreatedTo = p.time("createdAtAfter"), p.time("createdAtBefore")
 	q.DestroyFrom, q.DestroyTo = p.time("autoDestroyAtAfter"), p.time("autoDestroyAtBefore")
 	q.After = p.cursor()
@@ -72,11 +77,11 @@ func (s *Server) listSandboxes(c *gin.Context) error {
 func (s *Server) paginateSandboxes(c *gin.Context) error {
 	p := params{c: c}
 	q := p.common()
-	q.NamePart, q.IDPrefix, q.Regions = c.Query("name"), c.Query("id"), p.list("regions")
+	q.NamePart, q.IDPrefix, q.Regions = p.word("name"), p.word("id"), p.list("regions")
 	if c.Query("sort") == "" {
 		q.Sort = fleet.SortCreated
 	}
-	number := max(p.number("page", 1), 1)
+	number := min(max(p.number("page", 1), 1), maxPage)
 	q.Offset = (number - 1) * q.Limit
 	if p.err != nil {
 		return p.err
@@ -113,11 +118,11 @@ func (p *params) common() fleet.Query {
 	}
 	by, ok := sorts[p.c.Query("sort")]
 	if q.Sort = by; !ok {
-		p.fail("sort: %q is not one of name, cpu, memoryGib, diskGib, lastActivityAt, createdAt", p.c.Query("sort"))
+		p.fail("sort: %q is not one of name, cpu, memoryGib, diskGib, lastActivityAt, createdAt", shorten(p.c.Query("sort")))
 	}
 	for _, state := range p.list("states") {
 		if !slices.Contains(knownStates, state) {
-			p.fail("states: %q is not one of %s", state, strings.Join(knownStates, ", "))
+			p.fail("states: %q is not one of %s", shorten(state), strings.Join(knownStates, ", "))
 		}
 		q.States = append(q.States, lifecycle.State(state))
 	}
@@ -134,9 +139,32 @@ func (p *params) fail(format string, args ...any) {
 	}
 }
 
+// word reads a text to look for.
+func (p *params) word(key string) string {
+	text := p.c.Query(key)
+	p.checkWord(key, text)
+	return text
+}
+
+func (p *params) checkWord(key, text string) {
+	switch {
+	case len(text) > maxFilter:
+		p.fail("%s must be at most %d bytes, not %d", key, maxFilter, len(text))
+	case strings.ContainsRune(text, 0) || !utf8.ValidString(text):
+		p.fail("%s must be UTF-8 without NUL bytes", key)
+	}
+}
+
 // list reads a repeated parameter, also in the form key[]=.
 func (p *params) list(key string) []string {
-	return append(p.c.QueryArray(key), p.c.QueryArray(key+"[]")...)
+	all := append(p.c.QueryArray(key), p.c.QueryArray(key+"[]")...)
+	if len(all) > maxFilter {
+		p.fail("%s may be given %d times at most, not %d", key, maxFilter, len(all))
+	}
+	for _, text := range all {
+		p.checkWord(key, text)
+	}
+	return all
 }
 
 func (p *params) number(key string, otherwise int) int {
@@ -157,8 +185,8 @@ func (p *params) time(key string) time.Time {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		p.fail("%s must be a time such as 2026-08-20T10:11:12Z, not %q", key, text)
+	if t = t.UTC(); err != nil || t.Year() < 1970 || t.Year() > 9999 {
+		p.fail("%s must be a time such as 2026-08-20T10:11:12Z, from 1970 to 9999, not %q", key, shorten(text))
 	}
 	return t
 }
@@ -170,7 +198,14 @@ func (p *params) labels() map[string]string {
 	}
 	var labels map[string]string
 	if err := json.Unmarshal([]byte(text), &labels); err != nil {
-		p.fail("labels must be a JSON object of strings, not %q", text)
+		p.fail("labels must be a JSON object of strings, not %q", shorten(text))
+	}
+	if len(labels) > maxLabelFilters {
+		p.fail("labels: at most %d can be asked for, not %d", maxLabelFilters, len(labels))
+	}
+	for name, value := range labels {
+		p.checkWord("labels", name)
+		p.checkWord("labels", value)
 	}
 	return labels
 }
@@ -185,11 +220,19 @@ func (p *params) cursor() *fleet.Cursor {
 	if err == nil {
 		err = json.Unmarshal(raw, &parts)
 	}
-	if err != nil || len(parts) != 2 {
+	if err != nil || len(parts) != 2 || strings.ContainsRune(parts[0]+parts[1], 0) {
 		p.fail("cursor does not belong to this list; begin again without one")
 		return nil
 	}
 	return &fleet.Cursor{Value: parts[0], ID: parts[1]}
+}
+
+// shorten is a caller's text for an error message.
+func shorten(text string) string {
+	if len(text) > 100 {
+		return strings.ToValidUTF8(text[:100], "") + "…"
+	}
+	return text
 }
 
 func writeCursor(c fleet.Cursor) string {

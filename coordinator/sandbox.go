@@ -1,8 +1,10 @@
 package coordinator
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,7 +52,8 @@ func refuseUnbuilt(in api.CreateSandbox) error {
 		{value(in.NetworkAllowList) != "", "networkAllowList"},
 		{value(in.DomainAllowList) != "", "domainAllowList"},
 		{value(in.OutboundProxyURL) != "", "outboundProxyUrl"},
-		{value(in.GPU) > 0, "gpu"},
+		{value(in.OTelEndpointOverride) != "", "otelEndpointOverride"},
+		{value(in.GPU) != 0 || value(in.Spot) || !empty(in.GPUType), "gpu"},
 		{value(in.KVM), "kvm"},
 		{value(in.AutoPauseInterval) > 0, "autoPauseInterval"},
 	} {
@@ -62,6 +65,11 @@ func refuseUnbuilt(in api.CreateSandbox) error {
 		return fault.Newf(fault.Invalid, "queueTimeout must be at least 1 minute, not %d", *in.QueueTimeout)
 	}
 	return nil
+}
+
+// empty reports whether a list, which clients may also send as its one element, asks for nothing.
+func empty(list json.RawMessage) bool {
+	return slices.Contains([]string{"", "null", "[]", `""`}, string(list))
 }
 
 func value[T any](p *T) T {
@@ -207,7 +215,7 @@ func (s *Server) wireItem(sb fleet.Sandbox) api.SandboxListItem {
 func wholeNumber(field, text string) (int, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return 0, fault.Newf(fault.Invalid, "%s must be a whole number, not %q", field, text)
+		return 0, fault.Newf(fault.Invalid, "%s must be a whole number, not %q", field, shorten(text))
 	}
 	return int(f), nil
 }

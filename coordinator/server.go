@@ -54,7 +54,7 @@ func New(cfg Config) (*Server, error) {
 // Handler returns the router.
 func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(serve.CORS())
+	e.Use(serve.CORS(), s.face.Hurry)
 	open := e.Group("/api")
 	serve.Mount(&s.face, open, s, openRoutes)
 	serve.Mount(&s.face, e.Group("/api", s.face.Guard(s.identify)), s, routes)

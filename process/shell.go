@@ -8,9 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
@@ -86,7 +90,7 @@ func (f *shellFinder) search(env []string) string {
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // LookPath finds a program as a shell in folder dir would: name itself when it has a slash, else in the folders of path ("" means the
-// usual ones). Errors: fault.NotFound, and fault.Forbidden for a file that may not be executed.
+// usual ones). Errors: fault.NotFound, fault.Forbidden for a file that may not be executed, and those of fault.System.
 func LookPath(name, path, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
@@ -120,8 +124,10 @@ func programError(name string, err error) error {
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", name, err)
-	default:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL):
 		return fault.Newf(fault.NotFound, "%s: command not found: %w", name, err)
+	default:
+		return fault.System(name, err)
 	}
 }
 
@@ -134,6 +140,49 @@ func executable(path string) error {
 		return fs.ErrPermission
 	}
 	return nil
+}
+
+// shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments that are shown. One that
+// is too long for that comes from a file.
+func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
+	shell, err := m.shells.find(env)
+	if err != nil {
+		if argv, ok := words(script); ok {
+			return program{argv: argv}, nil
+		}
+		return program{}, err
+	}
+	if len(script) > maxArgument {
+		fd, err := memoryFile("script", []byte(script))
+		if err != nil {
+			return program{}, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
+		}
+		theirs.add(fd)
+		attr.Files = append(attr.Files, uintptr(fd))
+		return program{argv: []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}}, nil
+	}
+	argv := []string{shell, "-c"}
+	if strings.HasPrefix(script, "-") || strings.HasPrefix(script, "+") {
+		argv = append(argv, "--") // it is no option
+	}
+	return program{argv: argv, hidden: script, at: len(argv), other: evaluation(argv, script)}, nil
+}
+
+// scriptVariable holds the script where no argument can be hidden.
+const scriptVariable = "SANDLOT_SCRIPT"
+
+// evaluation runs a script from a variable, which is gone before its first line. That is not -c in all: errors in grammar name eval, the last
+// command does not replace the shell, a trap for ERR may be called twice. A shell of another family gets the script as an argument that is
+// shown.
+func evaluation(argv []string, script string) other {
+	switch filepath.Base(argv[0]) {
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh":
+		return other{
+			argv: append(slices.Clone(argv[:2]), `eval "unset `+scriptVariable+`;$`+scriptVariable+`"`),
+			env:  []string{scriptVariable + "=" + script},
+		}
+	}
+	return other{argv: append(slices.Clone(argv), script)}
 }
 
 // words splits a script that needs no shell into program and arguments: plain words with blanks between them.

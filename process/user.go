@@ -26,7 +26,7 @@ func accountOf(name string) (account, error) {
 		}
 	}
 	if err != nil {
-		return account{}, fault.Newf(fault.NotFound, "user %q is not in this sandbox: %w", name, err)
+		return account{}, noUser(name, err)
 	}
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
@@ -48,4 +48,12 @@ func accountOf(name string) (account, error) {
 		}
 	}
 	return a, nil
+}
+
+// noUser says why a user was not found: there is none, or the table of users could not be read.
+func noUser(name string, err error) error {
+	if no := syscall.Errno(0); errors.As(err, &no) && no != syscall.ENOENT {
+		return fault.System("look for user "+name, err)
+	}
+	return fault.Newf(fault.NotFound, "user %q is not in this sandbox: %w", name, err)
 }

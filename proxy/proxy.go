@@ -17,7 +17,6 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
@@ -57,6 +56,7 @@ type Config struct {
 // Proxy is an http.Handler. It is safe for concurrent use. Its one goroutine is that of Run.
 type Proxy struct {
 	cfg      Config
+	face     serve.Face
 	open     *registry
 	stranger *sandbox    // stands for every sandbox that does not exist
 	log      *log.Logger // of what net/http has to say
@@ -90,7 +90,7 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
-	return &Proxy{cfg: cfg, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: log.New(words, "", 0)}, nil
+	return &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: log.New(words, "", 0)}, nil
 }
 
 // Run ends the open requests of sandboxes that end, until ctx ends. Without it they end with their connections.
@@ -169,9 +169,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, in *body, err error) {
-	if fault.KindOf(err) == fault.Unknown {
-		p.cfg.Logger.Error("proxy failed", logkey.Path, serve.Cut(r.URL.Path, serve.MaxWords), logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
-	}
+	p.face.Note(r, err)
 	in.mark(w.Header())
 	serve.Answer(w, serve.NewBody(Source, r, err))
 }

@@ -55,7 +55,9 @@ func ask(ctx context.Context, at sandbox.Address) (version string, err error) {
 	if res.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("toolbox answered %s to /version", res.Status)
 	}
-	var body struct{ Version string }
-	err = json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&body)
+	var body struct{ Version, State string }
+	if err = json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&body); err == nil && body.State != "" {
+		err = fmt.Errorf("toolbox is %s", body.State)
+	}
 	return body.Version, err
 }

@@ -153,8 +153,11 @@ func (c *Command) Input(data []byte) error {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err != nil {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EPIPE) {
 			return fault.Newf(fault.Conflict, "command %s does not read its input: %w", c.ID, err)
+		}
+		if err != nil {
+			return fault.System("give input to command "+c.ID, err)
 		}
 		given = given[n:]
 	}

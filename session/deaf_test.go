@@ -3,6 +3,8 @@ package session_test
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +27,20 @@ func newManagerOf(t *testing.T, shell string) *session.Manager {
 // shells are those that sessions are tested with. The second reads ahead, the first does not.
 var shells = []string{"/bin/bash", "/bin/dash"}
 
+// busybox makes a link by whose name busybox is a shell.
+func busybox(t *testing.T) string {
+	t.Helper()
+	program, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Skip(err)
+	}
+	link := filepath.Join(t.TempDir(), "ash")
+	if err := os.Symlink(program, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
 func TestShellThatNoLongerAnswersIsTold(t *testing.T) {
 	for _, shell := range shells {
 		for _, tc := range []struct{ name, script string }{
@@ -32,6 +48,9 @@ func TestShellThatNoLongerAnswersIsTold(t *testing.T) {
 			{"report is overridden", "command() { :; }; echo a"},
 			{"report is overridden and talks", "command() { echo '=none'; }; echo a"},
 		} {
+			if filepath.Base(shell) == "bash" && tc.name != "set -n" {
+				continue // no function can stand before its report
+			}
 			t.Run(shell+", "+tc.name, func(t *testing.T) {
 				m := newManagerOf(t, shell)
 				s := create(t, m, "s")
@@ -107,18 +126,14 @@ func TestCommandThatCannotBeRunSaysWhy(t *testing.T) {
 	}
 }
 
-// A shell keeps its own descriptors from 10 on. Without them it has nothing to read any more, and ends.
-func TestShellThatLostItsDescriptorsEnds(t *testing.T) {
-	for _, shell := range shells {
-		t.Run(shell, func(t *testing.T) {
-			m := newManagerOf(t, shell)
-			s := create(t, m, "s")
-			wait(t, start(t, s, session.Spec{Script: `for n in 10 11 12 13 14 15; do eval "exec $n>&-"; done 2>/dev/null`}))
-			until(t, s.Ended)
-			if code, out, _ := do(t, create(t, m, "s"), "echo again"); code != 0 || out != "again\n" {
-				t.Errorf("the session that replaces it: %d, %q", code, out)
-			}
-		})
+// A shell that has lost what it reads from has nothing to do any more.
+func TestShellThatLostItsInputEnds(t *testing.T) {
+	m := newManagerOf(t, "/bin/bash")
+	s := create(t, m, "s")
+	wait(t, start(t, s, session.Spec{Script: `for n in /proc/$$/fd/*; do n=${n##*/}; if [ $n -gt 2 ]; then eval "exec $n>&-"; fi; done 2>/dev/null`}))
+	until(t, s.Ended)
+	if code, out, _ := do(t, create(t, m, "s"), "echo again"); code != 0 || out != "again\n" {
+		t.Errorf("the session that replaces it: %d, %q", code, out)
 	}
 }
 

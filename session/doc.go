@@ -5,13 +5,15 @@
 // journal that outlives the shell and ends with the session.
 //
 // A command's text goes to a file that the shell sources, with its output and input redirected to FIFOs that the daemon holds; the
-// shell then writes the exit code to its own output, which no command has. So completion is an event on a descriptor, and no helper process
-// runs. A caller waits for a short command in its own thread, which saves the way through the runtime.
+// shell then reports the exit code on a socket that no command has. So completion is an event on a descriptor, and no helper process
+// runs. What the shell is told shows in no trace and fires no trap of errors, $? is that of the command before, and in bash all descriptors below 900 are the
+// script's. A report counts if the kernel says that the shell itself wrote it and it has the command's nonce (docs/decisions/0009). A caller waits for a short
+// command in its own thread, which saves the way through the runtime.
 //
 // The order between the two streams is that in which their FIFOs became readable, which is that of writing as long as the daemon keeps up. Of
 // what was written to both before either was read it cannot be known: the kernel keeps no time of it.
 //
-// What ends the shell (exit, exec, set -e, a signal, closing its descriptors from 10 on) completes the running command with the shell's exit code
+// What ends the shell (exit, exec, set -e, a signal, closing the descriptor it reads from) completes the running command with the shell's exit code
 // and ends the session: it can still be read, and be replaced by a new one of the same id. A shell that reads on without having told of the
 // command's end (set -n, a function named command) no longer answers: it is killed, the command ends with ErrDeaf, and so does the session. That
 // is an event too, seen from 200 ms after the command's start on. What cannot be known: a shell that was stopped by SIGSTOP is as one whose

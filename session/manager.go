@@ -1,9 +1,11 @@
 package session
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -65,26 +67,30 @@ func NewManager(cfg Config) (*Manager, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = 5 * time.Second
 	}
-	return &Manager{cfg: cfg}, nil
+	m := &Manager{cfg: cfg}
+	m.entrypoint = &Session{m: m, id: EntrypointID, ended: true}
+	return m, nil
 }
 
-// Create starts the shell of a new session in a folder; "" is the default one. A session of the same id whose shell has ended is replaced, its logs included. Errors:
-// fault.Invalid for a bad id, ErrReserved, ErrExists, fault.Limited, and those of process.Manager.Start.
+// Create starts the shell of a new session in a folder; "" is the default one. A session of the same id whose shell has ended is replaced, its logs included,
+// once the new shell runs. Errors: fault.Invalid for a bad id, ErrReserved, ErrExists, fault.Limited, and those of process.Manager.Start.
 func (m *Manager) Create(id, dir string) (*Session, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
 	s := &Session{m: m, id: id, fifos: map[int32]fifo{}, over: make(chan struct{})}
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	replaced, err := m.add(s)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.start(dir); err != nil {
+		m.takeBack(s, replaced)
+		return nil, fmt.Errorf("session %q: %w", id, err)
+	}
 	if replaced != nil {
 		replaced.discard()
-	}
-	if err := s.start(dir); err != nil {
-		m.remove(s)
-		return nil, fmt.Errorf("session %q: %w", id, err)
 	}
 	return s, nil
 }
@@ -101,9 +107,8 @@ func checkID(id string) error {
 	return nil
 }
 
-// add takes the id before the shell starts, so that of two calls at once one fails. Until then the session is locked by starting.
+// add takes the id before the shell starts, so that of two calls at once one fails. The caller holds starting until then.
 func (m *Manager) add(s *Session) (replaced *Session, err error) {
-	s.starting.Lock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.indexLocked(s.id)
@@ -118,6 +123,18 @@ func (m *Manager) add(s *Session) (replaced *Session, err error) {
 	}
 	m.order = append(m.order, s)
 	return replaced, nil
+}
+
+// takeBack undoes add.
+func (m *Manager) takeBack(s, replaced *Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.Index(m.order, s) // it is there: who deletes it waits for starting
+	if replaced != nil {
+		m.order[i] = replaced
+		return
+	}
+	m.order = slices.Delete(m.order, i, i+1)
 }
 
 func (m *Manager) remove(s *Session) bool {
@@ -135,23 +152,32 @@ func (m *Manager) indexLocked(id string) int {
 	return slices.IndexFunc(m.order, func(s *Session) bool { return s.id == id })
 }
 
-// Get returns a session, the entrypoint's too. Error: ErrNotFound.
+// Get returns a session, the entrypoint's too, which is always there. Error: ErrNotFound.
 func (m *Manager) Get(id string) (*Session, error) {
-	m.mu.Lock()
-	s := m.entrypoint
-	if id != EntrypointID {
-		s = nil
-		if i := m.indexLocked(id); i >= 0 {
-			s = m.order[i]
+	for {
+		s := m.find(id)
+		if s == nil {
+			return nil, fmt.Errorf("session %q: %w", id, ErrNotFound)
 		}
+		s.starting.Lock() // wait until its shell runs
+		failed := s.failed
+		s.starting.Unlock()
+		if !failed {
+			return s, nil
+		} // else the id is free again, or that of the session from before
 	}
-	m.mu.Unlock()
-	if s == nil {
-		return nil, fmt.Errorf("session %q: %w", id, ErrNotFound)
+}
+
+func (m *Manager) find(id string) *Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if id == EntrypointID {
+		return m.entrypoint
 	}
-	s.starting.Lock() // wait until its shell runs
-	defer s.starting.Unlock()
-	return s, nil
+	if i := m.indexLocked(id); i >= 0 {
+		return m.order[i]
+	}
+	return nil
 }
 
 // List returns the sessions by age, without the entrypoint's.
@@ -161,9 +187,12 @@ func (m *Manager) List() []*Session {
 	return slices.Clone(m.order)
 }
 
-// Delete ends a session's shell and all that it started, and forgets the session and its logs. A caller that waits for one of its commands
-// gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
-func (m *Manager) Delete(id string) error {
+// Delete is DeleteWith of the session's own processes: what made itself independent, by setsid or nohup, lives on.
+func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
+
+// DeleteWith ends a session's shell and, of all that it started, what scope says, and forgets the session and its logs. A caller that waits for one of
+// its commands gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
+func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	if id == EntrypointID {
 		return ErrReserved
 	}
@@ -174,13 +203,13 @@ func (m *Manager) Delete(id string) error {
 	if !m.remove(s) {
 		return fmt.Errorf("session %q: %w", id, ErrNotFound)
 	}
-	s.end(m.cfg.Grace)
+	s.end(scope, m.cfg.Grace)
 	s.discard()
 	return nil
 }
 
 // StartEntrypoint runs the image's own program as the entrypoint session. It is to be called at most once. A program that cannot be
-// started gives a session whose command has failed with the reason as its output; the error says the same.
+// started gives a session whose command has failed as in a shell, with 127 or 126, and with the reason as its output; the error says the same.
 func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	quoted := make([]string, len(argv))
 	for i, a := range argv {
@@ -191,7 +220,8 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	if err != nil {
 		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
 		c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
-		c.complete(127, nil)
+		code, _ := process.StartCode(err)
+		c.complete(code, nil)
 		c.output.Settle()
 	} else {
 		c.output = p.Output()
@@ -220,9 +250,15 @@ func (m *Manager) mayAttend() bool {
 func scratch() (string, error) {
 	var errs []error
 	for _, parent := range []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."} {
-		dir, err := os.MkdirTemp(parent, fmt.Sprintf("sandlot-%d-", os.Getpid()))
-		if err == nil {
-			return dir, nil
+		var err error
+		for range 100 { // a short name: some shells read it byte by byte, for each command
+			dir := filepath.Join(parent, "sl-"+strings.ToLower(rand.Text()[:5]))
+			if err = os.Mkdir(dir, 0o700); err == nil {
+				return filepath.Abs(dir)
+			}
+			if !errors.Is(err, os.ErrExist) {
+				break
+			}
 		}
 		errs = append(errs, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,9 +30,11 @@ const slow = 100 * time.Millisecond
 type Session struct {
 	m        *Manager
 	id       string
-	starting sync.Mutex // held until the shell runs
+	starting sync.Mutex // held until the shell runs, or could not be started
+	failed   bool       // it could not; starting guards it
 
-	builtin string // how this shell is told to take its own command, not a function or alias of that name
+	dialect dialect
+	base    int    // the first of the descriptors that are ours in the shell, if it is bash
 	dir     string // of the files below
 	shell   *process.Process
 	poll    *process.Poller
@@ -43,8 +44,9 @@ type Session struct {
 
 	mu        sync.Mutex
 	stdin     int            // where the shell reads what to do: a pipe that counts as full until all is read; -1 once it has ended
-	control   int            // its standard output and error between commands, where it says what became of them; -1 once it has ended
-	said      []byte         // what came there since the last command ended
+	control   control        // its standard output and error between commands, where it says what became of them
+	job       job            // what runs, as the shell was told
+	last      report         // of the command before
 	commands  []*Command     // by age
 	queue     []*Command     // not begun
 	running   *Command       // begun, its exit code not known
@@ -78,11 +80,11 @@ type fifo struct {
 	stream process.Stream
 }
 
-// start starts the shell in folder dir.
+// start starts the shell in folder dir. The caller holds starting.
 func (s *Session) start(dir string) (err error) {
-	defer s.starting.Unlock()
 	defer func() {
 		if err != nil {
+			s.failed = true
 			s.mu.Lock()
 			s.ended = true
 			s.mu.Unlock()
@@ -94,7 +96,7 @@ func (s *Session) start(dir string) (err error) {
 			return err
 		}
 	}
-	s.builtin = builtinWord(shell)
+	s.dialect, s.base = dialectOf(shell), firstFD()
 	if s.dir, err = scratch(); err != nil {
 		return err
 	}
@@ -110,40 +112,39 @@ func (s *Session) start(dir string) (err error) {
 	return nil
 }
 
-// builtinWord returns the word before a built-in command. In plain sh a bare `.` also ends the shell when the file is missing or wrong. Quoted, it is
-// no alias.
-func builtinWord(shell string) string {
-	if filepath.Base(shell) == "zsh" {
-		return `\builtin` // there, command is for programs alone
-	}
-	return `\command`
-}
-
 func (s *Session) startShell(shell, dir string) (err error) {
-	var input, output [2]int
+	var input [2]int
 	if err := unix.Pipe2(input[:], unix.O_CLOEXEC); err != nil {
 		return os.NewSyscallError("pipe2", err)
 	}
-	if err := unix.Pipe2(output[:], unix.O_CLOEXEC); err != nil {
-		return errors.Join(os.NewSyscallError("pipe2", err), unix.Close(input[0]), unix.Close(input[1]))
+	stdin := os.NewFile(uintptr(input[0]), "stdin")
+	defer stdin.Close() // the shell has it
+	s.stdin = input[1]
+	control, output, err := newControl()
+	if err != nil {
+		return errors.Join(err, unix.Close(s.stdin))
 	}
-	theirs := [2]*os.File{os.NewFile(uintptr(input[0]), "stdin"), os.NewFile(uintptr(output[1]), "control")}
-	defer theirs[0].Close() // the shell has both
-	defer theirs[1].Close()
-	s.stdin, s.control = input[1], output[0]
+	defer output.Close()
+	s.control = control
+	_ = unix.Fchmod(s.stdin, 0) // nobody need open it by way of /proc; root could anyway
 	// One place, not sixteen, and so full until the shell has read all. Where the kernel cannot do that, drained finds out.
 	_, _ = unix.FcntlInt(uintptr(s.stdin), unix.F_SETPIPE_SZ, 1)
-	err = errors.Join(unix.SetNonblock(s.stdin, true), unix.SetNonblock(s.control, true))
+	err = unix.SetNonblock(s.stdin, true)
 	if err == nil {
-		err = s.poll.Add(s.control, onceReady, controlKey)
+		err = s.poll.Add(s.control.fd, onceReady, controlKey)
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Dir: dir, Files: []*os.File{theirs[0], theirs[1], theirs[1]}, Limits: process.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Files: []*os.File{stdin, output, output}, Limits: process.Limits{File: -1},
 		})
 	}
 	if err != nil {
-		return errors.Join(err, unix.Close(s.stdin), unix.Close(s.control))
+		return errors.Join(err, unix.Close(s.stdin), unix.Close(s.control.fd))
+	}
+	s.control.pid = s.shell.PID()
+	if _, err := unix.Write(s.stdin, []byte(s.dialect.setUp(s.base))); err != nil && !errors.Is(err, unix.EPIPE) { // EPIPE: it has ended already
+		s.shell.Kill()
+		return errors.Join(os.NewSyscallError("write", err), unix.Close(s.stdin), unix.Close(s.control.fd))
 	}
 	return nil
 }
@@ -166,6 +167,18 @@ func (s *Session) Command(id string) (*Command, error) {
 		return c, nil
 	}
 	return nil, fmt.Errorf("session %q: command %q: %w", s.id, id, ErrCommandNotFound)
+}
+
+// Log is Command for those who read alone. Where the image starts nothing, the entrypoint's command is one that is done and wrote nothing.
+func (s *Session) Log(id string) (*Command, error) {
+	c, err := s.Command(id)
+	if err == nil || s.id != EntrypointID || id != EntrypointCommand {
+		return c, err
+	}
+	c = &Command{ID: id, stdin: -1, done: make(chan struct{}), output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits)}
+	c.complete(0, nil)
+	c.output.Settle()
+	return c, nil
 }
 
 // Ended reports whether the shell has ended. The entrypoint's session never had one.
@@ -273,11 +286,11 @@ func (s *Session) nextLocked() {
 		c := s.queue[0]
 		s.queue = s.queue[1:]
 		if err := s.launchLocked(c); err != nil {
-			s.closeFIFOsLocked(c)
+			s.releaseFIFOsLocked(c)
 			if errors.Is(err, unix.EPIPE) {
 				err = ErrEnded // its own goroutine is about to tell
 			} else {
-				err = fault.Newf(fault.Full, "the command could not be handed to the shell: %w", err)
+				err = fault.System("hand the command to the shell", err)
 			}
 			c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
 			c.complete(-1, err)
@@ -294,44 +307,55 @@ func (s *Session) nextLocked() {
 
 // launchLocked makes the command's files and tells the shell to take them.
 func (s *Session) launchLocked(c *Command) error {
-	script := s.dir + "/s" // all shells have read it to its end when its last command has
-	err := writeFile(script, c.Text)
+	j := job{nonce: newNonce(), script: s.dir + "/s", trace: strings.Contains(c.Text, "XTRACEFD")}
+	if s.job.script == j.script { // the shell has read that to its end; what it says of the other one cannot be meant for it
+		j.script = s.dir + "/t"
+	}
+	err := writeFile(j.script, c.Text)
 	if errors.Is(err, unix.ENOENT) { // somebody cleaned up
 		if err = os.Mkdir(s.dir, 0o700); err == nil {
-			err = writeFile(script, c.Text)
+			err = writeFile(j.script, c.Text)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	out, err := s.addFIFOLocked(c, process.Stdout)
-	if err != nil {
+	if j.out, err = s.addFIFOLocked(c, process.Stdout); err != nil {
 		return err
 	}
-	errOut, err := s.addFIFOLocked(c, process.Stderr)
-	if err != nil {
+	if j.err, err = s.addFIFOLocked(c, process.Stderr); err != nil {
 		return err
 	}
-	in := "/dev/null"
 	if c.async {
-		in = s.fifoName()
-		if c.stdin, err = openFIFO(in, unix.O_RDWR); err != nil { // also for reading, so that the shell need not be there yet
+		j.in = s.fifoName()
+		if c.stdin, err = openFIFO(j.in, unix.O_RDWR); err != nil { // also for reading, so that the shell need not be there yet
 			return err
 		}
-		c.stdinPath = in
+		c.stdinPath = j.in
 	}
-	line := "{ " + s.builtin + " . " + script + "; } <" + in + " >" + out + " 2>" + errOut + "; " + s.builtin + " printf '=%s\\n' \"$?\"\n"
+	line := s.dialect.line(j, s.last, s.base)
 	n, err := unix.Write(s.stdin, []byte(line))
 	switch {
 	case err != nil:
 		return err
-	case n < len(line): // it was all that was in there, but for what somebody else wrote
+	case n < len(line):
 		return unix.ENOSPC
 	}
+	s.job = j
 	c.mu.Lock()
 	c.begun = true
 	c.mu.Unlock()
 	return nil
+}
+
+// firstFD returns the first of the descriptors that are to be ours in a shell: far from those that programs use or close, and within the limit.
+func firstFD() int {
+	const wanted, reserve = 900, 24
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < wanted+reserve {
+		return max(int(limit.Cur)-reserve, 10)
+	}
+	return wanted
 }
 
 func (s *Session) fifoName() string {
@@ -398,16 +422,23 @@ func (s *Session) addFIFOLocked(c *Command, stream process.Stream) (path string,
 	}
 	f.c, f.stream = c, stream
 	s.lastKey++
+	if err := s.poll.Add(f.fd, onceReady, s.lastKey); err != nil {
+		s.closeFIFO(f)
+		return "", err
+	}
 	s.fifos[s.lastKey] = f
-	return f.path, s.poll.Add(f.fd, onceReady, s.lastKey)
+	return f.path, nil
 }
 
-// closeFIFOsLocked gives up what a command that was not launched was given.
-func (s *Session) closeFIFOsLocked(c *Command) {
+// releaseFIFOsLocked gives up what a command that was not launched was given. Who reads them closes them, for they may be read from just now.
+func (s *Session) releaseFIFOsLocked(c *Command) {
 	for key, f := range s.fifos {
 		if f.c == c {
-			delete(s.fifos, key)
-			s.closeFIFO(f)
+			_ = unix.Close(f.own)
+			_ = unix.Unlink(f.path)
+			f.own, f.path = -1, ""
+			s.fifos[key] = f
+			_ = s.poll.Change(f.fd, onceReady, key) // tells its end
 		}
 	}
 	_ = unix.Unlink(c.stdinPath) // it may have none
@@ -473,55 +504,62 @@ func (s *Session) take(ready *process.Ready) {
 func (s *Session) closeControl() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.control >= 0 {
-		s.poll.Remove(s.control)
-		_ = unix.Close(s.control)
-		s.control = -1
+	if s.control.fd >= 0 {
+		s.poll.Remove(s.control.fd)
+		_ = unix.Close(s.control.fd)
+		s.control.fd = -1
 	}
 }
 
-// maxSaid bounds what is kept of what a shell says between commands, in bytes.
-const maxSaid = 16 << 10
-
-// report takes an exit code from the control pipe, finishes the command and starts the next. It reports the end of the pipe.
+// report takes an exit code from the control socket, finishes the command and starts the next. It reports the end of the socket.
 func (s *Session) report() (eof bool) {
 	s.mu.Lock()
-	for buf := [1 << 10]byte{}; ; {
-		n, err := unix.Read(s.control, buf[:])
-		if eof = n == 0 && err == nil; eof || n < 0 && err != unix.EINTR {
-			break
-		}
-		if s.said = append(s.said, buf[:max(n, 0)]...); n >= 0 && n < len(buf) {
-			break
-		}
-		s.said = s.said[max(0, len(s.said)-maxSaid):]
-	}
-	code, ok := codeIn(s.said)
-	c, said := s.running, s.said
-	if !ok || c == nil {
+	eof = s.control.read()
+	c := s.running
+	if c == nil {
+		s.control.forget()
 		s.mu.Unlock()
 		return eof
 	}
-	s.running, s.said = nil, nil
+	r, ok := s.dialect.find(s.control.said, s.job)
+	if ok && r.skipped && r.code == 0 || s.control.noise > maxNoise {
+		s.deafLocked() // something stands before what runs our commands, or it cannot read them any more
+		ok = false
+	}
+	if !ok {
+		s.mu.Unlock()
+		return eof
+	}
+	said := s.complaintsLocked(r)
+	s.control.forget()
+	s.last, s.running = r, nil
 	s.nextLocked()
 	s.mu.Unlock()
-	if code == 0 {
-		said = nil
-	}
-	s.finish(c, code, nil, said)
+	s.finish(c, r.code, nil, said)
 	return eof
 }
 
-// codeIn finds the shell's report of an exit code in what it said. Traces and messages may stand before it.
-func codeIn(said []byte) (code int, ok bool) {
-	for line := range bytes.Lines(said) {
-		if number, is := bytes.CutPrefix(line, []byte("=")); is && bytes.HasSuffix(number, []byte("\n")) {
-			if n, err := strconv.ParseUint(string(number[:len(number)-1]), 10, 8); err == nil {
-				code, ok = int(n), true
-			}
+// complaintsLocked returns what is to be told of a command that the shell could not run: what it said itself, without its traces of our line.
+func (s *Session) complaintsLocked(r report) (said []byte) {
+	switch {
+	case r.skipped:
+		return []byte("the session's shell could not open the command's input and output; it may have too many open files, or the folder of its files is gone\n")
+	case r.code == 0 || s.dialect == bashShell:
+		return nil
+	}
+	for line := range bytes.Lines(s.control.said) {
+		if !bytes.Contains(line, []byte(s.job.nonce)) && !bytes.Contains(line, []byte(s.job.script)) {
+			said = append(said, line...)
 		}
 	}
-	return code, ok
+	return said
+}
+
+func (s *Session) deafLocked() {
+	if !s.deaf {
+		s.deaf = true
+		s.shell.Signal(unix.SIGKILL, false) // shellEnded tells the rest
+	}
 }
 
 // checkSlow sees to it that a command which has run for some time is not waited for in vain: from then on it is an event when the shell reads
@@ -568,8 +606,7 @@ func (s *Session) drained() {
 		}
 		return
 	}
-	s.deaf = true
-	s.shell.Signal(unix.SIGKILL, false) // shellEnded tells the rest
+	s.deafLocked()
 }
 
 // finish completes a command that has ended. All it wrote is in its FIFOs by now; what a background process may add later is waited for
@@ -607,8 +644,8 @@ func (s *Session) finish(c *Command, code int, err error, said []byte) {
 		_ = s.poll.Change(f.fd, onceReady, key) // an event of what is there now may have been taken before
 	}
 	s.mu.Unlock()
-	if line := bytes.LastIndexByte(bytes.TrimSuffix(said, []byte("\n")), '\n'); line > 0 && c.output.Size(0) == 0 {
-		c.output.Append(process.Stderr, said[:line+1])
+	if len(said) > 0 && c.output.Size(0) == 0 {
+		c.output.Append(process.Stderr, said)
 	}
 	if len(held) > 0 && err == nil {
 		time.AfterFunc(linger, func() { c.complete(code, nil) })
@@ -654,20 +691,26 @@ func (s *Session) read(key int32) int {
 		if n > 32<<10 && !f.wide { // fewer turns with a larger pipe
 			_, _ = unix.FcntlInt(uintptr(f.fd), unix.F_SETPIPE_SZ, pipeSize)
 			s.mu.Lock()
-			f = s.fifos[key]
-			f.wide = true
-			s.fifos[key] = f
+			if now, ok := s.fifos[key]; ok { // f is a copy, and may be old
+				now.wide = true
+				s.fifos[key] = now
+			}
 			s.mu.Unlock()
 		}
 		return n
 	}
-	s.closed(key, f)
+	s.closed(key)
 	return 0
 }
 
-// closed is called when a FIFO is at its end.
-func (s *Session) closed(key int32, f fifo) {
+// closed is called when a FIFO is at its end, by who holds reading.
+func (s *Session) closed(key int32) {
 	s.mu.Lock()
+	f, ok := s.fifos[key] // as it is now: a copy from before the read may name a descriptor that is closed, and another's by now
+	if !ok {
+		s.mu.Unlock()
+		return
+	}
 	delete(s.fifos, key)
 	if f.path != "" && !f.wide && !s.ended && s.spare[f.stream].path == "" {
 		s.poll.Remove(f.fd)
@@ -734,12 +777,12 @@ func (s *Session) shellEnded(code int) {
 	close(s.over)
 }
 
-// end ends the shell and all its descendants.
-func (s *Session) end(grace time.Duration) {
+// end ends the shell and what else scope says.
+func (s *Session) end(scope process.Scope, grace time.Duration) {
 	s.mu.Lock()
 	s.deleted = true
 	s.mu.Unlock()
-	s.shell.End(grace)
+	s.shell.EndWith(scope, grace)
 	<-s.over
 }
 

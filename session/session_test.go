@@ -11,8 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,37 +294,67 @@ func TestBackgroundProcessDoesNotHoldTheCommand(t *testing.T) {
 	}
 }
 
-func TestDeleteEndsEverything(t *testing.T) {
+// TestDeleteEndsItsOwnAndWhatLeftItLivesOn deletes sessions, one way and the other, while a command of theirs is waited for.
+func TestDeleteEndsItsOwnAndWhatLeftItLivesOn(t *testing.T) {
 	m := newManager(t, session.Config{Grace: 200 * time.Millisecond})
-	for i, script := range []string{
-		"sleep W", "trap '' TERM HUP; sleep W", "setsid sleep W & sleep W", "(setsid sh -c 'trap \"\" TERM HUP; sleep W & sleep W' &); sleep W",
+	for i, tc := range []struct {
+		script string
+		lives  bool
+	}{
+		{"sleep W", false},
+		{"trap '' TERM HUP; sleep W", false},
+		{"sleep W & sleep 1000", false},
+		{"setsid sleep W & sleep 1000", true},
+		{"(setsid sh -c 'trap \"\" TERM HUP; sleep W & sleep W' &); sleep 1000", true},
+		{"nohup sleep W & sleep 1000", true},
 	} {
-		id := fmt.Sprint("s", i)
-		s := create(t, m, id)
-		word := fmt.Sprintf("%d.%d", 80000+os.Getpid()%1000, i+1)
-		c := start(t, s, session.Spec{Script: "echo up; " + strings.ReplaceAll(script, "W", word)})
-		r := c.Output().Follow(0)
-		if _, err := r.Next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		r.Close()
-		began := time.Now()
-		if err := m.Delete(id); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("%q: delete took %v", script, took)
-		}
-		if !errors.Is(c.Err(), session.ErrEnded) {
-			t.Errorf("%q: the waiting caller got %v", script, c.Err())
-		}
-		if left := alive(word); len(left) > 0 {
-			t.Errorf("%q: left behind %q", script, left)
-		}
-		if _, err := m.Get(id); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("Get after Delete: %v", err)
+		for j, scope := range []process.Scope{process.OwnSession, process.Descendants} {
+			id := fmt.Sprintf("s%d-%d", i, j)
+			s := create(t, m, id)
+			word := fmt.Sprintf("%d.%d%d", 80000+os.Getpid()%1000, i+1, j+1)
+			c := start(t, s, session.Spec{Script: strings.ReplaceAll(tc.script, "W", word)})
+			sleeps := func() bool {
+				return slices.ContainsFunc(alive(word), func(args string) bool { return strings.HasPrefix(args, "sleep\x00"+word) })
+			}
+			for late := time.Now().Add(20 * time.Second); !sleeps(); {
+				if time.Now().After(late) {
+					t.Fatalf("%q does not run", tc.script)
+				}
+			}
+			began := time.Now()
+			if err := m.DeleteWith(id, scope); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("%q: delete took %v", tc.script, took)
+			}
+			if !errors.Is(c.Err(), session.ErrEnded) {
+				t.Errorf("%q: the waiting caller got %v", tc.script, c.Err())
+			}
+			if got, want := sleeps(), tc.lives && scope == process.OwnSession; got != want {
+				t.Errorf("%q, scope %d: it lives on: %v, want %v", tc.script, scope, got, want)
+			}
+			for _, pid := range pidsOf(word) {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // lived on
+			}
+			if _, err := m.Get(id); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("Get after Delete: %v", err)
+			}
 		}
 	}
+}
+
+// pidsOf finds the processes that carry a word in their command line.
+func pidsOf(word string) (found []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		if data, err := os.ReadFile(name); err == nil && bytes.Contains(data, []byte(word)) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
 }
 
 func alive(word string) (found []string) {
@@ -434,8 +467,15 @@ func TestCleanedUpFolderIsMadeAgain(t *testing.T) {
 
 func TestEntrypoint(t *testing.T) {
 	m := newManager(t, session.Config{})
-	if _, err := m.Get(session.EntrypointID); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("without one: %v", err)
+	none, err := m.Get(session.EntrypointID)
+	if err != nil || len(none.Commands()) > 0 {
+		t.Fatalf("without one: %v", err)
+	}
+	if _, err := none.Command(session.EntrypointCommand); !errors.Is(err, session.ErrCommandNotFound) {
+		t.Errorf("without one, its command: %v", err)
+	}
+	if c, err := none.Log(session.EntrypointCommand); err != nil || c.Output().Size(0) != 0 || c.Err() != nil {
+		t.Errorf("without one, its log: %v", err)
 	}
 	if _, err := m.StartEntrypoint([]string{"sh", "-c", "echo it\\'s; echo e >&2; exit 3"}); err != nil {
 		t.Fatal(err)
@@ -463,8 +503,11 @@ func TestEntrypoint(t *testing.T) {
 func TestNothingIsLeft(t *testing.T) {
 	m := newManager(t, session.Config{})
 	before, beforeFDs := runtime.NumGoroutine(), descriptors(t)
+	var dirs []string
 	for i := range 20 {
 		s := create(t, m, fmt.Sprint(i))
+		_, dir, _ := do(t, s, `dirname "$BASH_SOURCE"`)
+		dirs = append(dirs, strings.TrimSpace(dir))
 		do(t, s, "echo a; sleep 0 & exit 0")
 	}
 	for i := range 20 {
@@ -479,8 +522,10 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	if left, _ := filepath.Glob(fmt.Sprintf("/dev/shm/sandlot-%d-*/*", os.Getpid())); len(left) > 0 {
-		t.Errorf("files left: %q", left)
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("left: %q", dir)
+		}
 	}
 }
 
@@ -575,5 +620,62 @@ func TestSessionWhoseDefaultFolderIsGoneStartsAtHome(t *testing.T) {
 	}
 	if _, err := m.Create("named", dir); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("asked for by name: %v", err)
+	}
+}
+
+func TestLogsStayUntilTheNewShellRuns(t *testing.T) {
+	m := newManager(t, session.Config{})
+	s := create(t, m, "s")
+	c := start(t, s, session.Spec{Script: "echo old; exit 3"})
+	wait(t, c)
+	until(t, s.Ended)
+	if _, err := m.Create("s", "/no/such/folder"); fault.KindOf(err) != fault.NotFound {
+		t.Fatalf("Create in no folder: %v", err)
+	}
+	again, err := m.Get("s")
+	if err != nil || again != s || text(t, c, process.Stdout) != "old\n" {
+		t.Errorf("after a failed replacement: %v, output %q", err, text(t, c, 0))
+	}
+	if n := len(m.List()); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
+	}
+	if code, _, _ := do(t, create(t, m, "s"), "true"); code != 0 {
+		t.Errorf("a replacement that succeeds gives %d", code)
+	}
+}
+
+func TestEntrypointThatCannotBeExecutedSaysSo(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"text": 0o600, "folder": os.ModeDir} {
+		path := filepath.Join(dir, name)
+		err := os.WriteFile(path, []byte("x"), mode)
+		if mode.IsDir() {
+			_ = os.Remove(path)
+			err = os.Mkdir(path, 0o700)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkStart(t, path, 126)
+	}
+	checkStart(t, filepath.Join(dir, "none"), 127)
+}
+
+func checkStart(t *testing.T, program string, want int) {
+	t.Helper()
+	m := newManager(t, session.Config{})
+	if _, err := m.StartEntrypoint([]string{program}); err == nil {
+		t.Errorf("%s was started", program)
+	}
+	s, err := m.Get(session.EntrypointID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Command(session.EntrypointCommand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _ := c.ExitCode(); code != want {
+		t.Errorf("%s: code %d, want %d; output %q", program, code, want, text(t, c, 0))
 	}
 }

@@ -70,7 +70,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gate) tellVersion(c *gin.Context) error {
-	c.JSON(http.StatusOK, api.Strings{"version": g.version})
+	c.JSON(http.StatusOK, api.Strings{"version": g.version, "state": "unclaimed"})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package toolbox
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,19 +43,21 @@ func (s *Server) download(c *gin.Context) error {
 	for _, h := range []string{"Content-Type", "Content-Disposition", "Content-Length"} {
 		c.Writer.Header().Del(h)
 	}
-	if w.refused == http.StatusPreconditionFailed {
+	switch w.refused {
+	case http.StatusPreconditionFailed:
 		return fault.Newf(fault.Stale, "download %s: the file is not the one that If-Match or If-Unmodified-Since means", name)
+	case http.StatusRequestedRangeNotSatisfiable:
+		return fault.Newf(fault.BadRange, "download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
 	}
-	return fault.Newf(fault.BadRange, "download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
+	return fault.Codef(fault.Internal, "FILE_READ_FAILED", "download %s: the file could not be read from the place that was asked for", name)
 }
 
-// tidyRange changes what the library gets wrong: nothing of an empty file can be asked for, so all of it is sent, and the last 0 bytes
-// ("-0") are no range.
+// tidyRange changes what the library gets wrong: ranges in another unit than bytes are ignored (RFC 9110, 14.2), nothing of an empty file
+// can be asked for, so all of it is sent, and the last 0 bytes ("-0") are no range.
 func tidyRange(h http.Header, size int64) {
-	specs, ok := strings.CutPrefix(h.Get("Range"), "bytes=")
+	unit, specs, ok := strings.Cut(h.Get("Range"), "=")
 	switch {
-	case !ok:
-	case size == 0:
+	case !ok, !strings.EqualFold(unit, "bytes"), size == 0:
 		h.Del("Range")
 	default:
 		kept := slices.DeleteFunc(strings.Split(specs, ","), func(spec string) bool {
@@ -144,7 +147,7 @@ func (s *Server) bulkDownload(c *gin.Context) error {
 	c.Status(http.StatusOK)
 	buf, give := workspace.Buffer(-1)
 	defer give()
-	p := &parts{c: c, boundary: boundary, buf: buf}
+	p := &parts{c: c, face: &s.face, boundary: boundary, buf: buf}
 	for _, name := range req.Paths {
 		if err := p.add(s.files, name); err != nil {
 			return err
@@ -160,6 +163,7 @@ func (s *Server) bulkDownload(c *gin.Context) error {
 // buffer of this size takes less processor time than that, too.
 type parts struct {
 	c        *gin.Context
+	face     *serve.Face
 	boundary string
 	buf      []byte
 	n        int // bytes of buf that wait
@@ -208,7 +212,7 @@ func (p *parts) add(files *workspace.Files, name string) error {
 		}
 		got, err := readUpTo(file, p.buf[p.n:min(int64(len(p.buf)), int64(p.n)+left)])
 		if err != nil {
-			err = fault.Codef(fault.Internal, "FILE_READ_FAILED", "download %s: %w", name, err)
+			err = fault.Codef(fault.Internal, "FILE_READ_FAILED", "%w", fault.System("download "+name, err))
 			if p.flushes != flushes {
 				return err // a part of it is out: the connection is broken off
 			}
@@ -224,7 +228,10 @@ func (p *parts) add(files *workspace.Files, name string) error {
 func readUpTo(file *os.File, p []byte) (int, error) {
 	n, err := io.ReadFull(file, p)
 	if err != nil {
-		return n, fmt.Errorf("the file became shorter while it was sent: %w", err)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("the file became shorter while it was sent: %w", err)
+		}
+		return n, err
 	}
 	return n, nil
 }
@@ -233,6 +240,7 @@ func (p *parts) problem(name string, cause error) error {
 	if fault.CodeOf(cause) == "" {
 		cause = fault.Codef(fault.Internal, "FILE_READ_FAILED", "%w", cause)
 	}
+	p.face.Note(p.c.Request, cause)
 	problem := serve.NewBody(Source, p.c.Request, cause)
 	problem.Path = name
 	body, err := json.Marshal(problem)

@@ -23,13 +23,13 @@ func need(c *gin.Context, key string) (string, error) {
 
 // octal reads a mode such as 755 or 0755; one that is missing is nil.
 func octal(c *gin.Context, key string) (*uint32, error) {
-	text := c.Query(key)
-	if text == "" {
+	text, given := c.GetQuery(key)
+	if !given {
 		return nil, nil
 	}
 	n, err := strconv.ParseUint(text, 8, 32)
-	if err != nil {
-		return nil, fault.Newf(fault.Invalid, "%s %q is not an octal mode such as 0644", key, text)
+	if err != nil || n > 0o7777 {
+		return nil, fault.Newf(fault.Invalid, "%s %q is not an octal mode such as 0644, of 7777 at most", key, text)
 	}
 	mode := uint32(n)
 	return &mode, nil
@@ -78,7 +78,7 @@ func (s *Server) makeFolder(c *gin.Context) error {
 		return err
 	}
 	if mode == nil {
-		return fault.New(fault.Invalid, `the query value "mode" is missing or empty; give an octal mode such as 0755`)
+		return fault.New(fault.Invalid, `the query value "mode" is missing; give an octal mode such as 0755`)
 	}
 	if err := s.files.MakeFolder(name, *mode); err != nil {
 		return err
@@ -180,6 +180,7 @@ func (s *Server) replaceText(c *gin.Context) error {
 	for i, d := range done {
 		results[i] = api.ReplaceResult{File: d.File, Success: d.Err == nil}
 		if d.Err != nil {
+			s.face.Note(c.Request, d.Err)
 			results[i].Error = serve.NewBody(Source, c.Request, d.Err).Message
 		}
 	}

@@ -32,6 +32,11 @@ import (
 // newToolbox returns a toolbox that works in dir.
 func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 	tb.Helper()
+	return newToolboxWith(tb, dir, slog.DiscardHandler)
+}
+
+func newToolboxWith(tb testing.TB, dir string, log slog.Handler) *toolbox.Server {
+	tb.Helper()
 	processes, err := process.NewManager(process.Config{Dir: dir, Env: append(os.Environ(), "HOME="+dir)})
 	if err != nil {
 		tb.Fatal(err)
@@ -42,7 +47,7 @@ func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 		tb.Fatal(err)
 	}
 	s, err := toolbox.New(toolbox.Config{
-		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(slog.DiscardHandler), Process: processes, Sessions: sessions,
+		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(log), Process: processes, Sessions: sessions,
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -141,6 +146,15 @@ func TestFileErrorsHaveStatusAndCode(t *testing.T) {
 		{"POST", "/files/move?source=file", "", 400, "BAD_REQUEST"},
 		{"POST", "/files/permissions?path=file&mode=rwx", "", 400, "BAD_REQUEST"},
 		{"POST", "/files/permissions?path=file&owner=nobody-such", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/permissions?path=file&mode=77777", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/permissions?path=file&mode=10000", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/permissions?path=file&mode=", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/permissions?path=file&mode=%20755", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/permissions?path=file&mode=-1", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/folder?path=x&mode=77777", "", 400, "BAD_REQUEST"},
+		{"POST", "/files/folder?path=x&mode=", "", 400, "BAD_REQUEST"},
+		{"GET", "/files/find?path=none&pattern=x", "", 404, "FILE_NOT_FOUND"},
+		{"GET", "/files/search?path=none&pattern=*", "", 404, "FILE_NOT_FOUND"},
 		{"GET", "/files/find?path=.", "", 400, "BAD_REQUEST"},
 		{"GET", "/files/search?path=.&pattern=%5B", "", 400, "BAD_REQUEST"},
 		{"POST", "/files/replace", `{"files":[],"pattern":"x"}`, 400, "INVALID_REQUEST_BODY"},
@@ -217,9 +231,9 @@ func TestSimpleChangesAnswerExactly(t *testing.T) {
 		{"POST", "/files/upload-v2?path=n/text", "old text\nold", 200, `{"name":"text","path":"n/text","type":"file"}`},
 		{"GET", "/files/find?path=n&pattern=old", "", 200, `[{"file":"n/text","line":1,"content":"old text"},{"file":"n/text","line":2,"content":"old"}]`},
 		{"GET", "/files/find?path=n&pattern=old+text", "", 200, `[{"file":"n/text","line":1,"content":"old text"}]`},
-		{"GET", "/files/find?path=none&pattern=x", "", 200, `[]`},
 		{"GET", "/files/search?path=.&pattern=te*", "", 200, `{"files":["n/text"]}`},
-		{"GET", "/files/search?path=none&pattern=*", "", 200, `{"files":[]}`},
+		{"GET", "/files/find?path=n&pattern=none", "", 200, `[]`},
+		{"GET", "/files/search?path=n&pattern=none", "", 200, `{"files":[]}`},
 		{"POST", "/files/replace", `{"files":[],"pattern":"x","newValue":""}`, 200, `[]`},
 		{"POST", "/files/replace", `{"files":["n/text","none"],"pattern":"old","newValue":""}`, 200, `[{"file":"n/text","success":true},{"file":"none","success":false,"error":"replace none: no such file or folder"}]`},
 		{"DELETE", "/files?path=n&recursive=true", "", 204, ""},
@@ -271,6 +285,14 @@ func TestDownloadServesRangesAndHead(t *testing.T) {
 		} else if res.StatusCode != 206 || body != want {
 			t.Errorf("%s: %d %q, want %q", rng, res.StatusCode, body, want)
 		}
+	}
+	for _, rng := range []string{"items=0-1", "seconds=1-2", "bytes", "2-4", ""} { // in units that nobody knows, or in none
+		if res, body := call(t, "GET", target, nil, "Range", rng); res.StatusCode != 200 || body != "0123456789" || res.Header.Get("Content-Range") != "" {
+			t.Errorf("Range %q: %d %q", rng, res.StatusCode, body)
+		}
+	}
+	if res, body := call(t, "GET", target, nil, "Range", "Bytes=2-4"); res.StatusCode != 206 || body != "234" { // the names of units have no case
+		t.Errorf("a unit in other letters: %d %q", res.StatusCode, body)
 	}
 	for _, rng := range []string{"bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0", "bytes=5-"} {
 		if res, body := call(t, "GET", base+"/files/download?path=empty", nil, "Range", rng); res.StatusCode != 200 || res.ContentLength != 0 {

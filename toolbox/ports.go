@@ -126,8 +126,16 @@ func (s *Server) proxyPort(c *gin.Context) error {
 	p := *s.ports
 	p.ErrorHandler = func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err }
 	p.ServeHTTP(c.Writer, c.Request)
-	if failed != nil {
+	switch {
+	case failed == nil:
+		return nil
+	case errors.Is(failed, context.Canceled):
+		return failed
+	case errors.Is(failed, syscall.ECONNREFUSED):
 		return fault.Newf(fault.Upstream, "nothing answers on port %d of the sandbox: %w; start a server there first", port, failed)
 	}
-	return nil
+	if err := fault.System(fmt.Sprintf("reach port %d of the sandbox", port), failed); fault.KindOf(err) == fault.Unavailable {
+		return err // descriptors or memory are wanting here
+	}
+	return fault.Newf(fault.Upstream, "the server on port %d of the sandbox did not answer as one should: %w", port, failed)
 }

@@ -66,7 +66,11 @@ func wirePTY(t *pty.Terminal) api.PtySessionInfo {
 
 // deletePTY handles DELETE /process/pty/{sessionId}.
 func (s *Server) deletePTY(c *gin.Context) error {
-	if err := s.terminals.Delete(c.Param("sessionId")); err != nil {
+	scope, err := scopeOf(c)
+	if err != nil {
+		return err
+	}
+	if err := s.terminals.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, api.Strings{"message": "terminal deleted"})
@@ -93,6 +97,9 @@ func (s *Server) resizePTY(c *gin.Context) error {
 // connectPTY handles GET /process/pty/{sessionId}/connect.
 func (s *Server) connectPTY(c *gin.Context) error {
 	t, err := s.terminals.Get(c.Param("sessionId"))
+	if err == nil {
+		err = mayUpgrade(c.Request)
+	}
 	if err != nil {
 		return err
 	}
@@ -102,8 +109,8 @@ func (s *Server) connectPTY(c *gin.Context) error {
 // createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md 5.3). The terminal stays
 // when this connection ends.
 func (s *Server) createConnectPTY(c *gin.Context) error {
-	if !websocket.IsWebSocketUpgrade(c.Request) {
-		return fault.New(fault.Invalid, "this call opens a websocket; to create a terminal without one, POST /process/pty")
+	if err := mayUpgrade(c.Request); err != nil {
+		return fmt.Errorf("to create a terminal without a websocket, POST /process/pty: %w", err)
 	}
 	spec := pty.Spec{ID: c.Query("id"), Dir: c.Query("cwd")}
 	for _, side := range []struct {
@@ -147,7 +154,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 		return err
 	}
 	defer client.Close()
-	ws, err := upgrade(c, func(data []byte) error { return t.Input(data) })
+	ws, err := upgrade(c, func(_ int, data []byte) error { return t.Input(data) })
 	if err != nil {
 		return err
 	}

@@ -282,3 +282,29 @@ func BenchmarkTerminalEcho(b *testing.B) {
 		}
 	}
 }
+
+func TestRequestThatIsRefusedStartsNoTerminal(t *testing.T) {
+	at := newServer(t, process.Config{}) + "/process/pty"
+	if res, body := call(t, "POST", at, strings.NewReader(`{"id":"lazy","lazyStart":true}`)); res.StatusCode != 201 {
+		t.Fatalf("create: %d %s", res.StatusCode, body)
+	}
+	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket"}
+	for name, header := range map[string][]string{
+		"plain":   nil,
+		"no key":  append(upgrade, "Sec-WebSocket-Version", "13"),
+		"bad key": append(upgrade, "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "x"),
+		"version": append(upgrade, "Sec-WebSocket-Version", "12", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+	} {
+		for _, path := range []string{"/lazy/connect", "/create-connect?id=other"} {
+			if res, body := call(t, "GET", at+path, nil, header...); res.StatusCode != 400 {
+				t.Errorf("%s, %s: %d %s, want 400", name, path, res.StatusCode, body)
+			}
+		}
+	}
+	if _, body := call(t, "GET", at+"/lazy", nil); !strings.Contains(body, `"active":false`) {
+		t.Errorf("its shell runs: %s", body)
+	}
+	if res, _ := call(t, "GET", at+"/other", nil); res.StatusCode != 404 {
+		t.Errorf("a terminal was made: %d", res.StatusCode)
+	}
+}

@@ -29,6 +29,9 @@ const Source = "DAYTONA_DAEMON"
 // SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
 const SecretHeader = "X-Sandlot-Secret"
 
+// maxBody bounds a JSON body, in bytes: scripts and long lists of paths come in one.
+const maxBody = 8 << 20
+
 // Config is what a Server needs.
 type Config struct {
 	WorkDir    string       // base of relative paths; required
@@ -75,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
 	return &Server{
-		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
+		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
 		terminals: pty.NewManager(cfg.Process), webTerminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
 	}, nil
 }
@@ -83,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 // Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(nameRequest, s.face.Guard(s.checkSecret))
+	e.Use(nameRequest, s.face.Guard(s.checkSecret), func(*gin.Context) { s.cfg.Process.Observe() })
 	serve.Mount(&s.face, e, s, routes)
 	proxy := s.face.Wrap(func(c *gin.Context) error { return s.proxyPort(c) })
 	e.Any("/proxy/:port", proxy) // any method, so no line of the table

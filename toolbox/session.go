@@ -59,11 +59,27 @@ func (s *Server) getSession(c *gin.Context) error {
 
 // deleteSession handles DELETE /process/session/{sessionId}.
 func (s *Server) deleteSession(c *gin.Context) error {
-	if err := s.cfg.Sessions.Delete(c.Param("sessionId")); err != nil {
+	scope, err := scopeOf(c)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
+}
+
+// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that made themselves independent.
+func scopeOf(c *gin.Context) (process.Scope, error) {
+	switch v := c.Query("descendants"); v {
+	case "", "own":
+		return process.OwnSession, nil
+	case "all":
+		return process.Descendants, nil
+	default:
+		return 0, fault.Newf(fault.Invalid, "descendants must be all or own, not %.80q", v)
+	}
 }
 
 // getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}.
@@ -90,11 +106,15 @@ func (s *Server) command(c *gin.Context) (*session.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := c.Param("commandId")
-	if id == "" {
-		id = session.EntrypointCommand
+	return one.Command(commandID(c))
+}
+
+// commandID is the command of the path; paths without one are those of the entrypoint.
+func commandID(c *gin.Context) string {
+	if id := c.Param("commandId"); id != "" {
+		return id
 	}
-	return one.Command(id)
+	return session.EntrypointCommand
 }
 
 func wireSession(s *session.Session) api.Session {
@@ -230,7 +250,11 @@ func (s *Server) sessionInput(c *gin.Context) error {
 // websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
 // as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
 func (s *Server) sessionLogs(c *gin.Context) error {
-	cmd, err := s.command(c)
+	one, err := s.session(c)
+	if err != nil {
+		return err
+	}
+	cmd, err := one.Log(commandID(c))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package toolbox
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
@@ -41,21 +42,38 @@ const maxMessage = 4 << 20
 var upgrader = websocket.Upgrader{
 	ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 	CheckOrigin: func(*http.Request) bool { return true }, // who may connect is settled before (toolbox.md 0.6)
-	Error: func(http.ResponseWriter, *http.Request, int, error) {
-		// upgrade returns the error, and serve answers it
-	},
+}
+
+// mayUpgrade tells whether a request can become a websocket, for those who act before upgrade. Error: fault.Invalid.
+func mayUpgrade(r *http.Request) error {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
+	switch {
+	case !websocket.IsWebSocketUpgrade(r):
+		return fault.New(fault.Invalid, "this call opens a websocket, and the request asks for none (Connection: Upgrade, Upgrade: websocket)")
+	case r.Header.Get("Sec-Websocket-Version") != "13":
+		return fault.New(fault.Invalid, "only version 13 of the websocket protocol is spoken here (Sec-WebSocket-Version)")
+	case err != nil, len(key) != 16:
+		return fault.New(fault.Invalid, "the header Sec-WebSocket-Key must be base64 of 16 bytes")
+	}
+	return nil
 }
 
 // upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
 // returns an error, which is then the cause that Context ends with; nil drops messages.
-func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
+func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, error) {
 	var header http.Header
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
 	}
-	conn, err := upgrader.Upgrade(c.Writer, c.Request, header)
+	up, kind := upgrader, fault.Invalid
+	up.Error = func(_ http.ResponseWriter, _ *http.Request, status int, _ error) { // the caller gets the error, and serve answers it
+		if status >= http.StatusInternalServerError {
+			kind = fault.Internal
+		}
+	}
+	conn, err := up.Upgrade(c.Writer, c.Request, header)
 	if err != nil {
-		return nil, fault.Newf(fault.Invalid, "open a websocket: %w", err)
+		return nil, fault.Newf(kind, "open a websocket: %w", err)
 	}
 	conn.SetReadLimit(maxMessage)
 	ctx, stop := context.WithCancelCause(c.Request.Context())
@@ -91,14 +109,14 @@ func (s *socket) answer() {
 	}
 }
 
-func (s *socket) read(take func([]byte) error) {
+func (s *socket) read(take func(kind int, data []byte) error) {
 	defer close(s.done)
 	s.broken = s.messages(take)
 	s.stop(errLeft)
 }
 
 // messages gives each message to take until there are no more, and returns what a panic left.
-func (s *socket) messages(take func([]byte) error) (broken error) {
+func (s *socket) messages(take func(kind int, data []byte) error) (broken error) {
 	defer fault.Recovered(&broken)
 	for {
 		if take == nil {
@@ -107,11 +125,11 @@ func (s *socket) messages(take func([]byte) error) (broken error) {
 			}
 			continue
 		}
-		_, data, err := s.conn.ReadMessage()
+		kind, data, err := s.conn.ReadMessage()
 		if err != nil {
 			return nil
 		}
-		if err := take(data); err != nil {
+		if err := take(kind, data); err != nil {
 			s.stop(err)
 			return nil
 		}

@@ -167,11 +167,11 @@ func (s *Server) exportOutput(ctx context.Context, e *exporter) (err error) {
 	defer fault.Recovered(&err)
 	box, err := s.cfg.Sessions.Get(session.EntrypointID)
 	if err != nil {
-		return nil // there is none
+		return err
 	}
 	cmd, err := box.Command(session.EntrypointCommand)
 	if err != nil {
-		return err
+		return nil // the image starts nothing
 	}
 	ctx, stop := context.WithCancel(ctx)
 	chunks := make(chan process.Chunk)

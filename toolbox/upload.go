@@ -48,7 +48,7 @@ func (s *Server) storeBody(c *gin.Context, name string) error {
 	}
 	boundary, err := form.Boundary(c.GetHeader("Content-Type"))
 	if err != nil {
-		return fault.Newf(fault.Invalid, "upload: %w", err)
+		return badForm(err)
 	}
 	parts := form.NewScanner(c.Request.Body, boundary, buf)
 	for {
@@ -57,13 +57,21 @@ func (s *Server) storeBody(c *gin.Context, name string) error {
 			return fault.New(fault.Invalid, `upload: the form has no field "file"; send the content under that name`)
 		}
 		if err != nil {
-			return fault.Newf(fault.Invalid, "upload: %w", err)
+			return badForm(err)
 		}
 		if field == "file" {
 			_, err := s.files.Write(name, parts)
 			return err
 		}
 	}
+}
+
+// badForm gives what is wrong with a form its kind, unless it has one.
+func badForm(err error) error {
+	if fault.KindOf(err) != fault.Unknown {
+		return err
+	}
+	return fault.Newf(fault.Invalid, "upload: %w", err)
 }
 
 // drain reads what is left of a body, so that the client comes to read the answer.
@@ -104,9 +112,10 @@ type uploadFailure struct {
 	api.BulkUpload
 }
 
-// bulkUpload handles POST /files/bulk-upload. Each file is tried, whatever became of the others.
+// bulkUpload handles POST /files/bulk-upload. Each file is tried, whatever became of the others. Failures are answered with 400, unless one
+// of them is the system's.
 func (s *Server) bulkUpload(c *gin.Context) error {
-	b := bulk{files: s.files, paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}}}
+	b := bulk{files: s.files, failed: func(err error) bool { return s.face.Note(c.Request, err) }, kind: fault.Invalid, paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}}}
 	buf, give := workspace.Buffer(c.Request.ContentLength)
 	defer give()
 	boundary, err := form.Boundary(c.GetHeader("Content-Type"))
@@ -114,25 +123,27 @@ func (s *Server) bulkUpload(c *gin.Context) error {
 		err = b.run(form.NewScanner(c.Request.Body, boundary, buf))
 	}
 	if err != nil {
-		b.fail(fault.Newf(fault.Invalid, "upload: %w", err), "")
+		b.fail(badForm(err), "")
 		drain(c)
 	}
 	if b.first == nil {
 		c.JSON(http.StatusOK, b.done)
 		return nil
 	}
-	problem := serve.NewBody(Source, c.Request, fault.Codef(fault.Invalid, b.code, "%s", strings.Join(b.done.Errors, ", ")))
+	problem := serve.NewBody(Source, c.Request, fault.Codef(b.kind, b.code, "%s", strings.Join(b.done.Errors, ", ")))
 	c.JSON(problem.StatusCode, uploadFailure{problem, b.done})
 	return nil
 }
 
 // bulk is one bulk upload under way.
 type bulk struct {
-	files *workspace.Files
-	paths map[int]string // by index, of files that have not come yet
-	done  api.BulkUpload
-	first error  // of the files that failed
-	code  string // wire code that all failures share
+	files  *workspace.Files
+	paths  map[int]string // by index, of files that have not come yet
+	done   api.BulkUpload
+	first  error            // of the files that failed
+	code   string           // wire code that all failures share
+	kind   fault.Kind       // of the first failure that is the system's, else fault.Invalid
+	failed func(error) bool // logs a failure that is the system's, and tells so
 }
 
 func (b *bulk) run(parts *form.Scanner) error {
@@ -216,6 +227,9 @@ func (b *bulk) fail(err error, name string) {
 		b.first, b.code = err, code
 	} else if code != b.code {
 		b.code = ""
+	}
+	if b.failed(err) && b.kind == fault.Invalid {
+		b.kind = fault.KindOf(err)
 	}
 	text := err.Error()
 	if name != "" {

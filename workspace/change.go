@@ -157,6 +157,9 @@ func number(s, what string, lookup func(string) (string, error)) (int, error) {
 			id, err = strconv.ParseUint(text, 10, 32)
 		}
 	}
+	if no := unix.Errno(0); errors.As(err, &no) && no != unix.ENOENT { // the table is there and could not be read
+		return 0, fault.System("look for "+what+" "+s, err)
+	}
 	if err != nil || id == 1<<32-1 { // -1 means "as it is" to chown
 		return 0, fault.Newf(fault.Invalid, "there is no %s %q; give a name from the sandbox's own tables or a number", what, s)
 	}

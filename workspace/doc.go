@@ -7,8 +7,8 @@
 // A write becomes visible as a whole or not at all: content goes to a temporary file (TempPrefix) beside the target, which then takes
 // the target's name, mode, owner, access list and extended attributes; a new file that is small is made under its own name, and is gone
 // again if it cannot be filled. Where that cannot be (a folder that may not be written, a mount point, a file with several names, an owner
-// that cannot be given, attributes that cannot be read) the file is written in place, and an error says what it holds. Symbolic links are
-// written through.
+// that cannot be given, attributes that cannot be read) the file is written in place, and an error says what it holds. A Replace writes its
+// new content to /tmp, /var/tmp or /dev/shm first then. Symbolic links are written through.
 //
 // Memory is bounded whatever the size of files and the depth of trees: buffers of at most 1 MiB come from pools, results are handed out
 // while the work goes on, the names of the folders on the way are held (some 60 bytes each). What lies deeper than a path can lead is not

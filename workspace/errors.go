@@ -19,7 +19,8 @@ const (
 	codeDiskFull = "DISK_FULL"
 )
 
-// explain turns a system error of op on path into one that a caller may see. Errors that have a kind already are kept.
+// explain turns a system error of op on path into one that a caller may see. Errors that have a kind already are kept. What is not known
+// to come from the call itself is the system's failure, see fault.System.
 func explain(op, path string, err error) error {
 	if err == nil {
 		return nil
@@ -35,6 +36,8 @@ func explain(op, path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.Codef(fault.NotFound, codeNotFound, "%s %s: no such file or folder", op, path)
+	case errors.Is(err, syscall.ESRCH):
+		return fault.Codef(fault.NotFound, codeNotFound, "%s %s: the process whose file it is has ended", op, path)
 	case errors.Is(err, syscall.EROFS):
 		return fault.Codef(fault.Forbidden, codeDenied, "%s %s: the file system is read-only", op, path)
 	case errors.Is(err, fs.ErrPermission):
@@ -53,10 +56,16 @@ func explain(op, path string, err error) error {
 		return fault.Codef(fault.Invalid, codePath, "%s %s: its symbolic links go round in a circle", op, path)
 	case errors.Is(err, syscall.ENAMETOOLONG):
 		return fault.Codef(fault.Invalid, codePath, "%s: the path or a name in it is too long (4095 and 255 bytes at most): %s", op, shorten(path))
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return fault.Newf(fault.Unavailable, "%s %s: %w", op, path, cause)
+	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EILSEQ):
+		return fault.Newf(fault.Invalid, "%s %s: the file system does not take that: %w", op, path, cause)
+	case errors.Is(err, syscall.EOPNOTSUPP):
+		return fault.Newf(fault.Unprocessable, "%s %s: the file system there cannot do that: %w", op, path, cause)
+	case errors.Is(err, syscall.EFBIG):
+		return fault.Newf(fault.TooLarge, "%s %s: the file would be longer than its file system or a limit of the daemon allows: %w", op, path, cause)
+	case errors.Is(err, syscall.EBUSY):
+		return fault.Newf(fault.Conflict, "%s %s: it is in use, as a mount point for instance: %w", op, path, cause)
 	}
-	return fault.Newf(fault.Invalid, "%s %s: %w", op, path, cause)
+	return fault.System(op+" "+path, cause)
 }
 
 // bare strips the path and call that the os package put around an error: explain has its own.

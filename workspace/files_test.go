@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -798,7 +799,6 @@ func TestFindTellsLines(t *testing.T) {
 		{"b", "needle", "b/x", 2},
 		{"b/x", "last", "b/x", 1},
 		{"./b/", "needle", "b/x", 2},
-		{"none", "needle", "", 0},
 		{"link", "needle", "", 0},
 		{"b", "needle\r", "", 0},
 		{"b", "no\nneedle", "", 0},
@@ -811,6 +811,9 @@ func TestFindTellsLines(t *testing.T) {
 	}
 	err := f.Find(t.Context(), dir, "", nil)
 	wantFault(t, "empty pattern", err, fault.Invalid, "")
+	wantFault(t, "missing root", f.Find(t.Context(), "none", "needle", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "missing root of a pattern that no line has", f.Find(t.Context(), dir+"/none/x", "a\nb", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "root below a file", f.Find(t.Context(), "b/x/y", "needle", nil), fault.Invalid, "INVALID_FILE_PATH")
 	stop := errors.New("enough")
 	if err := f.Find(t.Context(), dir, "needle", func(workspace.Match) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Find went on after its caller had enough: %v", err)
@@ -1004,7 +1007,6 @@ func TestSearchMatchesBaseNames(t *testing.T) {
 		{"d.go", "*.go", []string{"d.go", "d.go/b.go"}},
 		{"e", `a\*b`, []string{"e/a*b"}},
 		{".", "[a-b].go", []string{"a.go", "d.go/b.go"}},
-		{"none", "*", nil},
 	} {
 		var got []string
 		if err := f.Search(t.Context(), tc.root, tc.pattern, func(p string) error { got = append(got, p); return nil }); err != nil || !slices.Equal(got, tc.want) {
@@ -1012,6 +1014,36 @@ func TestSearchMatchesBaseNames(t *testing.T) {
 		}
 	}
 	wantFault(t, "bad pattern", f.Search(t.Context(), ".", "[", nil), fault.Invalid, "")
+	wantFault(t, "missing root", f.Search(t.Context(), "none", "*", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "root below a file", f.Search(t.Context(), "a.go/x", "*", nil), fault.Invalid, "INVALID_FILE_PATH")
+}
+
+// TestALookIntoAFolderThatCannotBeReadSaysSo where it is the one that was named; those below are passed over.
+func TestALookIntoAFolderThatCannotBeReadSaysSo(t *testing.T) {
+	f, dir := open(t)
+	_ = os.Chmod(dir, 0o755)
+	_ = os.Chmod(filepath.Dir(dir), 0o755)
+	mustWrite(t, dir+"/closed/file", "needle")
+	mustWrite(t, dir+"/open", "needle")
+	_ = os.Chmod(dir+"/closed", 0)
+	defer os.Chmod(dir+"/closed", 0o755)
+	asUser(t, func() {
+		names := func(root string) error { return f.Search(t.Context(), root, "*e*", func(string) error { return nil }) }
+		wantFault(t, "search", names("closed"), fault.Forbidden, "FILE_ACCESS_DENIED")
+		if err := names("."); err != nil {
+			t.Errorf("search around it: %v", err)
+		}
+		if os.Geteuid() == 0 {
+			return // find walks in a goroutine of its own, which asUser does not reach
+		}
+		text := func(root string) error {
+			return f.Find(t.Context(), root, "needle", func(workspace.Match) error { return nil })
+		}
+		wantFault(t, "find", text("closed"), fault.Forbidden, "FILE_ACCESS_DENIED")
+		if err := text("."); err != nil {
+			t.Errorf("find around it: %v", err)
+		}
+	})
 }
 
 func TestReplace(t *testing.T) {
@@ -1107,6 +1139,80 @@ func TestReplaceInLargeFiles(t *testing.T) {
 		if string(now) != strings.ReplaceAll(content, p[0], p[1]) {
 			t.Errorf("replacing %.10q by %.10q went wrong", p[0], p[1])
 		}
+	}
+}
+
+// leaving is a context that ends when it has been asked for its end a few times.
+type leaving struct {
+	context.Context //nolint:containedctx // it is one
+	after           atomic.Int32
+}
+
+func (l *leaving) Err() error {
+	if l.after.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestReplaceEndsWithItsCaller in the middle of a file, which stays as it was.
+func TestReplaceEndsWithItsCaller(t *testing.T) {
+	f, dir := open(t)
+	content := strings.Repeat("0123456789abcdef", 256<<10)
+	for what, edge := range map[string]string{"while it looks for the text": "", "while it writes": "text"} {
+		mustWrite(t, dir+"/big", edge+content+"text")
+		ctx := &leaving{Context: t.Context()}
+		ctx.after.Store(4) // the file has 9 windows
+		results, err := f.Replace(ctx, []string{"big", "other"}, "text", "word")
+		if err != nil || !errors.Is(results[0].Err, context.Canceled) || !errors.Is(results[1].Err, context.Canceled) {
+			t.Errorf("%s: %v %v", what, results, err)
+		}
+		wantContent(t, dir+"/big", edge+content+"text")
+		noTemps(t, dir)
+	}
+}
+
+// TestReplaceInPlaceLosesNothing in a folder that takes no temporary file, whatever the file's length and whoever leaves.
+func TestReplaceInPlaceLosesNothing(t *testing.T) {
+	f, dir := open(t)
+	_ = os.Chmod(dir, 0o755)
+	_ = os.Chmod(filepath.Dir(dir), 0o755)
+	closed := dir + "/closed"
+	content := "text" + strings.Repeat("0123456789abcdef", 256<<10) + "text"
+	mustWrite(t, closed+"/file", content)
+	_ = os.Chmod(closed+"/file", 0o666)
+	_ = os.Chmod(closed, 0o555)
+	defer os.Chmod(closed, 0o755)
+	replace := func(ctx context.Context, text, with string) (err error) {
+		asUser(t, func() {
+			var results []workspace.Replaced
+			if results, err = f.Replace(ctx, []string{"closed/file"}, text, with); err == nil {
+				err = results[0].Err
+			}
+		})
+		return err
+	}
+	for _, with := range []string{"longer than before", "text", ""} {
+		before, _ := os.ReadFile(closed + "/file")
+		if err := replace(t.Context(), "text", with); err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, closed+"/file", strings.ReplaceAll(string(before), "text", with))
+		mustRewrite(t, closed+"/file", content)
+	}
+	ctx := &leaving{Context: t.Context()}
+	ctx.after.Store(4)
+	if err := replace(ctx, "text", "word"); !errors.Is(err, context.Canceled) {
+		t.Errorf("its caller left: %v", err)
+	}
+	wantContent(t, closed+"/file", content)
+}
+
+// mustRewrite gives a file that there is its content again.
+func mustRewrite(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -27,8 +27,8 @@ const MaxContent = 64 << 10
 // Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the top, each once.
 //
 // Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their first 512
-// bytes are passed over. A root that does not exist has no matches. Files are searched by several goroutines, which end before
-// Find does; yield is called by one at a time.
+// bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is called by one at a time.
+// Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -37,8 +37,9 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	if text == "" {
 		return fault.New(fault.Invalid, "find: the pattern is empty; give the text to look for")
 	}
-	if strings.Contains(text, "\n") {
-		return nil // no line holds a line end
+	if strings.Contains(text, "\n") { // no line holds a line end
+		var st unix.Stat_t
+		return f.missing(name, explain("look through", name, retry(func() error { return unix.Lstat(abs, &st) })))
 	}
 	root, err := openDir(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_NOFOLLOW)
 	if err == nil {
@@ -80,7 +81,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 		}
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+		return f.missing(name, err)
 	}
 	return context.Cause(ctx)
 }
@@ -161,7 +162,9 @@ func (s *searcher) search(ctx context.Context, j *findJob) (err error) {
 		if ctx.Err() != nil {
 			break
 		}
-		s.searchFile(ctx, j, file)
+		if err := s.searchFile(ctx, j, file); err != nil {
+			return err
+		}
 	}
 	s.flush(ctx, j)
 	return nil
@@ -178,13 +181,13 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 	s.batch, s.size = nil, 0
 }
 
-func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
+func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
 	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
 	fd, err := retryFD(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return
+		return unlessSkipped("find in", file.shown, err)
 	}
 	defer unix.Close(fd)
 	line := 1     // of buf[0]
@@ -195,12 +198,12 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 	for ctx.Err() == nil {
 		n, err := readFull(fd, s.buf[have:])
 		if err != nil {
-			return
+			return unlessSkipped("find in", file.shown, err)
 		}
 		end := have+n < len(s.buf)
 		data := s.buf[:have+n]
 		if first && bytes.IndexByte(data[:min(len(data), 512)], 0) >= 0 {
-			return
+			return nil
 		}
 		first = false
 		cut := len(data)
@@ -235,10 +238,11 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) {
 			s.flush(ctx, j)
 		}
 		if end {
-			return
+			return nil
 		}
 		have = copy(s.buf, data[cut:])
 	}
+	return nil
 }
 
 // readFull reads until buf is full or the file has ended.

@@ -112,10 +112,11 @@ func (f *Files) descend(ctx context.Context, fd int, i *Info, depth int, yield f
 	return f.list(ctx, sub, entries, dir, depth, yield)
 }
 
-// unlessSkipped is nil for the kernel's refusals of one folder, which is left out then, and the error where descriptors or memory are wanting.
-func unlessSkipped(op, dir string, err error) error {
+// unlessSkipped is nil for the kernel's refusals of one file or folder, which is left out then, and the error where descriptors or memory
+// are wanting.
+func unlessSkipped(op, name string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
-		return explain(op, dir, err)
+		return explain(op, name, err)
 	}
 	return nil
 }

@@ -76,7 +76,8 @@ func moveByCopy(from, to string) error {
 		return err
 	}
 	if err := removeAny(from); err != nil {
-		return fault.Newf(fault.Invalid, "move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
+		err = explain("remove", from, err)
+		return fault.Newf(fault.KindOf(err), "move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
 	}
 	return nil
 }

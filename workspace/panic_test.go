@@ -19,7 +19,7 @@ func TestAPanicIsAnErrorOfItsCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := newReplacer("x", "y", new(sync.Map))
+	broken := newReplacer(t.Context(), "x", "y", new(sync.Map))
 	broken.text = needle{} // has no rarest byte
 	searcher := newSearcher("x")
 	searcher.text = needle{}

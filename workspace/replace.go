@@ -3,7 +3,6 @@ package workspace
 import (
 	"context"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -19,7 +18,8 @@ type Replaced struct {
 }
 
 // Replace puts with in place of every text, taken literally as bytes, in each of names. Files without it are not touched; the
-// others are written as Write does, mode and owner kept. Results are in the order of names; one file's error stops no other.
+// others are written as Write does, mode and owner kept. Results are in the order of names; one file's error stops no other. When ctx ends,
+// files that are not done stay as they are.
 func (f *Files) Replace(ctx context.Context, names []string, text, with string) ([]Replaced, error) {
 	if text == "" {
 		return nil, fault.New(fault.Invalid, "replace: the pattern is empty; give the text to replace")
@@ -28,7 +28,7 @@ func (f *Files) Replace(ctx context.Context, names []string, text, with string) 
 	var next atomic.Int64
 	var busy sync.Map
 	work := func() {
-		r := newReplacer(text, with, &busy)
+		r := newReplacer(ctx, text, with, &busy)
 		defer r.give()
 		for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
 			results[i].File = names[i]
@@ -73,6 +73,7 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 		return f.missing(name, err)
 	}
 	defer t.close()
+	t.reread = true
 	if err := t.open(); err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 	lock, _ := r.busy.LoadOrStore(inode{uint64(t.st.Dev), t.st.Ino}, new(sync.Mutex))
 	lock.(*sync.Mutex).Lock()
 	defer lock.(*sync.Mutex).Unlock()
+	r.name = name
 	r.reset(t.old)
 	found, err := r.find()
 	if err != nil || !found {
@@ -94,8 +96,10 @@ func (f *Files) replaceIn(name string, r *replacer) (err error) {
 
 // replacer is the Source of a file's content with text replaced. It reads in windows, so a file may be of any size.
 type replacer struct {
+	ctx     context.Context //nolint:containedctx // it is that of the one Replace
 	text    needle
 	with    []byte
+	name    string // of the file, as the caller said it
 	fd      int
 	in, out []byte
 	lo, hi  int // unread part of in
@@ -104,22 +108,26 @@ type replacer struct {
 	busy    *sync.Map // of all workers: inode to *sync.Mutex
 }
 
-func newReplacer(text, with string, busy *sync.Map) *replacer {
+func newReplacer(ctx context.Context, text, with string, busy *sync.Map) *replacer {
 	in, give := Buffer(-1)
 	if len(in) < 4*len(text) {
 		in = make([]byte, 4*len(text))
 	}
-	return &replacer{text: newNeedle(text), with: []byte(with), in: in, give: give, busy: busy}
+	return &replacer{ctx: ctx, text: newNeedle(text), with: []byte(with), in: in, give: give, busy: busy}
 }
 
 func (r *replacer) reset(fd int) { r.fd, r.lo, r.hi, r.end = fd, 0, 0, false }
 
+// fill reads on, unless the caller has left.
 func (r *replacer) fill() error {
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
 	r.hi = copy(r.in, r.in[r.lo:r.hi])
 	r.lo = 0
 	n, err := readFull(r.fd, r.in[r.hi:])
 	if err != nil {
-		return os.NewSyscallError("read", err)
+		return explain("replace in", r.name, err)
 	}
 	r.hi += n
 	r.end = r.hi < len(r.in)

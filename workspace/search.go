@@ -10,8 +10,8 @@ import (
 )
 
 // Search hands the paths under name whose last element matches the glob pattern (as path/filepath.Match: * ? [a-z] and \) to yield,
-// in walking order, folders and hidden files and the root itself included. Links are not followed. A root that does not exist has
-// no matches. Errors: fault.Invalid for a pattern that cannot be read.
+// in walking order, folders and hidden files and the root itself included. Links are not followed. Errors: fault.Invalid for a pattern that
+// cannot be read; FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Search(ctx context.Context, name, pattern string, yield func(path string) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -20,42 +20,46 @@ func (f *Files) Search(ctx context.Context, name, pattern string, yield func(pat
 	if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 		return fault.Newf(fault.Invalid, "search: %q is not a glob pattern; use * ? [a-z] and \\ before a literal one of these", pattern)
 	}
-	return walk(ctx, abs, tidy(name), func(p string, e entry) error {
+	return f.missing(name, walk(ctx, abs, tidy(name), func(p string, e entry) error {
 		if ok, _ := filepath.Match(pattern, e.name); ok {
 			return yield(p)
 		}
 		return nil
-	})
+	}))
 }
 
 // walk calls visit for the file or folder at abs, called shown, and all below it: sorted by name, a folder before what is in it.
-// Folders that cannot be read, what vanishes, and what lies deeper than any path can lead are passed over. From "/" it leaves out /proc, /sys and /dev, which hold no files
-// of anybody's and some without end.
+// Folders below that cannot be read, what vanishes, and what lies deeper than any path can lead are passed over. From "/" it leaves out
+// /proc, /sys and /dev, which hold no files of anybody's and some without end.
 func walk(ctx context.Context, abs, shown string, visit func(path string, e entry) error) error {
 	var st unix.Stat_t
 	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
-		return nil
+		return explain("look through", shown, err)
 	}
 	e := entry{base(abs), byte(st.Mode >> 12)} // DT_… are the file type bits of st_mode
 	if e.name == "" {
 		e.name = "/"
 	}
-	if err := visit(shown, e); err != nil || e.kind != unix.DT_DIR {
+	if e.kind != unix.DT_DIR {
+		return visit(shown, e)
+	}
+	fd, entries, err := openEntries(unix.AT_FDCWD, abs, unix.O_NOFOLLOW)
+	if err != nil {
+		return explain("look through", shown, err)
+	}
+	if err := visit(shown, e); err != nil {
+		unix.Close(fd)
 		return err
 	}
-	return walkDir(ctx, unix.AT_FDCWD, abs, shown, tidy(abs) == "/", visit)
+	return walkEntries(ctx, fd, entries, shown, tidy(abs) == "/", visit)
 }
 
-// walkDir visits what is in the folder name of the folder at.
-func walkDir(ctx context.Context, at int, name, shown string, isRoot bool, visit func(path string, e entry) error) error {
+// walkEntries visits what is in the folder open as fd, which it closes.
+func walkEntries(ctx context.Context, fd int, entries []entry, shown string, isRoot bool, visit func(path string, e entry) error) error {
+	defer unix.Close(fd)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	fd, entries, err := openEntries(at, name, unix.O_NOFOLLOW)
-	if err != nil {
-		return unlessSkipped("look through", shown, err)
-	}
-	defer unix.Close(fd)
 	prefix := below(shown)
 	for _, e := range entries {
 		if isRoot && (e.name == "proc" || e.name == "sys" || e.name == "dev") {
@@ -75,7 +79,13 @@ func walkDir(ctx context.Context, at int, name, shown string, isRoot bool, visit
 		if e.kind != unix.DT_DIR || len(p) >= unix.PathMax {
 			continue
 		}
-		if err := walkDir(ctx, fd, e.name, p, false, visit); err != nil {
+		sub, entries, err := openEntries(fd, e.name, unix.O_NOFOLLOW)
+		if err == nil {
+			err = walkEntries(ctx, sub, entries, p, false, visit)
+		} else {
+			err = unlessSkipped("look through", p, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

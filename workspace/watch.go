@@ -83,6 +83,7 @@ type watch struct {
 	mu     sync.Mutex
 	events []Event // the last ones
 	next   uint64  // number of the event to come
+	read   uint64  // number of the first event that no reader has come to
 	wake   chan struct{}
 	ended  error // io.EOF, or what went wrong; nil while it runs
 }
@@ -129,6 +130,7 @@ func (m *Manager) Watch(name string, recursive bool, cursor string) (*Stream, er
 			s.next = n + 1
 		}
 	}
+	w.read = max(w.read, s.next)
 	return s, nil
 }
 
@@ -280,12 +282,13 @@ func (w *watch) forget(dir string) {
 	}
 }
 
-// tell gives the event its number and wakes the readers. A folder that is both removed and seen to be is told of once.
+// tell gives the event its number and wakes the readers. An event like the one before is left out while no reader has come to that one.
 func (w *watch) tell(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := len(w.events); n > 0 && e.Kind != Written {
-		if last := w.events[n-1]; last.Kind == e.Kind && last.Path == e.Path {
+	if n := len(w.events); n > 0 && w.read < w.next {
+		last := w.events[n-1]
+		if last.Cursor = ""; last == e {
 			return
 		}
 	}
@@ -376,7 +379,7 @@ func (s *Stream) take() (events []Event, wake <-chan struct{}, ended error) {
 		events = append(events, Event{Kind: Lost, Path: w.key.path, Cursor: fmt.Sprintf("%s.%d", w.id, s.next-1)})
 	}
 	events = append(events, w.events[s.next-oldest:]...)
-	s.next = w.next
+	s.next, w.read = w.next, w.next
 	return events, w.wake, w.ended
 }
 

@@ -198,3 +198,27 @@ func TestWatchEndsWithItsFolder(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestTheSameChangeIsToldEachTime does one thing to one path again and again, each time after its event was read.
+func TestTheSameChangeIsToldEachTime(t *testing.T) {
+	f, dir := open(t)
+	m := workspace.NewManager(f)
+	defer m.Close()
+	mustWrite(t, dir+"/a", "")
+	all := watch(t, m, "", true, "")
+	for i := range 5 {
+		if _, err := f.Write("up", text("x", "y")); err != nil {
+			t.Fatal(err)
+		}
+		until(t, all, "create up")
+		for _, change := range []func() error{
+			func() error { return os.Chmod(dir+"/a", os.FileMode(0o600+i)) },
+			func() error { now := time.Now(); return os.Chtimes(dir+"/a", now, now) },
+		} {
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			until(t, all, "chmod a")
+		}
+	}
+}

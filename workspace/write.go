@@ -1,9 +1,11 @@
 package workspace
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"strings"
 
@@ -80,10 +82,11 @@ func writeFull(fd int, p []byte) (done int, err error) {
 	return done, nil
 }
 
-// cut tells why a source stopped: it has its own kind of error, it could not read its file, or it ended.
+// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a kind are a
+// connection's.
 func cut(name string, err error) error {
-	if no := unix.Errno(0); errors.As(err, &no) || fault.KindOf(err) != fault.Unknown {
-		return explain("read content for", name, err)
+	if fault.KindOf(err) != fault.Unknown || errors.Is(err, context.Canceled) {
+		return err
 	}
 	return fmt.Errorf("write %s: %w (%w)", name, ErrCut, err)
 }
@@ -96,7 +99,8 @@ type target struct {
 	base   string
 	exists bool
 	st     unix.Stat_t
-	old    int // the file that there is, open for reading; -1 before open
+	old    int  // the file that there is, open for reading; -1 before open
+	reread bool // the new content is made of old, which has to stay until it is whole
 }
 
 func (t *target) close() {
@@ -199,11 +203,12 @@ func createWhole(abs string, content []byte) (done bool, err error) {
 	return true, unix.Close(fd)
 }
 
-// writing is a write under way: to a temporary file, or with temp "" in place.
+// writing is a write under way: to a temporary file in the target's folder, to one without a name, or in place.
 type writing struct {
 	*target
-	fd   int
-	temp string
+	fd      int
+	temp    string // "" has no name, or is the target itself
+	unnamed bool
 }
 
 // begin starts a write. The folder may forbid a temporary file; then an existing file is written in place.
@@ -223,10 +228,26 @@ func (t *target) begin() (*writing, error) {
 	switch {
 	case err == nil:
 		return &writing{target: t, fd: fd, temp: temp}, nil
-	case t.exists && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS)):
-		return t.inPlace(-1)
+	case !t.exists || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EROFS):
+		return nil, err
+	case t.reread:
+		if fd, err = unnamed(); err != nil {
+			return nil, err
+		}
+		return &writing{target: t, fd: fd, unnamed: true}, nil
 	}
-	return nil, err
+	return t.inPlace(-1)
+}
+
+// unnamed makes a file for content that cannot wait beside its target. It is gone when it is closed.
+func unnamed() (fd int, err error) {
+	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
+		name := dir + "/" + TempPrefix + strings.ToLower(rand.Text()[:13])
+		if fd, err = retryFD(func() (int, error) { return unix.Open(name, createFlags&^unix.O_WRONLY|unix.O_RDWR, 0o600) }); err == nil {
+			return fd, unix.Unlink(name)
+		}
+	}
+	return -1, err
 }
 
 // inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the size is not known,
@@ -261,6 +282,9 @@ func (w *writing) abort(size int64, cause error) error {
 		_ = unix.Unlinkat(w.dir, w.temp, 0) // the cause is the error to tell
 		return cause
 	}
+	if w.unnamed {
+		return cause
+	}
 	cause = explain(w.op, w.name, cause)
 	return fault.Codef(fault.KindOf(cause), fault.CodeOf(cause),
 		"%w; it could only be written in place and now holds the first %d bytes", cause, size)
@@ -268,6 +292,9 @@ func (w *writing) abort(size int64, cause error) error {
 
 // commit gives the temporary file its place.
 func (w *writing) commit() error {
+	if w.unnamed {
+		return w.overwrite(w.fd)
+	}
 	if w.temp == "" {
 		return unix.Close(w.fd)
 	}
@@ -321,12 +348,24 @@ func (w *writing) copyInPlace() error {
 	if err != nil {
 		return err
 	}
+	return w.overwrite(from)
+}
+
+// overwrite puts what the file open as from holds in place of the target's content, and closes from.
+func (t *target) overwrite(from int) error {
 	defer unix.Close(from)
-	to, err := w.inPlace(st.Size)
+	whole, err := unix.Seek(from, 0, io.SeekEnd)
+	if err == nil {
+		_, err = unix.Seek(from, 0, io.SeekStart)
+	}
 	if err != nil {
 		return err
 	}
-	buf, give := Buffer(st.Size)
+	to, err := t.inPlace(whole)
+	if err != nil {
+		return err
+	}
+	buf, give := Buffer(whole)
 	defer give()
 	for size := int64(0); ; {
 		n, err := readFull(from, buf)

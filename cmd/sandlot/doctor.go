@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sandlot-dev/sandlot/cli"
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/runnerd/docker"
 	"github.com/sandlot-dev/sandlot/runnerd/inject"
 )
@@ -43,7 +44,7 @@ func doctorCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what Sandlot needs and say what to mend",
-		Long:  "Checks engine, storage driver, control groups, image, ports, names, certificates, disk and clock. Ends with 1 if something is broken.",
+		Long:  "Checks engine, storage driver, control groups, image, ports, names, certificates, disk and clock. Ends with 1 if something is broken.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
@@ -89,7 +90,7 @@ func examine(ctx context.Context, cfg config) []finding {
 	for _, p := range []struct{ name, addr string }{{"api port", cfg.APIListen}, {"proxy port", cfg.ProxyListen}} {
 		found = append(found, checkPort(ctx, p.name, p.addr, running))
 	}
-	return append(found, checkNames(ctx), checkCA(cfg), checkDisk("data disk", cfg.Data, 256), checkClock(ctx, cfg, running))
+	return append(found, checkNames(ctx), checkCA(cfg), checkDisk("data disk", cfg.Data, 256), checkClock(ctx, cfg, running), checkStrangers(ctx, cfg))
 }
 
 func checkEngine(ctx context.Context, cfg config) []finding {
@@ -115,6 +116,9 @@ func checkEngine(ctx context.Context, cfg config) []finding {
 	}
 	if info.Architecture != "x86_64" && runtime.GOARCH == "amd64" || info.OSType != "linux" {
 		found = append(found, finding{"platform", broken, info.OSType + "/" + info.Architecture, "run Sandlot on the engine's own host"})
+	}
+	if err := docker.CheckNetwork(ctx, api, cfg.Network); fault.CodeOf(err) != "" {
+		found = append(found, finding{"network", broken, err.Error(), "remove it, or set network to another name"})
 	}
 	if _, err := api.ImageInspect(ctx, cfg.DefaultImage); err != nil {
 		found = append(found, finding{"default image", broken, err.Error(), "build it: make images, or set default_image to one that is there"})

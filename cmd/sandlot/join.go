@@ -37,7 +37,7 @@ type installation struct {
 // join makes all parts and begins nothing.
 func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *installation, err error) {
 	in := &installation{cfg: cfg, logger: logger}
-	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, "sandlot.db")); err != nil {
+	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -45,7 +45,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 			err = errors.Join(err, in.db.Close())
 		}
 	}()
-	tenants := tenancy.New(in.db)
+	tenants := tenancy.New(in.db, func() { in.proxy.Forget("") })
 	if err := tenants.Begin(ctx, keys.API); err != nil {
 		return nil, err
 	}
@@ -55,8 +55,12 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err := in.db.PutSnapshot(ctx, snapshot); err != nil {
 		return nil, err
 	}
+	after, err := in.db.LastSeen(ctx, keys.Runner)
+	if err != nil {
+		return nil, err
+	}
 	in.runner, err = runnerd.New(runnerd.Config{
-		ID: keys.Runner, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
+		ID: keys.Runner, After: after, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
 		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
 		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
 	})
@@ -74,7 +78,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.fleet, err = fleet.New(fleet.Config{
 		Store: in.db, Runner: in.runner, RunnerID: keys.Runner, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
 		MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory, MaxDisk: cfg.MaxDisk, Logger: logger.With("part", "coordinator"),
-		Changed: func(s fleet.Sandbox) { in.proxy.Forget(s.ID) },
+		Changed: func(id string) { in.proxy.Forget(id) },
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +130,9 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	in.logger.Info("sandlot is down", logkey.Err, err)
 	return err
 }
+
+// databaseFile is the name of the database in the data folder.
+const databaseFile = "sandlot.db"
 
 // engineWithin bounds how long a start waits for the engine before it serves without one.
 const engineWithin = 3 * time.Second

@@ -340,6 +340,9 @@ func variables(s string, c *config) error {
 		if !ok || name == "" {
 			return fmt.Errorf("%q is not NAME=value", pair)
 		}
+		if strings.HasPrefix(name, "SANDLOT_") {
+			return fmt.Errorf("%s: variables that begin with SANDLOT_ are Sandlot's own", name)
+		}
 		c.SandboxEnv[name] = value
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +14,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/naming"
 )
 
 // Defaults and bounds of a create (api.md 1.2.1).
@@ -23,7 +23,6 @@ const (
 	defaultAutoArchive = 7 * 24 * 60
 	MaxAutoArchive     = 30 * 24 * 60 // minutes; 0 asks for it
 	maxMinutes         = 10 * 365 * 24 * 60
-	maxName            = 255
 )
 
 // Request asks for a sandbox. Nil and zero take the defaults of api.md 1.2.1.
@@ -54,9 +53,9 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 		}
 		return Sandbox{}, err
 	}
-	m.changed(s)
+	m.changed(s.ID)
 	m.kick(s.ID)
-	made, err := wait.settled(ctx, m.cfg.Hold)
+	made, err := wait.settled(ctx, m.cfg.Hold, s)
 	if err != nil {
 		// The caller is told of a failure, so nothing may stay behind, even if the caller is gone.
 		if _, dropErr := m.want(context.WithoutCancel(ctx), s.ID, lifecycle.Destroyed); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {
@@ -78,8 +77,13 @@ func (m *Manager) plan(ctx context.Context, req Request) (Sandbox, error) {
 	}
 	if s.Name == "" {
 		s.Name = s.ID
+	} else if err := checkName(s.Name); err != nil {
+		return Sandbox{}, err
 	}
-	if err := checkName(s.Name); err != nil {
+	if err := errors.Join(checkText("user", s.User), checkText("snapshot", req.Snapshot), checkText("target", req.Target)); err != nil {
+		return Sandbox{}, err
+	}
+	if err := checkLabels(s.Labels); err != nil {
 		return Sandbox{}, err
 	}
 	if req.Target != "" && req.Target != m.cfg.Region {
@@ -177,30 +181,66 @@ func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) err
 	return nil
 }
 
-var unsafeName = regexp.MustCompile(`(?i)<[a-z!/]|[a-z][a-z0-9+.-]*://|www\.`)
+// reserved are the words that routes have in the place of a sandbox's name.
+var reserved = []string{"for-runner", "paginated", "ssh-access"}
 
-// checkName refuses what a dashboard or an e-mail could take for markup or a link (api.md 0.8).
+// checkName refuses what naming does, and names in the form of an id: a request by the id of a deleted sandbox must not find another one.
 func checkName(name string) error {
-	switch {
-	case len(name) > maxName:
-		return fault.Newf(fault.Invalid, "name must be at most %d bytes, not %d", maxName, len(name))
-	case strings.TrimSpace(name) == "":
-		return fault.New(fault.Invalid, "name must not be blank")
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return fault.New(fault.Invalid, "name must not contain control characters")
-	case unsafeName.MatchString(name):
-		return fault.New(fault.Invalid, "name must not contain HTML tags or web addresses")
+	if naming.IsID(name) {
+		return fault.New(fault.Invalid, "name must not have the form of an id (a UUID)")
+	}
+	return naming.Check(name, reserved...)
+}
+
+// Bounds of a record.
+const (
+	maxLabels = 64
+	maxLabel  = 256       // bytes of a label's name, and of its value
+	maxEnv    = 128 << 10 // bytes of all variables as a program gets them; the kernel takes one string of that size at most
+	maxText   = 255       // bytes of other texts
+)
+
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return fault.Newf(fault.Invalid, "labels: at most %d are kept, not %d", maxLabels, len(labels))
+	}
+	for name, value := range labels {
+		switch {
+		case name == "":
+			return fault.New(fault.Invalid, "labels: a label needs a name")
+		case len(name) > maxLabel || len(value) > maxLabel:
+			return fault.Newf(fault.Invalid, "labels: name and value must be at most %d bytes, not %d and %d", maxLabel, len(name), len(value))
+		case strings.ContainsRune(name, 0) || strings.ContainsRune(value, 0):
+			return fault.Newf(fault.Invalid, "labels: %q contains a NUL byte", name)
+		}
 	}
 	return nil
 }
 
+func checkText(field, text string) error {
+	switch {
+	case len(text) > maxText:
+		return fault.Newf(fault.Invalid, "%s must be at most %d bytes, not %d", field, maxText, len(text))
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fault.Newf(fault.Invalid, "%s must not contain control characters", field)
+	}
+	return nil
+}
+
+// checkEnv takes the names that Linux takes. Those that begin with SANDLOT_ tell toolboxd what it is.
 func checkEnv(env map[string]string) error {
+	size := 0
 	for name, value := range env {
-		if name == "" || strings.ContainsAny(name, "=\x00") {
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00"):
 			return fault.Newf(fault.Invalid, "env: %q cannot be the name of a variable", name)
-		}
-		if strings.ContainsRune(value, 0) {
+		case strings.HasPrefix(name, "SANDLOT_"):
+			return fault.Newf(fault.Invalid, "env: %s: variables that begin with SANDLOT_ are Sandlot's own", name)
+		case strings.ContainsRune(value, 0):
 			return fault.Newf(fault.Invalid, "env: the value of %s contains a NUL byte", name)
+		}
+		if size += len(name) + len(value) + 2; size > maxEnv { // with = and the NUL at the end
+			return fault.Newf(fault.Invalid, "env: all variables together must be at most %d KiB; put larger data into a file", maxEnv>>10)
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ func (m *Manager) Touch(id string, opened int) {
 	defer m.mu.Unlock()
 	a := m.active[id]
 	if a == nil {
+		if opened < 0 { // it was removed, with its connections open
+			return
+		}
 		a = &activity{}
 		m.active[id] = a
 	}
@@ -30,7 +33,12 @@ func (m *Manager) Touch(id string, opened int) {
 		at := a.last
 		a.stored = at
 		m.wg.Go(func() {
-			if err := m.cfg.Store.Touch(m.ctx, id, at); err != nil && m.ctx.Err() == nil {
+			switch err := m.cfg.Store.Touch(m.ctx, id, at); {
+			case errors.Is(err, ErrNotFound): // a request that was on its way when the sandbox was removed
+				m.mu.Lock()
+				delete(m.active, id)
+				m.mu.Unlock()
+			case err != nil && m.ctx.Err() == nil:
 				m.cfg.Logger.Warn("activity not written", logkey.Sandbox, id, logkey.Err, err)
 			}
 		})
@@ -66,7 +74,7 @@ func (m *Manager) storeActivity(ctx context.Context) {
 	}
 	m.mu.Unlock()
 	for id, at := range last {
-		if err := m.cfg.Store.Touch(ctx, id, at); err != nil {
+		if err := m.cfg.Store.Touch(ctx, id, at); err != nil && !errors.Is(err, ErrNotFound) {
 			m.cfg.Logger.Warn("activity not written", logkey.Sandbox, id, logkey.Err, err)
 		}
 	}
@@ -118,8 +126,15 @@ func (m *Manager) clock(ctx context.Context) {
 	}
 }
 
-// tidy does what is due now and returns when the next will be, zero for never.
+// tidy does what is due now and returns when the next will be, zero for never. Before the first full report nothing is done: the records may
+// be old.
 func (m *Manager) tidy(ctx context.Context, now time.Time) (time.Time, error) {
+	m.mu.Lock()
+	reported := m.reported
+	m.mu.Unlock()
+	if !reported {
+		return time.Time{}, nil
+	}
 	all, err := m.cfg.Store.SandboxesOn(ctx, m.cfg.RunnerID)
 	if err != nil {
 		return time.Time{}, err
@@ -136,9 +151,20 @@ func (m *Manager) tidy(ctx context.Context, now time.Time) (time.Time, error) {
 			}
 			continue
 		}
-		m.cfg.Logger.Info("deadline reached", logkey.Sandbox, s.ID, logkey.State, to)
-		if _, err := m.want(ctx, s.ID, to); err != nil && !errors.Is(err, ErrNotFound) {
+		switch _, err := m.change(ctx, s.ID, func(s *Sandbox) error {
+			at, again := m.deadline(m.withActivity(*s))
+			if again != to || at.After(now) {
+				return errOld
+			}
+			s.Desired = to
+			return nil
+		}); {
+		case errors.Is(err, errOld), errors.Is(err, ErrNotFound): // something came in between, which has the clock look again
+		case err != nil:
 			return time.Time{}, err
+		default:
+			m.cfg.Logger.Info("deadline reached", logkey.Sandbox, s.ID, logkey.State, to)
+			m.kick(s.ID)
 		}
 	}
 	return next, nil
@@ -162,7 +188,7 @@ func (m *Manager) deadline(s Sandbox) (at time.Time, to lifecycle.State) {
 	m.mu.Unlock()
 	switch {
 	case s.State == lifecycle.Started && s.Desired == lifecycle.Started && s.AutoStop > 0 && !open:
-		sooner(latest(s.LastActivityAt, s.StateAt).Add(time.Duration(s.AutoStop)*time.Minute), lifecycle.Stopped)
+		sooner(latest(latest(s.LastActivityAt, s.StateAt), m.began).Add(time.Duration(s.AutoStop)*time.Minute), lifecycle.Stopped)
 	case s.State == lifecycle.Stopped && s.Desired == lifecycle.Stopped && s.AutoDelete >= 0:
 		sooner(s.StateAt.Add(time.Duration(s.AutoDelete)*time.Minute), lifecycle.Destroyed)
 	}

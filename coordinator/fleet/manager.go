@@ -25,7 +25,7 @@ type Config struct {
 	MaxMemory       int    // GiB
 	MaxDisk         int    // GiB
 	Hold            time.Duration
-	Changed         func(Sandbox) // told of every change after it is stored, in order per sandbox; must not block
+	Changed         func(id string) // told after every change of a sandbox is stored, to read what is now; must not block
 	Logger          *slog.Logger
 }
 
@@ -36,13 +36,15 @@ type Manager struct {
 	cut   context.CancelFunc
 	wg    sync.WaitGroup
 	alarm chan struct{} // tells the clock that a deadline may have changed
+	began time.Time     // UTC; before it nobody saw whether a sandbox was idle
 
-	mu       sync.Mutex
-	closed   bool
-	workers  map[string]*worker
-	watchers map[string]map[*watcher]struct{}
-	active   map[string]*activity
-	forced   map[string]bool // sandboxes whose stop kills at once
+	mu        sync.Mutex
+	closed    bool
+	reported  bool // the runner has told what it has: until then the records may be older than what is
+	workers   map[string]*worker
+	watchers  map[string]map[*watcher]struct{}
+	active    map[string]*activity
+	strangers []string // what the runner has and no record knows, as last told to the operator
 }
 
 // worker closes the difference of one sandbox. again asks it for another look.
@@ -64,13 +66,12 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Hold = 8 * time.Second
 	}
 	if cfg.Changed == nil {
-		cfg.Changed = func(Sandbox) {}
+		cfg.Changed = func(string) {}
 	}
 	ctx, cut := context.WithCancel(context.Background())
 	return &Manager{
 		cfg: cfg, ctx: ctx, cut: cut, alarm: make(chan struct{}, 1), workers: map[string]*worker{},
-		watchers: map[string]map[*watcher]struct{}{}, active: map[string]*activity{},
-		forced: map[string]bool{},
+		watchers: map[string]map[*watcher]struct{}{}, active: map[string]*activity{}, began: time.Now().UTC(),
 	}, nil
 }
 
@@ -136,7 +137,7 @@ func (m *Manager) Start(ctx context.Context, organization, idOrName string) (San
 		if s.State == lifecycle.Error {
 			s.State, s.StateAt = lifecycle.Stopped, time.Now().UTC()
 		}
-		s.LastActivityAt = time.Now().UTC()
+		s.Forced, s.LastActivityAt = false, time.Now().UTC()
 	})
 }
 
@@ -146,9 +147,7 @@ func (m *Manager) Stop(ctx context.Context, organization, idOrName string, force
 		if s.State == lifecycle.Error {
 			s.State, s.StateAt = lifecycle.Stopping, time.Now().UTC()
 		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.forced[s.ID] = force
+		s.Forced = force
 	})
 }
 
@@ -158,7 +157,7 @@ func (m *Manager) turn(ctx context.Context, organization, idOrName, act string, 
 		return Sandbox{}, err
 	}
 	if s.Desired == lifecycle.Destroyed {
-		return Sandbox{}, fault.Newf(fault.Conflict, "%s sandbox %q: it is being deleted", act, idOrName)
+		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, errDeleted)
 	}
 	if s.State == to && s.Desired == to {
 		return s, nil
@@ -168,18 +167,15 @@ func (m *Manager) turn(ctx context.Context, organization, idOrName, act string, 
 	}
 	wait := m.watch(s.ID)
 	defer wait.stop()
-	if _, err := m.change(ctx, s.ID, func(s *Sandbox) error {
-		if s.Desired == lifecycle.Destroyed {
-			return fault.Newf(fault.Conflict, "%s sandbox %q: it is being deleted", act, idOrName)
-		}
+	if s, err = m.change(ctx, s.ID, func(s *Sandbox) error {
 		s.Desired, s.Reason = to, ""
 		prepare(s)
 		return nil
 	}); err != nil {
-		return Sandbox{}, err
+		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
 	m.kick(s.ID)
-	done, err := wait.settled(ctx, m.cfg.Hold)
+	done, err := wait.settled(ctx, m.cfg.Hold, s)
 	if err != nil {
 		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
@@ -209,6 +205,9 @@ func (m *Manager) want(ctx context.Context, id string, desired lifecycle.State) 
 
 // SetLabels replaces the labels.
 func (m *Manager) SetLabels(ctx context.Context, organization, idOrName string, labels map[string]string) (Sandbox, error) {
+	if err := checkLabels(labels); err != nil {
+		return Sandbox{}, err
+	}
 	return m.edit(ctx, organization, idOrName, func(s *Sandbox) error {
 		s.Labels = maps.Clone(labels)
 		return nil
@@ -287,17 +286,23 @@ func (m *Manager) edit(ctx context.Context, organization, idOrName string, chang
 	return m.change(ctx, s.ID, change)
 }
 
-// change stores a change and tells everybody who waits for one.
+// errDeleted is returned for what is asked of a sandbox whose deletion has been asked for.
+var errDeleted = fault.New(fault.Conflict, "it is being deleted")
+
+// change stores a change and has everybody look who waits for one. Nothing takes back a deletion: errDeleted.
 func (m *Manager) change(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) {
 	s, err := m.cfg.Store.ChangeSandbox(ctx, id, func(s *Sandbox) error {
-		before := s.State
+		before := *s
 		if err := change(s); err != nil {
 			return err
 		}
+		if before.Desired == lifecycle.Destroyed && s.Desired != lifecycle.Destroyed {
+			return errDeleted
+		}
 		s.UpdatedAt = time.Now().UTC()
-		if s.State != before {
-			if !lifecycle.CanStep(before, s.State) {
-				return fault.Newf(fault.Conflict, "sandbox %s cannot go from %s to %s", s.ID, before, s.State)
+		if s.State != before.State {
+			if !lifecycle.CanStep(before.State, s.State) {
+				return fault.Newf(fault.Conflict, "sandbox %s cannot go from %s to %s", s.ID, before.State, s.State)
 			}
 			s.StateAt = s.UpdatedAt
 		}
@@ -306,18 +311,13 @@ func (m *Manager) change(ctx context.Context, id string, change func(*Sandbox) e
 	if err != nil {
 		return Sandbox{}, err
 	}
-	s = m.withActivity(s)
-	m.changed(s)
-	return s, nil
+	m.cfg.Logger.Debug("sandbox changed", logkey.Sandbox, s.ID, logkey.State, s.State, "desired", s.Desired)
+	m.changed(id)
+	return m.withActivity(s), nil
 }
 
-func (m *Manager) changed(s Sandbox) {
-	m.cfg.Logger.Debug("sandbox changed", logkey.Sandbox, s.ID, logkey.State, s.State, "desired", s.Desired)
-	m.cfg.Changed(s)
-	m.mu.Lock()
-	for w := range m.watchers[s.ID] {
-		w.tell(s)
-	}
-	m.mu.Unlock()
+func (m *Manager) changed(id string) {
+	m.cfg.Changed(id)
+	m.wake(id)
 	m.ring()
 }

@@ -30,6 +30,9 @@ type Sandbox struct {
 	LastActivityAt         time.Time
 	StateAt                time.Time // of the last change of State
 	DestroyAt              time.Time // zero: no end set
+	Forced                 bool      // the stop that is wanted kills at once
+	Seen                   uint64    // lifecycle.Observed.Seq of the newest finding in this record
+	Version                int64     // counts the changes of this record, from 0 at its insertion; the Store's
 }
 
 // Shown is the state that clients are told.
@@ -37,8 +40,8 @@ func (s *Sandbox) Shown() lifecycle.State { return lifecycle.Shown(s.State, s.De
 
 func (s *Sandbox) spec() lifecycle.Spec {
 	return lifecycle.Spec{
-		ID: s.ID, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Image: s.Image, User: s.User, Env: s.Env,
-		CPU: s.CPU, Memory: s.Memory, Disk: s.Disk,
+		ID: s.ID, Name: s.Name, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Image: s.Image, User: s.User, Env: s.Env,
+		Labels: s.Labels, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk,
 	}
 }
 
@@ -61,12 +64,15 @@ type Store interface {
 	// Sandbox finds by id, else by name. ErrNotFound.
 	Sandbox(ctx context.Context, organization, idOrName string) (Sandbox, error)
 	SandboxByID(ctx context.Context, id string) (Sandbox, error) // ErrNotFound
-	// ChangeSandbox reads, changes and writes in one transaction; an error of change writes nothing and is returned.
+	// ChangeSandbox reads, changes, counts the change and writes in one transaction; an error of change writes nothing and is returned.
 	ChangeSandbox(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) // ErrNotFound, ErrNameTaken
+	// DeleteSandbox removes the record and keeps for a week that there was one.
 	DeleteSandbox(ctx context.Context, id string) error
+	Deleted(ctx context.Context, ids []string) ([]string, error)        // those of ids that DeleteSandbox was called for
+	LastSeen(ctx context.Context, runner string) (uint64, error)        // the highest Seen on a runner
 	ListSandboxes(ctx context.Context, q Query) ([]Sandbox, int, error) // with the number of all that match
 	SandboxesOn(ctx context.Context, runner string) ([]Sandbox, error)
-	Touch(ctx context.Context, id string, at time.Time) error
+	Touch(ctx context.Context, id string, at time.Time) error // ErrNotFound
 
 	Snapshot(ctx context.Context, idOrName string) (Snapshot, error) // fault.NotFound
 	PutSnapshot(ctx context.Context, s Snapshot) error               // by name

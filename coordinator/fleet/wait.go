@@ -2,25 +2,26 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// watcher waits for one sandbox to settle. It is made before the change it waits for, so that nothing is missed.
+// watcher waits for one sandbox to settle. It is made before the change it waits for, so that nothing is missed. It is woken, and reads for itself
+// what is: news that overtake one another cannot mislead it.
 type watcher struct {
 	m    *Manager
 	id   string
-	news chan news // the newest only
-}
+	wake chan struct{} // holds one
 
-type news struct {
-	s   Sandbox
-	err error // of a step that failed
+	failure error // of the newest step that failed; guarded by m.mu, as the next
+	of      int64 // version of the record that this step was planned for
 }
 
 func (m *Manager) watch(id string) *watcher {
-	w := &watcher{m: m, id: id, news: make(chan news, 1)}
+	w := &watcher{m: m, id: id, wake: make(chan struct{}, 1)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.watchers[id] == nil {
@@ -39,44 +40,58 @@ func (w *watcher) stop() {
 	}
 }
 
-func (w *watcher) tell(s Sandbox) { w.put(news{s: s}) }
-
-// put replaces what was not read yet. The Manager's lock is held, so there is one writer.
-func (w *watcher) put(n news) {
-	select {
-	case old := <-w.news:
-		if n.s.ID == "" {
-			n.s = old.s
-		}
-		if n.err == nil {
-			n.err = old.err
-		}
-	default:
-	}
-	w.news <- n
-}
-
-func (m *Manager) tellFailure(id string, err error) {
+// wake has everybody look who waits for a sandbox.
+func (m *Manager) wake(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for w := range m.watchers[id] {
-		w.put(news{err: err})
+		select {
+		case w.wake <- struct{}{}:
+		default: // it has yet to look
+		}
 	}
 }
 
+// noteFailure keeps the failure of a step that was planned for s. Its watchers see it when they are woken.
+func (m *Manager) noteFailure(s Sandbox, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for w := range m.watchers[s.ID] {
+		w.failure, w.of = err, s.Version
+	}
+}
+
+// failed returns the failure of a step that was planned for the record as of a version, or later.
+func (w *watcher) failed(since int64) error {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	if w.of < since {
+		return nil
+	}
+	return w.failure
+}
+
 // settled waits until the sandbox is what is wanted of it, a step failed (whose error is returned), or hold is over; then it
-// returns the sandbox as it is.
-func (w *watcher) settled(ctx context.Context, hold time.Duration) (Sandbox, error) {
+// returns the sandbox as it is. since is the record with the change that is waited for; what failed before is not looked at.
+func (w *watcher) settled(ctx context.Context, hold time.Duration, since Sandbox) (Sandbox, error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()
 	for {
 		select {
-		case n := <-w.news:
-			if n.err != nil {
-				return Sandbox{}, n.err
+		case <-w.wake:
+			if err := w.failed(since.Version); err != nil {
+				return Sandbox{}, err
 			}
-			if n.s.State == n.s.Desired || n.s.State == lifecycle.Destroyed {
-				return n.s, nil
+			switch s, err := w.m.ByID(ctx, w.id); {
+			case errors.Is(err, ErrNotFound):
+				since.State, since.Desired = lifecycle.Destroyed, lifecycle.Destroyed
+				return since, nil
+			case err != nil:
+				return Sandbox{}, err
+			case s.State == s.Desired:
+				return s, nil
+			case s.State == lifecycle.Error && s.Desired != lifecycle.Destroyed:
+				return Sandbox{}, fault.New(fault.Internal, s.Reason)
 			}
 		case <-over.C:
 			return w.m.ByID(ctx, w.id)

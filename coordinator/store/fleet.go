@@ -3,17 +3,19 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/naming"
 )
 
 type sandboxRow struct {
@@ -44,7 +46,21 @@ type sandboxRow struct {
 	LastActivityAt time.Time
 	StateAt        time.Time
 	DestroyAt      time.Time `bun:",nullzero"`
+	Forced         bool
+	Seen           uint64
+	Version        int64
 }
+
+// deletedRow is what is left of the record of a deleted sandbox.
+type deletedRow struct {
+	bun.BaseModel `bun:"table:deleted_sandboxes"`
+
+	ID        string `bun:",pk"`
+	DeletedAt time.Time
+}
+
+// keepDeleted is how long a deletion is remembered.
+const keepDeleted = 7 * 24 * time.Hour
 
 type labelRow struct {
 	bun.BaseModel `bun:"table:sandbox_labels"`
@@ -68,6 +84,7 @@ func toRow(s fleet.Sandbox) *sandboxRow {
 		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
 		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
+		Forced: s.Forced, Seen: s.Seen, Version: s.Version,
 	}
 }
 
@@ -78,6 +95,7 @@ func (r *sandboxRow) sandbox() fleet.Sandbox {
 		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
 		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
+		Forced: r.Forced, Seen: r.Seen, Version: r.Version,
 	}
 }
 
@@ -117,10 +135,18 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 	return err
 }
 
+// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the mark that replaces them.
+func possible(idOrName string) bool {
+	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
+}
+
 // Sandbox implements fleet.Store.
 func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.Sandbox, error) {
+	if !possible(idOrName) {
+		return fleet.Sandbox{}, fleet.ErrNotFound
+	}
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
-	if errors.Is(err, fleet.ErrNotFound) {
+	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
 		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
 	}
 	return s, err
@@ -128,6 +154,9 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 
 // SandboxByID implements fleet.Store.
 func (d *DB) SandboxByID(ctx context.Context, id string) (fleet.Sandbox, error) {
+	if !possible(id) {
+		return fleet.Sandbox{}, fleet.ErrNotFound
+	}
 	return d.oneSandbox(ctx, d.db, "id = ?", id)
 }
 
@@ -150,14 +179,16 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 		if s, err = d.oneSandbox(ctx, tx, "id = ?", id); err != nil {
 			return err
 		}
-		labels := fmt.Sprint(s.Labels)
+		labels := maps.Clone(s.Labels)
+		version := s.Version + 1
 		if err := change(&s); err != nil {
 			return err
 		}
+		s.Version = version
 		if _, err := tx.NewUpdate().Model(toRow(s)).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		if fmt.Sprint(s.Labels) == labels {
+		if maps.Equal(s.Labels, labels) {
 			return nil
 		}
 		return putLabels(ctx, tx, s)
@@ -171,17 +202,60 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 // Touch implements fleet.Store.
 func (d *DB) Touch(ctx context.Context, id string, at time.Time) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
-		return err
+		done, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		if n, err := done.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, fleet.ErrNotFound)
+		}
+		return nil
 	})
 }
 
 // DeleteSandbox implements fleet.Store.
 func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx)
+		if _, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		if _, err := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted)).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&deletedRow{ID: id, DeletedAt: now}).On("CONFLICT (id) DO NOTHING").Exec(ctx)
 		return err
 	})
+}
+
+// Known returns those of ids that have a record.
+func (d *DB) Known(ctx context.Context, ids []string) ([]string, error) {
+	return d.among(ctx, (*sandboxRow)(nil), ids)
+}
+
+// Deleted implements fleet.Store.
+func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
+	return d.among(ctx, (*deletedRow)(nil), ids)
+}
+
+// among returns those of ids that a table has.
+func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, error) {
+	var found []string
+	for some := range slices.Chunk(ids, 500) { // a statement takes some thousands of values
+		var part []string
+		if err := d.db.NewSelect().Model(table).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
+			return nil, explain(err)
+		}
+		found = append(found, part...)
+	}
+	return found, nil
+}
+
+// LastSeen implements fleet.Store.
+func (d *DB) LastSeen(ctx context.Context, runner string) (uint64, error) {
+	var last uint64
+	err := d.db.NewSelect().Model((*sandboxRow)(nil)).ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
+	return last, explain(err)
 }
 
 // SandboxesOn implements fleet.Store.
@@ -305,7 +379,7 @@ func sortValue(by fleet.Sort, value string) (any, error) {
 		return n, nil
 	case fleet.SortActivity, fleet.SortCreated, fleet.SortUpdated:
 		t, err := time.Parse(time.RFC3339Nano, value)
-		if err != nil {
+		if t = t.UTC(); err != nil || t.Year() > 9999 || t.Year() < 1 {
 			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
 		}
 		return t, nil

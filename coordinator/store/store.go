@@ -37,20 +37,38 @@ type DB struct {
 
 // Open opens the database file at path, makes it if it is missing, and brings its schema up to date.
 func Open(ctx context.Context, path string) (*DB, error) {
-	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: url.Values{
-		"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(5000)", "foreign_keys(1)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	conn, err := sql.Open("sqlite", dsn.String())
+	conn, err := connect(path, "rwc")
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
-	conn.SetMaxOpenConns(4)
-	conn.SetMaxIdleConns(4)
 	if err := migrate(ctx, conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), conn.Close())
 	}
 	return &DB{db: bun.NewDB(conn, sqlitedialect.New())}, nil
+}
+
+// OpenAsIs opens a database file that is there, beside the server that may be using it, and leaves its schema alone.
+func OpenAsIs(path string) (*DB, error) {
+	conn, err := connect(path, "rw")
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return &DB{db: bun.NewDB(conn, sqlitedialect.New())}, nil
+}
+
+func connect(path, mode string) (*sql.DB, error) {
+	dsn := url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: url.Values{
+		"_pragma": {"journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(5000)", "foreign_keys(1)"},
+		"_txlock": {"immediate"},
+		"mode":    {mode},
+	}.Encode()}
+	conn, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	conn.SetMaxOpenConns(4)
+	conn.SetMaxIdleConns(4)
+	return conn, nil
 }
 
 func migrate(ctx context.Context, conn *sql.DB) error {

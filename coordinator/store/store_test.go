@@ -30,7 +30,7 @@ func open(t *testing.T) (*store.DB, tenancy.Organization) {
 			t.Error(err)
 		}
 	})
-	if err := tenancy.New(db).Begin(t.Context(), "dtn_first"); err != nil {
+	if err := tenancy.New(db, nil).Begin(t.Context(), "dtn_first"); err != nil {
 		t.Fatal(err)
 	}
 	org, err := db.PersonalOrganization(t.Context(), tenancy.Administrator)
@@ -109,6 +109,46 @@ func TestFailedChangeWritesNothing(t *testing.T) {
 	}
 	if _, err := db.ChangeSandbox(t.Context(), "none", func(*fleet.Sandbox) error { return nil }); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("change of none: %v, want ErrNotFound", err)
+	}
+}
+
+func TestChangesAreCountedAndDeletionsRemembered(t *testing.T) {
+	db, org := open(t)
+	a, b := sandbox(org, "a", nil), sandbox(org, "b", nil)
+	for _, s := range []fleet.Sandbox{a, b} {
+		if err := db.InsertSandbox(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := int64(1); i < 4; i++ {
+		got, err := db.ChangeSandbox(t.Context(), a.ID, func(s *fleet.Sandbox) error { s.Seen, s.Forced, s.Version = 40+uint64(i), true, 99; return nil })
+		if read, err2 := db.SandboxByID(t.Context(), a.ID); err != nil || err2 != nil || got.Version != i || read.Version != i || !read.Forced || read.Seen != 40+uint64(i) {
+			t.Errorf("change %d: %+v, %v; read %+v, %v", i, got, err, read, err2)
+		}
+	}
+	if last, err := db.LastSeen(t.Context(), a.Runner); err != nil || last != 43 {
+		t.Errorf("LastSeen = %d, %v; want 43", last, err)
+	}
+	if last, err := db.LastSeen(t.Context(), "other"); err != nil || last != 0 {
+		t.Errorf("LastSeen of a runner without sandboxes = %d, %v", last, err)
+	}
+	for range 2 {
+		if err := db.DeleteSandbox(t.Context(), a.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := []string{a.ID, b.ID, "none"}
+	for range 1000 {
+		ids = append(ids, "filler")
+	}
+	if got, err := db.Deleted(t.Context(), ids); err != nil || fmt.Sprint(got) != fmt.Sprint([]string{a.ID}) {
+		t.Errorf("Deleted = %v, %v; want the deleted one", got, err)
+	}
+	if got, err := db.Known(t.Context(), ids); err != nil || fmt.Sprint(got) != fmt.Sprint([]string{b.ID}) {
+		t.Errorf("Known = %v, %v; want the other one", got, err)
+	}
+	if err := db.Touch(t.Context(), a.ID, time.Now()); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("Touch of a deleted sandbox: %v, want ErrNotFound", err)
 	}
 }
 
@@ -228,6 +268,25 @@ func TestLabelsCanBeReplaced(t *testing.T) {
 	}
 }
 
+// TestLabelsThatPrintAlikeAreNotTheSame replaces labels by others of the same print.
+func TestLabelsThatPrintAlikeAreNotTheSame(t *testing.T) {
+	db, org := open(t)
+	s := sandbox(org, "s", func(s *fleet.Sandbox) { s.Labels = map[string]string{"a": "b c:d"} })
+	if err := db.InsertSandbox(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ChangeSandbox(t.Context(), s.ID, func(s *fleet.Sandbox) error {
+		s.Labels = map[string]string{"a": "b", "c": "d"}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	list, _, err := db.ListSandboxes(t.Context(), fleet.Query{Organization: org.ID, Labels: map[string]string{"c": "d"}, Sort: fleet.SortName, Limit: 10})
+	if err != nil || len(list) != 1 {
+		t.Errorf("the new label finds %d, %v; want 1", len(list), err)
+	}
+}
+
 func TestWritersDoNotLoseEachOther(t *testing.T) {
 	db, org := open(t)
 	s := sandbox(org, "s", func(s *fleet.Sandbox) { s.CPU = 0 })
@@ -255,7 +314,7 @@ func TestWritersDoNotLoseEachOther(t *testing.T) {
 
 func TestKeysAreCheckedByHash(t *testing.T) {
 	db, org := open(t)
-	m := tenancy.New(db)
+	m := tenancy.New(db, nil)
 	if err := m.Begin(t.Context(), "dtn_first"); err != nil {
 		t.Errorf("a second Begin: %v", err)
 	}
@@ -274,5 +333,107 @@ func TestKeysAreCheckedByHash(t *testing.T) {
 	}
 	if fault.KindOf(k.Need(tenancy.DeleteSandboxes)) != fault.Forbidden {
 		t.Error("a key without permissions may delete")
+	}
+}
+
+// TestADeletedKeyMakesNoOther has a request that was let in before its key was deleted, and whose body came after.
+func TestADeletedKeyMakesNoOther(t *testing.T) {
+	db, _ := open(t)
+	m := tenancy.New(db, nil)
+	first, err := m.Authenticate(t.Context(), "dtn_first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	make := func(name string, expires time.Time) tenancy.Key {
+		_, secret, err := m.CreateKey(t.Context(), first, name, []tenancy.Permission{tenancy.ManageKeys}, expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := m.Authenticate(t.Context(), secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	deleted, expired := make("deleted", time.Time{}), make("expired", time.Now().Add(300*time.Millisecond))
+	if err := m.DeleteKey(t.Context(), first, "", "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(time.Until(expired.ExpiresAt) + time.Millisecond)
+	for _, by := range []tenancy.Key{deleted, expired} {
+		if _, _, err := m.CreateKey(t.Context(), by, "more", nil, time.Time{}); !errors.Is(err, tenancy.ErrUnauthenticated) {
+			t.Errorf("a key that is %s makes another: %v", by.Name, err)
+		}
+	}
+}
+
+// TestDeletingAKeyLeavesNoneThatItMakes deletes keys while they make others.
+func TestDeletingAKeyLeavesNoneThatItMakes(t *testing.T) {
+	db, org := open(t)
+	m := tenancy.New(db, nil)
+	first, err := m.Authenticate(t.Context(), "dtn_first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := m.CreateKey(t.Context(), first, "leaked", []tenancy.Permission{tenancy.ManageKeys}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaked, err := m.Authenticate(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				if _, _, err := m.CreateKey(t.Context(), leaked, fmt.Sprint(i, n), nil, time.Time{}); err != nil {
+					if !errors.Is(err, tenancy.ErrUnauthenticated) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	if err := m.DeleteKey(t.Context(), first, "", "leaked"); err != nil {
+		t.Error(err)
+	}
+	after, err := db.Keys(t.Context(), org.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if end, err := db.Keys(t.Context(), org.ID); err != nil || len(end) != len(after) {
+		t.Errorf("%d keys after the delete was answered, %d in the end, %v", len(after), len(end), err)
+	}
+}
+
+// TestAReplacedFirstKeyCanComeBack goes from one key of the settings to another and back.
+func TestAReplacedFirstKeyCanComeBack(t *testing.T) {
+	db, org := open(t)
+	m := tenancy.New(db, nil)
+	first, err := m.Authenticate(t.Context(), "dtn_first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Begin(t.Context(), "dtn_second"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Authenticate(t.Context(), "dtn_first"); !errors.Is(err, tenancy.ErrUnauthenticated) {
+		t.Errorf("the replaced key: %v, want it refused", err)
+	}
+	second, err := m.Authenticate(t.Context(), "dtn_second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.CreateKey(t.Context(), second, first.Name, nil, time.Time{}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a key under the name of a first one: %v, want it refused", err)
+	}
+	if err := m.Begin(t.Context(), "dtn_first"); err != nil {
+		t.Fatalf("back to the first key: %v", err)
+	}
+	if keys, err := db.Keys(t.Context(), org.ID); err != nil || len(keys) != 1 || !keys[0].First {
+		t.Errorf("keys %+v, %v; want the first alone", keys, err)
 	}
 }

@@ -36,6 +36,21 @@ type keyRow struct {
 	CreatedAt      time.Time
 	LastUsedAt     time.Time `bun:",nullzero"`
 	ExpiresAt      time.Time `bun:",nullzero"`
+	First          bool
+}
+
+func toKeyRow(k tenancy.Key) *keyRow {
+	return &keyRow{
+		Hash: k.Hash, Prefix: k.Prefix, Suffix: k.Suffix, Name: k.Name, OrganizationID: k.Organization, UserID: k.User,
+		Permissions: k.Permissions, CreatedAt: k.CreatedAt, LastUsedAt: k.LastUsedAt, ExpiresAt: k.ExpiresAt, First: k.First,
+	}
+}
+
+func (r *keyRow) key() tenancy.Key {
+	return tenancy.Key{
+		Hash: r.Hash, Prefix: r.Prefix, Suffix: r.Suffix, Name: r.Name, Organization: r.OrganizationID, User: r.UserID,
+		Permissions: r.Permissions, CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, First: r.First,
+	}
 }
 
 // PutUser implements tenancy.Store.
@@ -52,9 +67,45 @@ func (d *DB) PutOrganization(ctx context.Context, o tenancy.Organization) error 
 
 // PutKey implements tenancy.Store.
 func (d *DB) PutKey(ctx context.Context, k tenancy.Key) error {
-	return d.insert(ctx, &keyRow{
-		Hash: k.Hash, Prefix: k.Prefix, Suffix: k.Suffix, Name: k.Name, OrganizationID: k.Organization, UserID: k.User,
-		Permissions: k.Permissions, CreatedAt: k.CreatedAt, LastUsedAt: k.LastUsedAt, ExpiresAt: k.ExpiresAt,
+	err := d.write(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(toKeyRow(k)).Exec(ctx)
+		return err
+	})
+	if unique(err) {
+		return tenancy.ErrKeyExists
+	}
+	return err
+}
+
+// ReplaceFirstKey implements tenancy.Store.
+func (d *DB) ReplaceFirstKey(ctx context.Context, k tenancy.Key) error {
+	return d.write(ctx, func(tx bun.Tx) error {
+		if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("first AND hash <> ?", k.Hash).Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(toKeyRow(k)).On("CONFLICT (hash) DO UPDATE").
+			Set("first = EXCLUDED.first, permissions = EXCLUDED.permissions, expires_at = EXCLUDED.expires_at").Exec(ctx)
+		return err
+	})
+}
+
+// Keys implements tenancy.Store.
+func (d *DB) Keys(ctx context.Context, organization string) ([]tenancy.Key, error) {
+	var rows []keyRow
+	err := d.db.NewSelect().Model(&rows).Where("organization_id = ?", organization).
+		OrderExpr("last_used_at IS NULL, last_used_at DESC, created_at DESC, name").Scan(ctx)
+	keys := make([]tenancy.Key, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].key()
+	}
+	return keys, explain(err)
+}
+
+// DeleteKey implements tenancy.Store.
+func (d *DB) DeleteKey(ctx context.Context, hash string) error {
+	return d.write(ctx, func(tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*keyRow)(nil)).Where("hash = ?", hash).Exec(ctx)
+		return err
 	})
 }
 
@@ -71,10 +122,7 @@ func (d *DB) KeyByHash(ctx context.Context, hash string) (tenancy.Key, error) {
 	if err := d.db.NewSelect().Model(&r).Where("hash = ?", hash).Scan(ctx); err != nil {
 		return tenancy.Key{}, explain(err)
 	}
-	return tenancy.Key{
-		Hash: r.Hash, Prefix: r.Prefix, Suffix: r.Suffix, Name: r.Name, Organization: r.OrganizationID, User: r.UserID,
-		Permissions: r.Permissions, CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt,
-	}, nil
+	return r.key(), nil
 }
 
 // KeyUsed implements tenancy.Store.

@@ -22,7 +22,10 @@ const (
 	DeleteSandboxes Permission = "delete:sandboxes"
 )
 
-// Permissions lists all that the wire knows; the first key has them all.
+// ManageKeys lets a key make and delete others. The first key may without it.
+const ManageKeys Permission = "manage:api_keys"
+
+// Permissions lists those that every client knows; the first key has them all.
 var Permissions = []Permission{
 	"write:registries", "delete:registries", "write:snapshots", "delete:snapshots", WriteSandboxes, DeleteSandboxes,
 	"read:volumes", "write:volumes", "delete:volumes", "write:regions", "delete:regions", "read:runners", "write:runners",
@@ -53,6 +56,7 @@ type Key struct {
 	CreatedAt      time.Time
 	LastUsedAt     time.Time // zero: never
 	ExpiresAt      time.Time // zero: never
+	First          bool      // the installation's own, which its settings name
 }
 
 // ErrUnauthenticated is returned for a key that is missing, unknown or expired.
@@ -62,7 +66,10 @@ var ErrUnauthenticated = fault.New(fault.Unauthenticated, "the API key is missin
 type Store interface {
 	PutUser(ctx context.Context, u User) error
 	PutOrganization(ctx context.Context, o Organization) error
-	PutKey(ctx context.Context, k Key) error // by hash
+	PutKey(ctx context.Context, k Key) error                      // by hash; ErrKeyExists for a name that its user has given already
+	ReplaceFirstKey(ctx context.Context, k Key) error             // writes k as the first key and removes every other that was
+	Keys(ctx context.Context, organization string) ([]Key, error) // by last use, the latest first and unused ones last, then by age, the youngest first
+	DeleteKey(ctx context.Context, hash string) error
 	KeyByHash(ctx context.Context, hash string) (Key, error)
 	KeyUsed(ctx context.Context, hash string, at time.Time) error
 	Organization(ctx context.Context, id string) (Organization, error)
@@ -72,19 +79,30 @@ type Store interface {
 
 // Manager answers who a caller is. It is safe for concurrent use.
 type Manager struct {
-	store Store
+	store   Store
+	revoked func()
+
+	managing sync.Mutex // held while keys are made or deleted, so that none is made by one that is deleted
 
 	mu   sync.Mutex
 	used map[string]time.Time // hash → when its use was last written
 }
 
-// New returns a Manager on a Store.
-func New(store Store) *Manager { return &Manager{store: store, used: map[string]time.Time{}} }
+// New returns a Manager on a Store. revoked is called after a key has been deleted, for those who remember who was let in; nil for nobody.
+func New(store Store, revoked func()) *Manager {
+	if revoked == nil {
+		revoked = func() {}
+	}
+	return &Manager{store: store, revoked: revoked, used: map[string]time.Time{}}
+}
 
 // Administrator is the id of the first user.
 const Administrator = "admin"
 
-// Begin makes sure of the first user, its organisation, and that key is valid with all permissions. It may be repeated.
+// firstName begins the names of first keys, and of no other.
+const firstName = "first key "
+
+// Begin makes sure of the first user, its organisation, and that key is valid with all permissions, as the only first key. It may be repeated.
 func (m *Manager) Begin(ctx context.Context, key string) error {
 	now := time.Now().UTC()
 	org, err := m.store.PersonalOrganization(ctx, Administrator)
@@ -98,13 +116,16 @@ func (m *Manager) Begin(ctx context.Context, key string) error {
 		return fmt.Errorf("first user and organisation: %w", err)
 	}
 	hash := auth.Hash(key)
-	if _, err := m.store.KeyByHash(ctx, hash); fault.KindOf(err) != fault.NotFound {
+	first, err := m.store.KeyByHash(ctx, hash)
+	if fault.KindOf(err) == fault.NotFound {
+		first, err = newKey(key), nil
+		first.Name, first.Organization, first.User, first.CreatedAt = firstName+hash[:8], org.ID, Administrator, now
+	}
+	if err != nil {
 		return err
 	}
-	return m.store.PutKey(ctx, Key{
-		Hash: hash, Prefix: key[:min(3, len(key))], Suffix: key[max(0, len(key)-3):], Name: "first key " + hash[:8],
-		Organization: org.ID, User: Administrator, Permissions: Permissions, CreatedAt: now,
-	})
+	first.First, first.Permissions, first.ExpiresAt = true, Permissions, time.Time{}
+	return m.store.ReplaceFirstKey(ctx, first)
 }
 
 // useStep is how much newer a use of a key must be to be written.
@@ -118,7 +139,7 @@ func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
 	k, err := m.store.KeyByHash(ctx, auth.Hash(key))
 	now := time.Now().UTC()
 	switch {
-	case fault.KindOf(err) == fault.NotFound, err == nil && !k.ExpiresAt.IsZero() && now.After(k.ExpiresAt):
+	case fault.KindOf(err) == fault.NotFound, err == nil && k.expired(now):
 		return Key{}, ErrUnauthenticated
 	case err != nil:
 		return Key{}, fault.Newf(fault.Unavailable, "the key could not be checked: %w", err)
@@ -134,6 +155,8 @@ func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
 	}
 	return k, nil
 }
+
+func (k Key) expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && now.After(k.ExpiresAt) }
 
 // Need returns fault.Forbidden unless k has a permission.
 func (k Key) Need(p Permission) error {

@@ -2,32 +2,50 @@ package lifecycle
 
 import "time"
 
-// Spec is what a sandbox should be, as its runner needs to know it. It holds all that a start from nothing needs.
+// Spec is what a sandbox should be, as its runner needs to know it. It holds all that a start from nothing needs, and what a lost record is
+// written anew from.
 type Spec struct {
 	ID           string // UUID; also the container's name
+	Name         string // as it was made; the coordinator's record has today's, as of Labels
 	Organization string
 	Region       string
 	Snapshot     string            // name, for the sandbox's own information
 	Image        string            // reference in the engine's image store
 	User         string            // OS user; "" takes the image's
 	Env          map[string]string // the creator's variables
-	CPU          int               // cores, at least 1
-	Memory       int               // GiB, at least 1
-	Disk         int               // GiB; recorded, not enforced by this release
+	Labels       map[string]string
+	CPU          int // cores, at least 1
+	Memory       int // GiB, at least 1
+	Disk         int // GiB; recorded, not enforced by this release
 }
 
-// Observed is what a runner sees of one sandbox.
+// Observed is what a runner saw of one sandbox.
 type Observed struct {
-	ID            string
-	State         State  // Started, Stopped or Destroyed
-	Reason        string // why it ended, when it ended by itself; for people
-	DaemonVersion string // of its toolbox; "" while not known
+	ID string
+	// Seq numbers what a runner finds out, over all its sandboxes and restarts: of two findings on a sandbox the higher is newer. A finding that
+	// is told again keeps its number.
+	Seq           uint64
+	State         State // Started, Stopped or Destroyed
+	Cause         Cause
+	Since         time.Time // when it was started or ended, by the engine's clock; zero if that is not known
+	Reason        string    // why it ended, when it ended by itself; for people
+	DaemonVersion string    // of its toolbox; "" while not known
 }
 
-// Report is what a runner tells the coordinator: one change, or with Full set everything it has.
+// Cause is what a runner knows of how a sandbox came into its state.
+type Cause uint8
+
+// The causes.
+const (
+	Unknown  Cause = iota // an operation of the runner, or it was so when the runner first saw it
+	Itself                // the runner saw it change without having been asked
+	WithHost              // it was ended by the end of its engine or host
+)
+
+// Report is what a runner tells the coordinator: changes that nobody asked for, or with Full set everything it has.
 type Report struct {
 	Runner    string
 	Full      bool
+	Seq       uint64 // of a full report: what is newer than this may be missing from it
 	Sandboxes []Observed
-	At        time.Time
 }

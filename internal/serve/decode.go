@@ -3,8 +3,6 @@ package serve
 import (
 	"encoding/json"
 	"errors"
-	"io"
-	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -12,23 +10,22 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// MaxJSON bounds a JSON request body, in bytes.
-const MaxJSON = 16 << 20
-
 // Decode reads the JSON body into v, a pointer to a struct, and checks its binding tags (see check). Content-Type is not looked at and unknown fields are ignored, as
-// the published clients need (toolbox.md 0.3). Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field,
-// fault.TooLarge over MaxJSON.
+// the published clients need (toolbox.md 0.3). Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field, and those of Bodies.
 func Decode(c *gin.Context, v any) error { return decode(c, v, false) }
 
 // DecodeOptional is Decode for bodies that may be missing altogether; v is then left as it is, but checked.
 func DecodeOptional(c *gin.Context, v any) error { return decode(c, v, true) }
 
 func decode(c *gin.Context, v any, optional bool) error {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, c.Request.Body, MaxJSON))
-	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return fault.Newf(fault.TooLarge, "the JSON body is over %d MiB; stream large content through the file endpoints", MaxJSON>>20)
-	} else if err != nil {
-		return badBody("the body could not be read to its end: %v", err)
+	bodies, ok := c.Value(bodiesKey).(*Bodies)
+	if !ok { // an engine that is not of NewEngine
+		bodies = defaultBodies
+	}
+	body, release, err := bodies.read(c)
+	defer release()
+	if err != nil {
+		return err
 	}
 	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 && optional {
 		body = []byte("{}")

@@ -52,7 +52,7 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 
 func TestDecodeBoundsTheBody(t *testing.T) {
 	c, _ := gin.CreateTestContext(httptest.NewRecorder())
-	c.Request = httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"name":"`+strings.Repeat("x", serve.MaxJSON)+`"}`))
+	c.Request = httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"name":"`+strings.Repeat("x", 1<<20)+`"}`))
 	if err := serve.Decode(c, &body{}); fault.KindOf(err) != fault.TooLarge {
 		t.Errorf("Decode = %v, want too large", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -69,21 +70,22 @@ func NewBody(source string, r *http.Request, err error) Body {
 	if kind == fault.Unknown {
 		b.Message = "something went wrong on our side; the server's log has the whole error under this path and time"
 	}
+	if len(b.Message) > maxMessage {
+		b.Message = strings.ToValidUTF8(b.Message[:maxMessage], "") + "…"
+	}
 	return b
 }
 
 // Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is broken off,
 // so that nobody takes a part for the whole.
 func (f *Face) Problem(c *gin.Context, err error) {
-	if errors.Is(err, context.Canceled) && c.Request.Context().Err() != nil {
+	if left(c.Request, err) {
 		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
 	}
 	b := NewBody(f.Source, c.Request, err)
-	if b.StatusCode == http.StatusInternalServerError {
-		f.Logger.Error("request failed", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
-	}
+	logged := f.Note(c.Request, err)
 	if c.Writer.Written() {
-		if b.StatusCode != http.StatusInternalServerError {
+		if !logged {
 			f.Logger.Warn("answer broken off", logkey.Method, b.Method, logkey.Path, b.Path, logkey.Err, err)
 		}
 		panic(http.ErrAbortHandler)
@@ -91,8 +93,35 @@ func (f *Face) Problem(c *gin.Context, err error) {
 	c.JSON(b.StatusCode, b)
 }
 
-// Answer writes b where there is no gin.
+// left tells that err is the end of a request whose client has left, or whose server is stopping.
+func left(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
+}
+
+// Note logs err if no caller is to blame for it, and reports whether it did: as an error what is answered with 500, as a warning what is
+// down, wanting or full. Problem does so itself; Note is for errors that are told inside of another answer.
+func (f *Face) Note(r *http.Request, err error) bool {
+	level := slog.LevelWarn
+	if left(r, err) {
+		return false
+	}
+	switch answers[fault.KindOf(err)].status {
+	case http.StatusInternalServerError:
+		level = slog.LevelError
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+	default:
+		return false
+	}
+	f.Logger.Log(r.Context(), level, "request failed", logkey.Method, r.Method, logkey.Path, Cut(r.URL.Path, MaxWords), logkey.Err, err)
+	return true
+}
+
+// maxMessage bounds the message of a Body, in bytes: it may quote what the caller has sent.
+const maxMessage = 8 << 10
+
+// Answer writes b where there is no gin. What is left of the request's body has 5 s to come.
 func Answer(w http.ResponseWriter, b Body) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second)) // where there is no connection, nothing can stall
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(b.StatusCode)
 	_ = json.NewEncoder(w).Encode(b) // the caller is gone: nothing to tell it
@@ -102,4 +131,5 @@ func Answer(w http.ResponseWriter, b Body) {
 type Face struct {
 	Source string       // who says it in error bodies: DAYTONA_API, DAYTONA_DAEMON or DAYTONA_PROXY
 	Logger *slog.Logger // required
+	Bodies Bodies       // of JSON requests
 }

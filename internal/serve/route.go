@@ -47,6 +47,7 @@ func (f *Face) NewEngine() *gin.Engine {
 	e := gin.New()
 	e.UseRawPath, e.UnescapePathValues = true, true
 	e.RedirectTrailingSlash, e.RedirectFixedPath, e.HandleMethodNotAllowed = false, false, false
+	e.Use(func(c *gin.Context) { c.Set(bodiesKey, &f.Bodies) })
 	e.NoRoute(f.Wrap(func(c *gin.Context) error {
 		return fault.Newf(fault.NotFound, "Cannot %s %s", c.Request.Method, c.Request.URL.Path)
 	}))

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/json"
 	"maps"
 	"path/filepath"
 	"runtime"
@@ -23,6 +24,7 @@ const (
 	labelInstance = "sandlot.instance" // which installation it belongs to
 	labelSandbox  = "sandlot.sandbox"  // the sandbox's id
 	labelOrg      = "sandlot.organization"
+	labelSpec     = "sandlot.spec" // lifecycle.Spec as JSON, from which a lost record is written anew
 )
 
 // InjectPath is where a sandbox finds toolboxd and the trusted certificates. Nothing may be mounted over it.
@@ -64,6 +66,7 @@ var capabilities = []string{
 }
 
 func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse) (*container.Config, *container.HostConfig, *network.NetworkingConfig) {
+	whole, _ := json.Marshal(spec) // texts and numbers: it cannot fail
 	imgEnv, entrypoint, cmd, dir := []string(nil), []string(nil), []string(nil), ""
 	if img.Config != nil {
 		imgEnv, entrypoint, cmd, dir = img.Config.Env, img.Config.Entrypoint, img.Config.Cmd, img.Config.WorkingDir
@@ -85,6 +88,7 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 		WorkingDir: dir,
 		Labels: map[string]string{
 			labelManaged: "true", labelInstance: e.cfg.Instance, labelSandbox: spec.ID, labelOrg: spec.Organization,
+			labelSpec: string(whole),
 		},
 	}
 	memory, pids := int64(spec.Memory)<<30, e.cfg.PidsLimit
@@ -116,8 +120,11 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 	return cfg, host, nil
 }
 
+// ownPrefix begins the names of variables that tell toolboxd what it is. Nobody else sets them in a sandbox.
+const ownPrefix = "SANDLOT_"
+
 // environment is, later over earlier: certificates where the image does not see to them itself, the number of cores, the runner's own settings, the creator's
-// variables, and who the sandbox is.
+// variables, and who the sandbox is. What others say in variables of ours is made empty, which toolboxd takes for not set.
 func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool) []string {
 	env := map[string]string{}
 	if e.cfg.CA && !slices.ContainsFunc(image, func(kv string) bool { return strings.HasPrefix(kv, caVariables[0]+"=") }) {
@@ -130,6 +137,12 @@ func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool
 	}
 	maps.Copy(env, e.cfg.Env)
 	maps.Copy(env, spec.Env)
+	maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, ownPrefix) })
+	for _, variable := range image {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, ownPrefix) {
+			env[name] = ""
+		}
+	}
 	maps.Copy(env, map[string]string{
 		"DAYTONA_SANDBOX_ID":       spec.ID,
 		"DAYTONA_SANDBOX_SNAPSHOT": spec.Snapshot,

@@ -81,8 +81,10 @@ func TestImagesOwnProgramIsHandedOn(t *testing.T) {
 }
 
 func TestEnvironmentInItsOrder(t *testing.T) {
-	e := newEngine(t, func(c *Config) { c.Env = map[string]string{"https_proxy": "p", "SET": "runner"} })
-	spec := lifecycle.Spec{ID: "id", CPU: 2, Env: map[string]string{"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": ""}}
+	e := newEngine(t, func(c *Config) {
+		c.Env = map[string]string{"https_proxy": "p", "SET": "runner", "SANDLOT_OUTPUT_FILE": "runner"}
+	})
+	spec := lifecycle.Spec{ID: "id", CPU: 2, Env: map[string]string{"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": "", "SANDLOT_CLAIM_SHA256": "creator"}}
 	for _, tc := range []struct {
 		name  string
 		image []string
@@ -92,6 +94,12 @@ func TestEnvironmentInItsOrder(t *testing.T) {
 			"SSL_CERT_FILE=/opt/sandlot/ca-certificates.crt": true, "https_proxy=p": true, "SET=creator": true, "SET=runner": false,
 			"DAYTONA_SANDBOX_ID=id": true, "SANDLOT_SECRET_SHA256=hash-of-id": true, "OMP_NUM_THREADS=2": true,
 			"DAYTONA_USER_HOME_AS_WORKDIR=true": true,
+		}},
+		{"image that says what toolboxd is", []string{"SANDLOT_CLAIM_SHA256=abc", "SANDLOT_SECRET_SHA256=mine", "SANDLOT_PEER_SILENCE=x", "OTHER=kept"}, map[string]bool{
+			"SANDLOT_CLAIM_SHA256=": true, "SANDLOT_PEER_SILENCE=": true, "SANDLOT_SECRET_SHA256=hash-of-id": true, "OTHER=": false,
+		}},
+		{"creator and settings that do", nil, map[string]bool{
+			"SANDLOT_CLAIM_SHA256=creator": false, "SANDLOT_OUTPUT_FILE=runner": false,
 		}},
 		{"image that sees to certificates itself", []string{"SSL_CERT_FILE=/own"}, map[string]bool{
 			"SSL_CERT_FILE=/opt/sandlot/ca-certificates.crt": false, "PIP_CERT=/opt/sandlot/ca-certificates.crt": false,

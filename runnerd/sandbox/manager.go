@@ -18,6 +18,9 @@ import (
 // ErrNotFound is returned for a sandbox that is not on this runner.
 var ErrNotFound = fault.New(fault.NotFound, "no such sandbox on this runner")
 
+// ErrForeign is returned where a container that is not of this instance has the name that a sandbox's must have.
+var ErrForeign = fault.New(fault.Conflict, "a container that is not this installation's has the sandbox's name; it was left alone")
+
 // ErrEngineDown is returned while the container engine does not answer.
 var ErrEngineDown = fault.New(fault.Unavailable, "the container engine does not answer; `sandlot doctor` says how to mend it")
 
@@ -27,22 +30,26 @@ type Container struct {
 	Running     bool
 	Started     bool       // it ran at some time
 	Addr        netip.Addr // its address while it runs
+	Since       time.Time  // when it was started, or ended if it does not run; zero if it never ran
 	ExitCode    int        // of its process 1, once it has ended
 	OutOfMemory bool       // it was ended for lack of memory
+	WithHost    bool       // it was ended by the end of the engine or the host
 }
 
 // Driver is what a Manager asks of a container engine. Every method may be repeated safely; all fail with ErrEngineDown (wrapped)
-// when the engine does not answer, and see only containers of this instance.
+// when the engine does not answer, and see only containers of this instance. ErrForeign where a container has a sandbox's name and is not of
+// this instance.
 type Driver interface {
-	Create(ctx context.Context, spec lifecycle.Spec) error // nil if it is there already; fault.Invalid for what the engine refuses
+	// Create makes a container; made is false if it was there already. fault.Invalid for what the engine refuses.
+	Create(ctx context.Context, spec lifecycle.Spec) (made bool, err error)
 	Start(ctx context.Context, id string) (Container, error)
 	Stop(ctx context.Context, id string, grace time.Duration) error // nil if it does not run
 	Remove(ctx context.Context, id string) error                    // kills at once; nil if already gone
 	Inspect(ctx context.Context, id string) (Container, error)      // ErrNotFound
 	List(ctx context.Context) ([]Container, error)
-	// Watch calls ready when changes are being followed and changed with the sandbox of every later change. It ends with ctx
-	// or with the connection to the engine.
-	Watch(ctx context.Context, ready func(), changed func(id string)) error
+	// Watch calls ready when changes are being followed and changed with the sandbox of every later change, ended if its container has ended
+	// or was removed. It returns with ctx or with the connection to the engine.
+	Watch(ctx context.Context, ready func(), changed func(id string, ended bool)) error
 	// Room returns the bytes free where the engine keeps its containers.
 	Room(ctx context.Context) (uint64, error)
 }
@@ -53,9 +60,10 @@ type Toolbox interface {
 	Ready(ctx context.Context, at Address) (version string, err error)
 }
 
-// Reporter takes what a Manager sees and answers the ids it should not have, which are then removed.
+// Reporter takes what a Manager sees and answers the sandboxes that were deleted, of which something is left here: it is removed then. What
+// a Reporter does not know is no such sandbox.
 type Reporter interface {
-	Report(ctx context.Context, r lifecycle.Report) (surplus []string, err error)
+	Report(ctx context.Context, r lifecycle.Report) (deleted []string, err error)
 }
 
 // Address is where and how the toolbox of a sandbox is reached.
@@ -67,6 +75,7 @@ type Address struct {
 // Config is what a Manager needs. Driver, Toolbox, Key and Logger are required.
 type Config struct {
 	Runner    string // this runner's id
+	After     uint64 // the highest Seq that the coordinator has taken from this runner
 	Driver    Driver
 	Toolbox   Toolbox
 	Key       []byte        // sandbox secrets are derived from it
@@ -80,15 +89,17 @@ type Config struct {
 type Manager struct {
 	cfg Config
 
-	mu    sync.Mutex
-	locks map[string]*opLock
-	seen  map[string]lifecycle.Observed // as last reported
-	addrs map[string]netip.Addr         // of those that run
-	dirty map[string]bool               // changed while nobody looked yet
-	down  error                         // why the engine is not followed; nil while it is
-	seq   uint64                        // counts what operations found out
-	fresh map[string]uint64             // seq of each sandbox's last finding, by which an older list is known to be stale
-	wg    sync.WaitGroup
+	mu       sync.Mutex
+	locks    map[string]*opLock
+	seen     map[string]lifecycle.Observed // what was found out last
+	addrs    map[string]netip.Addr         // of those that run
+	dirty    map[string]bool               // changed while nobody looked yet
+	starting map[string]chan struct{}      // by sandbox: an operation waits for its toolbox; gets a value when its container may have ended
+	down     error                         // why the engine is not followed; nil while it is
+	seq      uint64                        // the last Seq that was given
+	wg       sync.WaitGroup
+
+	untaken chan struct{} // holds one: a report was not taken
 
 	begun chan struct{} // closed when the first attempt to follow the engine has an end
 	once  sync.Once
@@ -112,7 +123,8 @@ func New(cfg Config) (*Manager, error) {
 	}
 	return &Manager{
 		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
-		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, fresh: map[string]uint64{}, begun: make(chan struct{}),
+		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, starting: map[string]chan struct{}{}, seq: cfg.After,
+		untaken: make(chan struct{}, 1), begun: make(chan struct{}),
 	}, nil
 }
 
@@ -128,13 +140,15 @@ func (m *Manager) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Ob
 		}
 	}
 	began := time.Now()
-	err := m.cfg.Driver.Create(ctx, spec)
+	made, err := m.cfg.Driver.Create(ctx, spec)
 	var o lifecycle.Observed
 	if err == nil {
 		o, err = m.start(ctx, spec.ID)
 	}
 	if err != nil {
-		m.undo(ctx, spec.ID)
+		if made {
+			m.undo(ctx, spec.ID)
+		}
 		return lifecycle.Observed{}, fmt.Errorf("create sandbox %s: %w", spec.ID, err)
 	}
 	m.cfg.Logger.Info("sandbox created", logkey.Sandbox, spec.ID, logkey.Image, spec.Image, logkey.Took, time.Since(began))
@@ -162,17 +176,51 @@ func (m *Manager) Start(ctx context.Context, id string) (lifecycle.Observed, err
 }
 
 func (m *Manager) start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	ended, forget := m.expectEnd(id)
+	defer forget()
 	c, err := m.cfg.Driver.Start(ctx, id)
 	if err != nil {
 		return lifecycle.Observed{}, err
 	}
-	version, err := m.cfg.Toolbox.Ready(ctx, m.at(id, c.Addr))
+	version, err := m.ready(ctx, id, c.Addr, ended)
 	if err != nil {
 		return lifecycle.Observed{}, m.explain(ctx, id, err)
 	}
-	o := lifecycle.Observed{ID: id, State: lifecycle.Started, DaemonVersion: version}
-	m.remember(o, c.Addr)
-	return o, nil
+	return m.remember(lifecycle.Observed{ID: id, State: lifecycle.Started, Since: c.Since, DaemonVersion: version}, c.Addr), nil
+}
+
+// ready waits for the toolbox, until its container has ended.
+func (m *Manager) ready(ctx context.Context, id string, addr netip.Addr, ended <-chan struct{}) (version string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		version, err = m.cfg.Toolbox.Ready(ctx, m.at(id, addr))
+	}()
+	defer cancel()
+	for {
+		select {
+		case <-answered:
+			return version, err
+		case <-ended:
+			if c, err := m.cfg.Driver.Inspect(ctx, id); err == nil && !c.Running || errors.Is(err, ErrNotFound) {
+				cancel()
+			}
+		}
+	}
+}
+
+// expectEnd returns a channel that gets a value when the container may have ended, until forget is called.
+func (m *Manager) expectEnd(id string) (ended <-chan struct{}, forget func()) {
+	c := make(chan struct{}, 1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.starting[id] = c
+	return c, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.starting, id)
+	}
 }
 
 // explain says why a toolbox did not answer: mostly because its container has ended.
@@ -180,6 +228,9 @@ func (m *Manager) explain(ctx context.Context, id string, err error) error {
 	c, inspectErr := m.cfg.Driver.Inspect(context.WithoutCancel(ctx), id)
 	if inspectErr == nil && !c.Running {
 		return fault.Newf(fault.Internal, "the sandbox ended while it started: %s", exitReason(c))
+	}
+	if inspectErr == nil { // it runs, by our doing
+		m.remember(lifecycle.Observed{ID: id, State: lifecycle.Started, Since: c.Since}, c.Addr)
 	}
 	return fmt.Errorf("its toolbox does not answer: %w", err)
 }
@@ -194,9 +245,7 @@ func (m *Manager) Stop(ctx context.Context, id string, force bool) (lifecycle.Ob
 	if err := m.cfg.Driver.Stop(ctx, id, grace); err != nil {
 		return lifecycle.Observed{}, fmt.Errorf("stop sandbox %s: %w", id, err)
 	}
-	o := lifecycle.Observed{ID: id, State: lifecycle.Stopped}
-	m.remember(o, netip.Addr{})
-	return o, nil
+	return m.remember(lifecycle.Observed{ID: id, State: lifecycle.Stopped}, netip.Addr{}), nil
 }
 
 // Remove ends a sandbox at once and removes it with its files.
@@ -245,21 +294,23 @@ func (m *Manager) at(id string, addr netip.Addr) Address {
 	return Address{Addr: addr, Secret: auth.SandboxSecret(m.cfg.Key, id)}
 }
 
-func (m *Manager) remember(o lifecycle.Observed, addr netip.Addr) {
+// remember keeps what an operation found out and returns it with its number.
+func (m *Manager) remember(o lifecycle.Observed, addr netip.Addr) lifecycle.Observed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seq++
-	m.fresh[o.ID] = m.seq
-	m.rememberLocked(o, addr)
+	return m.rememberLocked(o, addr)
 }
 
-func (m *Manager) rememberLocked(o lifecycle.Observed, addr netip.Addr) {
+func (m *Manager) rememberLocked(o lifecycle.Observed, addr netip.Addr) lifecycle.Observed {
+	m.seq++
+	o.Seq = m.seq
 	m.seen[o.ID] = o
 	if addr.IsValid() {
 		m.addrs[o.ID] = addr
 	} else {
 		delete(m.addrs, o.ID)
 	}
+	return o
 }
 
 func (m *Manager) forget(id string) {
@@ -267,7 +318,6 @@ func (m *Manager) forget(id string) {
 	defer m.mu.Unlock()
 	delete(m.seen, id)
 	delete(m.addrs, id)
-	delete(m.fresh, id)
 }
 
 // lock makes operations on one sandbox wait for each other. It returns the unlock.

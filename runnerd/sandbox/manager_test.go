@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,7 @@ type engine struct {
 	room    uint64
 	refuse  error // of the next start
 	lost    chan struct{}
-	changed func(string)
+	changed func(id string, ended bool)
 	next    byte
 }
 
@@ -41,13 +42,14 @@ func (e *engine) do(f func() error) error {
 	return f()
 }
 
-func (e *engine) Create(_ context.Context, spec lifecycle.Spec) error {
-	return e.do(func() error {
+func (e *engine) Create(_ context.Context, spec lifecycle.Spec) (made bool, err error) {
+	err = e.do(func() error {
 		if e.has[spec.ID] == nil {
-			e.has[spec.ID] = &sandbox.Container{ID: spec.ID}
+			e.has[spec.ID], made = &sandbox.Container{ID: spec.ID}, true
 		}
 		return nil
 	})
+	return made, err
 }
 
 func (e *engine) Start(_ context.Context, id string) (c sandbox.Container, err error) {
@@ -106,7 +108,7 @@ func (e *engine) List(context.Context) (all []sandbox.Container, err error) {
 	return all, err
 }
 
-func (e *engine) Watch(ctx context.Context, ready func(), changed func(string)) error {
+func (e *engine) Watch(ctx context.Context, ready func(), changed func(id string, ended bool)) error {
 	e.mu.Lock()
 	down, lost := e.down, e.lost
 	e.changed = changed
@@ -131,7 +133,7 @@ func (e *engine) crash() {
 	defer e.mu.Unlock()
 	e.down = true
 	for _, c := range e.has {
-		c.Running, c.ExitCode, c.Addr = false, 137, netip.Addr{}
+		c.Running, c.ExitCode, c.Addr, c.WithHost = false, 137, netip.Addr{}, true
 	}
 	close(e.lost)
 	e.lost = make(chan struct{})
@@ -151,26 +153,36 @@ func (e *engine) end(id string, how func(*sandbox.Container)) {
 	how(c)
 	changed := e.changed
 	e.mu.Unlock()
-	changed(id)
+	changed(id, true)
 }
 
 // answers is a Toolbox that answers, or does not.
-type answers struct{ err error }
+type answers struct {
+	err    error
+	silent bool // it does not answer until the caller gives up
+}
 
-func (a *answers) Ready(context.Context, sandbox.Address) (string, error) { return "v1", a.err }
+func (a *answers) Ready(ctx context.Context, _ sandbox.Address) (string, error) {
+	if a.silent {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return "v1", a.err
+}
 
 // coordinator keeps reports and answers surplus.
 type coordinator struct {
 	mu      sync.Mutex
 	reports []lifecycle.Report
 	surplus []string
+	fail    error
 }
 
 func (c *coordinator) Report(_ context.Context, r lifecycle.Report) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reports = append(c.reports, r)
-	return c.surplus, nil
+	return c.surplus, c.fail
 }
 
 func (c *coordinator) last(t *testing.T) lifecycle.Report {
@@ -303,7 +315,7 @@ func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
 		if _, err := m.Stop(t.Context(), "a", false); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a") // the engine's event of it
+		e.changed("a", true) // the engine's event of it
 		if r := c.last(t); !r.Full {
 			t.Errorf("reported %+v", r)
 		}
@@ -318,7 +330,7 @@ func TestRemovedBySomeoneElse(t *testing.T) {
 		if err := e.Remove(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a")
+		e.changed("a", true)
 		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed || r.Sandboxes[0].Reason == "" {
 			t.Errorf("report = %+v", r)
 		}
@@ -353,9 +365,9 @@ func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 	})
 }
 
-func TestSurplusIsRemoved(t *testing.T) {
+func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
 	world(t, 0, func(t *testing.T, _ *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if err := e.Create(t.Context(), lifecycle.Spec{ID: "stranger"}); err != nil {
+		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "stranger"}); err != nil {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
@@ -364,7 +376,118 @@ func TestSurplusIsRemoved(t *testing.T) {
 		time.Sleep(31 * time.Second) // a heartbeat
 		synctest.Wait()
 		if len(e.has) != 0 {
-			t.Error("what the coordinator does not know is left")
+			t.Error("what the coordinator says was deleted is left")
+		}
+	})
+}
+
+func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.mu.Lock()
+		c.fail = errors.New("database is gone")
+		c.mu.Unlock()
+		e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
+		first := c.last(t).Sandboxes[0]
+		if first.Cause != lifecycle.Itself || first.Seq <= o.Seq {
+			t.Errorf("told %+v after %+v; want an end of its own with a higher number", first, o)
+		}
+		for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} { // sooner than a heartbeat
+			c.mu.Lock()
+			c.reports = nil
+			c.mu.Unlock()
+			time.Sleep(wait)
+			if r := c.last(t); !r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0] != first || r.Seq < first.Seq {
+				t.Errorf("heartbeat %+v, want the same finding %+v", r, first)
+			}
+		}
+		again, err := m.Start(t.Context(), "a")
+		if err != nil || again.Seq <= first.Seq {
+			t.Errorf("Start = %+v, %v", again, err)
+		}
+		time.Sleep(30 * time.Second)
+		if r := c.last(t); r.Sandboxes[0] != again {
+			t.Errorf("heartbeat %+v, want %+v", r, again)
+		}
+	})
+}
+
+func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		e.mu.Lock()
+		e.has["a"].Running, e.has["a"].OutOfMemory, e.has["a"].Addr = false, true, netip.Addr{}
+		e.mu.Unlock()
+		time.Sleep(31 * time.Second)
+		if r := c.last(t); !r.Full || r.Sandboxes[0].Cause != lifecycle.Itself || r.Sandboxes[0].Reason == "" {
+			t.Errorf("heartbeat %+v, want an end of its own", r)
+		}
+	})
+}
+
+func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		e.crash()
+		time.Sleep(time.Second)
+		e.back()
+		time.Sleep(3 * time.Second)
+		if r := c.last(t); !r.Full || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Cause != lifecycle.WithHost {
+			t.Errorf("report %+v, want an end with the engine", r)
+		}
+	})
+}
+
+func TestNumbersGoOnAfterThoseThatWereTaken(t *testing.T) {
+	m, err := sandbox.New(sandbox.Config{
+		Runner: "r", After: 1000, Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil || o.Seq <= 1000 {
+		t.Errorf("Create = %+v, %v; want a number above 1000", o, err)
+	}
+}
+
+func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
+		tb.silent = true
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
+		}()
+		began := time.Now()
+		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
+			t.Errorf("Create: %v after %v; want the reason at once", err, took)
+		}
+	})
+}
+
+// TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old record.
+func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
+	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator) {
+		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		tb.err = errors.New("no answer")
+		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
+			t.Error("no error")
+		}
+		if e.has["a"] == nil {
+			t.Fatal("a container that an earlier call made was removed")
+		}
+		time.Sleep(31 * time.Second)
+		if r := c.last(t); r.Sandboxes[0].Cause != lifecycle.Unknown {
+			t.Errorf("heartbeat %+v: our own start is told as the sandbox's", r)
 		}
 	})
 }
@@ -381,7 +504,7 @@ func TestRestartBehindOurBackIsReportedForItsNewAddress(t *testing.T) {
 		if _, err := e.Start(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a")
+		e.changed("a", true)
 		r := c.last(t)
 		after, err := m.Address("a")
 		if err != nil || after == before || r.Full || r.Sandboxes[0].State != lifecycle.Started {

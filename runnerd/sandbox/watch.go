@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
@@ -25,7 +26,7 @@ func (m *Manager) Run(ctx context.Context, to Reporter) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if !errors.Is(err, ErrEngineDown) {
+		if fault.KindOf(err) != fault.Unavailable { // else it says by itself what to do
 			err = fmt.Errorf("%w: %w", ErrEngineDown, err)
 		}
 		m.setDown(err)
@@ -45,45 +46,53 @@ func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) err
 	defer cancel(nil)
 	m.wg.Go(func() { m.heartbeats(ctx, cancel, to) })
 	return m.cfg.Driver.Watch(ctx, func() {
-		if err := m.reportAll(ctx, to); err != nil {
+		if _, err := m.reportAll(ctx, to); err != nil {
 			cancel(err)
 			return
 		}
 		connected()
-	}, func(id string) { m.changed(ctx, to, id) })
+	}, func(id string, ended bool) { m.changed(ctx, to, id, ended) })
 }
 
+// heartbeats reports in full with every heartbeat, and soon after a report that was not taken: after a second, then twice as long each time.
 func (m *Manager) heartbeats(ctx context.Context, cancel context.CancelCauseFunc, to Reporter) {
-	tick := time.NewTicker(m.cfg.Heartbeat)
-	defer tick.Stop()
-	for {
+	next := time.NewTimer(m.cfg.Heartbeat)
+	defer next.Stop()
+	for again := time.Second; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-m.untaken:
+			next.Reset(again)
+			continue
+		case <-next.C:
 		}
-		if err := m.reportAll(ctx, to); err != nil {
+		taken, err := m.reportAll(ctx, to)
+		if err != nil {
 			cancel(err)
 			return
 		}
+		if again = min(2*again, m.cfg.Heartbeat); taken {
+			again = time.Second
+		}
+		next.Reset(m.cfg.Heartbeat)
 	}
 }
 
-// reportAll lists, reports in full and removes what the reporter does not want. A sandbox that an operation holds is reported as
-// it was seen last: the operation's own result follows.
-func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
+// reportAll lists, reports in full and removes what is left of deleted sandboxes. A sandbox that an operation holds is reported as it was
+// seen last: the operation's own result follows.
+func (m *Manager) reportAll(ctx context.Context, to Reporter) (taken bool, err error) {
 	m.mu.Lock()
-	asOf := m.seq
+	r := lifecycle.Report{Runner: m.cfg.Runner, Full: true, Seq: m.seq}
 	m.mu.Unlock()
 	list, err := m.cfg.Driver.List(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	r := lifecycle.Report{Runner: m.cfg.Runner, Full: true, At: time.Now()}
 	there := map[string]bool{}
 	for _, c := range list {
 		there[c.ID] = true
-		r.Sandboxes = append(r.Sandboxes, m.note(c, asOf))
+		r.Sandboxes = append(r.Sandboxes, m.note(c, r.Seq))
 	}
 	for _, id := range m.missing(there) {
 		unlock := m.lock(id) // whoever held it may just have made it
@@ -92,25 +101,31 @@ func (m *Manager) reportAll(ctx context.Context, to Reporter) error {
 		}
 		unlock()
 	}
-	surplus, err := to.Report(ctx, r)
+	deleted, err := to.Report(ctx, r)
 	if err != nil {
-		m.cfg.Logger.Warn("full report was not taken; the next heartbeat repeats it", logkey.Err, err)
-		return nil
+		m.notTaken("full report was not taken; another follows", err)
+		return false, nil
 	}
-	for _, id := range surplus {
+	for _, id := range deleted {
 		m.wg.Go(func() {
 			if err := m.Remove(ctx, id); err != nil {
-				m.cfg.Logger.Warn("surplus sandbox stays until the next heartbeat", logkey.Sandbox, id, logkey.Err, err)
+				m.cfg.Logger.Warn("what is left of a deleted sandbox stays until the next heartbeat", logkey.Sandbox, id, logkey.Err, err)
 			}
 		})
 	}
-	return nil
+	return true, nil
 }
 
 // changed looks again at one sandbox and reports it if it is not as it was seen last. Many changes of one sandbox that come while
 // a look waits are one look.
-func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
+func (m *Manager) changed(ctx context.Context, to Reporter, id string, ended bool) {
 	m.mu.Lock()
+	if c := m.starting[id]; c != nil && ended {
+		select {
+		case c <- struct{}{}:
+		default: // it was told already
+		}
+	}
 	waiting := m.dirty[id]
 	m.dirty[id] = true
 	m.mu.Unlock()
@@ -127,9 +142,12 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
 		if !known {
 			return // never told of, or removed by ourselves
 		}
-		o := lifecycle.Observed{ID: id, State: lifecycle.Destroyed, Reason: "its container was removed from the engine by someone else"}
+		var o lifecycle.Observed
 		switch c, err := m.cfg.Driver.Inspect(ctx, id); {
 		case errors.Is(err, ErrNotFound):
+			o = m.remember(lifecycle.Observed{
+				ID: id, State: lifecycle.Destroyed, Cause: lifecycle.Itself, Reason: "its container was removed from the engine by someone else",
+			}, netip.Addr{})
 			m.forget(id)
 		case err != nil:
 			return // the engine is going away: the next full report tells
@@ -143,36 +161,53 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string) {
 			return
 		}
 		m.cfg.Logger.Info("sandbox changed by itself", logkey.Sandbox, id, logkey.State, o.State, "reason", o.Reason)
-		if _, err := to.Report(ctx, lifecycle.Report{Runner: m.cfg.Runner, Sandboxes: []lifecycle.Observed{o}, At: time.Now()}); err != nil {
-			m.cfg.Logger.Warn("change was not taken; the next heartbeat repeats it", logkey.Sandbox, id, logkey.Err, err)
+		if _, err := to.Report(ctx, lifecycle.Report{Runner: m.cfg.Runner, Sandboxes: []lifecycle.Observed{o}}); err != nil {
+			m.notTaken("change was not taken; a full report follows", err)
 		}
 	})
+}
+
+// notTaken asks for a full report soon.
+func (m *Manager) notTaken(what string, err error) {
+	m.cfg.Logger.Warn(what, logkey.Err, err)
+	select {
+	case m.untaken <- struct{}{}:
+	default: // asked for already
+	}
 }
 
 // always marks a look that was made under the sandbox's lock, so that nothing newer can be known.
 const always = math.MaxUint64
 
-// note keeps what the engine said of one sandbox as of a point in seq, unless something newer is known.
-func (m *Manager) note(c Container, asOf uint64) lifecycle.Observed {
-	o := lifecycle.Observed{ID: c.ID, State: lifecycle.Stopped}
+// note keeps what the engine said of one sandbox after a point in seq, unless something newer is known. Without a change it returns what was
+// found out before, by its number: so an end is told, as what it was, until it is taken.
+func (m *Manager) note(c Container, after uint64) lifecycle.Observed {
+	o := lifecycle.Observed{ID: c.ID, State: lifecycle.Stopped, Since: c.Since}
 	var addr netip.Addr
 	switch {
 	case c.Running:
 		o.State, addr = lifecycle.Started, c.Addr
+	case c.WithHost:
+		o.Cause, o.Reason = lifecycle.WithHost, "its engine or host went down"
 	case c.Started && (c.OutOfMemory || c.ExitCode != 0):
 		o.Reason = exitReason(c)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before, known := m.seen[c.ID]
-	if known && (m.fresh[c.ID] > asOf || asOf != always && m.locks[c.ID] != nil) {
+	if known && (before.Seq > after || after != always && m.locks[c.ID] != nil) {
 		return before
 	}
-	if known && before.State == o.State {
-		o.DaemonVersion, o.Reason = before.DaemonVersion, before.Reason
+	if known && before.State == o.State && m.addrs[c.ID] == addr {
+		return before
 	}
-	m.rememberLocked(o, addr)
-	return o
+	if known && o.Cause != lifecycle.WithHost {
+		o.Cause = lifecycle.Itself
+	}
+	if known && before.State == o.State {
+		o.DaemonVersion = before.DaemonVersion
+	}
+	return m.rememberLocked(o, addr)
 }
 
 // missing returns the sandboxes seen before that are not in there.

@@ -182,8 +182,8 @@ func (c caller) rows(local string) []row {
 		{method: "GET", path: "/process/session/none", status: 404, want: `"source":"DAYTONA_DAEMON"`},
 		{method: "POST", path: "/process/session/s/exec", body: command("read a; echo got $a; printf é >&2; read b; exit 5", true), status: 202, want: `"cmdId":"`},
 		{method: "POST", path: "/process/session/s/command/{cmd}/input", body: `{"data":"one"}`, status: 204},
-		{method: "GET", path: "/process/session/entrypoint", status: 404, want: `"statusCode":404`},
-		{method: "GET", path: "/process/session/entrypoint/logs?follow=false", status: 404, want: `"statusCode":404`},
+		{method: "GET", path: "/process/session/entrypoint", status: 200, want: `"sessionId":"entrypoint","commands":[]`},
+		{method: "GET", path: "/process/session/entrypoint/logs?follow=false", status: 200},
 
 		{method: "POST", path: "/process/pty", body: `{"id":"p","cwd":"/tmp","envs":{"A":"1"},"cols":100,"rows":30,"lazyStart":false}`, status: 201, want: `{"sessionId":"p"}`},
 		{method: "GET", path: "/process/pty/p", status: 200, want: `"cols":100,"rows":30`},

@@ -66,6 +66,9 @@ func TestAnUnclaimedToolboxWaitsForItsSandbox(t *testing.T) {
 			}
 		}
 	}
+	if a := d.ask("GET", "/version", nil); a.status != 200 || !strings.Contains(string(a.body), `"state":"unclaimed"`) {
+		t.Errorf("version before the claim: %v; want it to say that this is no sandbox yet", a)
+	}
 	work := t.TempDir()
 	claim := api.InitializeRequest{
 		Token: "tok", SandboxID: "sb-1", Env: map[string]string{"OVER": "new", "A": "1 2"}, WorkDir: work, SecretHash: hashOf("access"),

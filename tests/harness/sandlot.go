@@ -141,6 +141,9 @@ func (s *Sandlot) Command(args ...string) (string, error) {
 // Env is the settings of this Sandlot, as NAME=value.
 func (s *Sandlot) Env() []string { return slices.Clone(s.env) }
 
+// SetEnv changes a setting, as NAME=value, for the next Run.
+func (s *Sandlot) SetEnv(setting string) { s.env = append(s.env, setting) }
+
 // Close deletes all sandboxes, stops the program, and reports every container it left. What is left is removed.
 func (s *Sandlot) Close() error {
 	select {

@@ -49,7 +49,7 @@ same small program (create, get, list, exec, code, files, stop, start, delete).
 		}
 		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d |\n", t.name, t.Version, len(t.Methods), n["works"], n["refused"], n["501"], n["fails"])
 	}
-	fmt.Fprintf(&b, "\n\"Refused\" is an answer that the contract itself gives in this place, such as 422 for the pause of a container, or 404 for the\nentrypoint of an image that starts nothing.\n")
+	fmt.Fprintf(&b, "\n\"Refused\" is an answer that the contract itself gives in this place, such as 422 for the pause of a container.\n")
 	fmt.Fprintf(&b, "\n## Python\n\n| Method | `Daytona` | `AsyncDaytona` |\n| --- | --- | --- |\n")
 	for _, name := range names(sync, async) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, word(sync, name), word(async, name))

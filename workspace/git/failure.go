@@ -13,55 +13,66 @@ var classes = []struct {
 	kind  fault.Kind
 	code  string
 	words []string
+	here  bool // counts in this git's own words alone, not in those of the other end
 }{
-	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}},
-	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running", "' exists; cannot create '"}},
-	{fault.Forbidden, codeNoAccess, []string{"dubious ownership"}}, // the setting above does not reach the other side of a local clone
-	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}},
-	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}},
+	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}, true},
+	{fault.Unavailable, "", []string{
+		"Cannot allocate memory", "Out of memory", "out of memory", "Too many open files", "No file descriptors available", "Resource temporarily unavailable",
+		"No locks available", "Text file busy", "Stale file handle", "Stale NFS file handle",
+	}, true},
+	{fault.Internal, "", []string{"Input/output error", "I/O error"}, true},
+	{fault.Conflict, "", []string{"Device or resource busy", "Resource busy"}, true},
+	{fault.Forbidden, codeNoAccess, []string{"unable to access '': Permission denied", "unable to access '': Operation not permitted"}, true}, // a file, not a URL
+	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running", "' exists; cannot create '"}, false},
+	{fault.Forbidden, codeNoAccess, []string{"dubious ownership"}, false}, // the setting above does not reach the other side of a local clone
+	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}, false},
+	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}, false},
 	{fault.Conflict, codeDirty, []string{
 		"would be overwritten by", "commit your changes or stash them", "not uptodate. Cannot merge", "would lose untracked files", "You have local changes",
-	}},
+	}, false},
 	{fault.Conflict, codeConflict, []string{
 		"Not possible to fast-forward", "unmerged files", "resolve your current index first", "needs merge", "You have not concluded your merge",
 		"refusing to merge unrelated histories", "in the middle of a merge", "path '' is unmerged",
-	}},
-	{fault.Conflict, codeBranchExists, []string{"branch named '' already exists"}},
+	}, false},
+	{fault.Conflict, codeBranchExists, []string{"branch named '' already exists"}, false},
 	{fault.Conflict, "", []string{
 		"nothing to commit", "no changes added to commit", "nothing added to commit", "already exists and is not an empty directory", "already checked out at",
 		"already used by worktree", "annot delete branch", "not currently on a branch", "HEAD is not on a branch",
-	}},
+	}, false},
 	{fault.Unauthenticated, codeAuth, []string{
 		"Authentication failed", "could not read Username", "could not read Password", "Invalid username or", "Permission denied (", "Host key verification failed",
 		"returned error: 401",
-	}},
-	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}},
+	}, false},
+	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}, false},
 	{fault.NotFound, codeNoRepo, []string{
 		"repository '' not found", "Repository not found", "repository not found", "returned error: 404", "does not appear to be a git repository", "not a git repository",
 		"No such remote", "can only be used inside a git repository", "repository '' does not exist", "not a valid repository",
-	}},
-	{fault.Unprocessable, "", []string{"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor"}},
+	}, false},
+	{fault.Unprocessable, "", []string{"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor"}, false},
 	{fault.Upstream, codeTransport, []string{
 		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable",
 		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up", "Could not read from remote repository",
 		"protocol error", "bad line length", "transport '' not allowed", "nable to find remote helper", "Unsupported proxy",
-	}},
-	{fault.NotFound, codeNoFile, []string{"pathspec '' did not match any file"}},
+	}, false},
+	{fault.NotFound, codeNoFile, []string{"pathspec '' did not match any file"}, false},
 	{fault.NotFound, codeNoBranch, []string{
 		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name", "ambiguous argument",
 		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve", "bad object", "unadvertised object",
 		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree", "Could not parse object", "not a valid ref",
-	}},
+	}, false},
 	{fault.Invalid, "", []string{
 		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key", "does not contain a section", "empty ident", "empty commit message",
 		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link",
 		"NUL byte", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set", "Not a directory", "File name too long",
-	}},
-	{fault.NotFound, codeNoFile, []string{"No such file or directory"}},
-	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}},
+	}, false},
+	{fault.NotFound, codeNoFile, []string{"No such file or directory"}, false},
+	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}, false},
 }
 
 var quoted = regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`)
+
+// remote is a line of the other end's.
+var remote = regexp.MustCompile(`(?m)^remote: .*$`)
 
 // bare is text without names, which could hold any words: those in quotes, and lists of files.
 func bare(text string) string {
@@ -84,9 +95,14 @@ func (c *command) failure(r result) error {
 		text += "\n" + string(r.stdout[:min(len(r.stdout), maxErrors)]) // commit and push --porcelain tell their reasons there
 	}
 	words, text := c.words(text), bare(text)
+	own := remote.ReplaceAllString(text, "")
 	for _, class := range classes {
+		said := text
+		if class.here {
+			said = own
+		}
 		for _, w := range class.words {
-			if strings.Contains(text, w) {
+			if strings.Contains(said, w) {
 				if class.code == codeAuth && c.network && !c.creds.given() {
 					words += "; give username and password"
 				}

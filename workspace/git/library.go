@@ -108,11 +108,18 @@ var libraryErrors = []struct {
 	{fs.ErrNotExist, fault.NotFound, codeNoFile},
 	{fs.ErrPermission, fault.Forbidden, codeNoAccess},
 	{fs.ErrExist, fault.Conflict, ""},
+	{syscall.EROFS, fault.Forbidden, codeNoAccess},
+	{syscall.EBUSY, fault.Conflict, ""},
 	{syscall.ENOTDIR, fault.Invalid, ""},
+	{syscall.EISDIR, fault.Invalid, ""},
+	{syscall.ELOOP, fault.Invalid, ""},
 	{syscall.ENAMETOOLONG, fault.Invalid, ""},
 	{syscall.ENOSPC, fault.Full, codeDiskFull},
-	{io.ErrUnexpectedEOF, fault.Upstream, codeTransport},
+	{syscall.EDQUOT, fault.Full, codeDiskFull},
 }
+
+// networkVerbs are those of calls that read from another server.
+var networkVerbs = []string{"clone", "fetch", "push", "pull"}
 
 // libraryError gives an error of the library its class.
 func libraryError(verb string, err error) error {
@@ -123,15 +130,21 @@ func libraryError(verb string, err error) error {
 		return err
 	}
 	text := "git " + verb + ": " + redact(err.Error(), Credentials{})
+	var no syscall.Errno
+	var network net.Error
+	isNetwork := errors.As(err, &network)
+	if _, isErrno := network.(syscall.Errno); isNetwork && !isErrno || errors.Is(err, io.ErrUnexpectedEOF) && slices.Contains(networkVerbs, verb) {
+		return fault.Codef(fault.Upstream, codeTransport, "%s", text)
+	}
 	for _, e := range libraryErrors {
 		if errors.Is(err, e.is) {
 			return fault.Codef(e.kind, e.code, "%s", text)
 		}
 	}
-	var network net.Error
 	switch {
-	case errors.As(err, &network):
-		return fault.Codef(fault.Upstream, codeTransport, "%s", text)
+	case errors.As(err, &no):
+		system := fault.System("git "+verb, err)
+		return fault.Newf(fault.KindOf(system), "%s", redact(system.Error(), Credentials{}))
 	case errors.Is(err, gogit.NoMatchingRefSpecError{}):
 		return fault.Codef(fault.NotFound, codeNoBranch, "%s", text)
 	case strings.Contains(text, "non-fast-forward"):
@@ -163,7 +176,7 @@ func (l library) clone(ctx context.Context, spec CloneSpec, address, target stri
 		URL: address, Auth: auth(spec.Credentials), Depth: spec.Depth, InsecureSkipTLS: spec.InsecureSkipTLS, NoCheckout: spec.CommitID != "",
 	}
 	if spec.Branch != "" {
-		opts.ReferenceName, opts.SingleBranch = plumbing.NewBranchReferenceName(spec.Branch), true
+		opts.ReferenceName, opts.SingleBranch = plumbing.NewBranchReferenceName(spec.Branch), spec.Depth > 0
 	}
 	if entries, err := os.ReadDir(target); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Newf(fault.Conflict, "git clone: %s already exists and is not an empty directory", spec.Path)
@@ -183,7 +196,7 @@ func (l library) clone(ctx context.Context, spec CloneSpec, address, target stri
 		})
 	}
 	if err != nil {
-		return fault.Codef(fault.NotFound, codeNoBranch, "git clone: there is no commit %s: %s", spec.CommitID, err)
+		return noRevision("clone", spec.CommitID, err)
 	}
 	w, err := r.Worktree()
 	if err == nil {
@@ -429,10 +442,21 @@ func (l library) checkout(path, name string) error {
 		} else if hash, herr := commitOf(r, name); herr == nil {
 			opts = &gogit.CheckoutOptions{Hash: hash}
 		} else {
-			return fault.Codef(fault.NotFound, codeNoBranch, "git checkout: there is no branch or revision %s", name)
+			return noRevision("checkout", name, herr)
 		}
 	}
 	return libraryError("checkout", w.Checkout(opts))
+}
+
+// noRevision says that there is no such branch or revision, unless looking for it failed in another way.
+func noRevision(verb, name string, err error) error {
+	failed := libraryError(verb, err)
+	no := syscall.Errno(0)
+	switch kind := fault.KindOf(failed); {
+	case kind == fault.Unknown, kind == fault.Upstream, kind == fault.Unauthenticated, kind == fault.Forbidden, errors.As(err, &no) && no != syscall.ENOENT:
+		return failed
+	}
+	return fault.Codef(fault.NotFound, codeNoBranch, "git %s: there is no branch or revision %s", verb, name)
 }
 
 // commitOf is the commit that a revision names: trees and files are none.
@@ -541,7 +565,7 @@ func (l library) reset(spec ResetSpec) error {
 	if spec.Target != "" {
 		hash, err := commitOf(r, spec.Target)
 		if err != nil {
-			return fault.Codef(fault.NotFound, codeNoBranch, "git reset: there is no revision %s", spec.Target)
+			return noRevision("reset", spec.Target, err)
 		}
 		opts.Commit = hash
 	}

@@ -17,7 +17,7 @@ import (
 // CloneSpec says what to clone to where.
 type CloneSpec struct {
 	URL, Path       string // required
-	Branch          string // this one alone; "" is the remote's default, with all others known
+	Branch          string // checked out; "" is the remote's default. The others are known too, unless Depth is given
 	CommitID        string // checked out detached, fetched by itself where Depth left it out
 	Depth           int    // commits; 0 is all
 	InsecureSkipTLS bool   // for this call only
@@ -66,7 +66,7 @@ func (m *Manager) clone(ctx context.Context, spec CloneSpec, address, target str
 		args = append(args, depth)
 	}
 	if spec.Branch != "" {
-		args = append(args, "--branch="+spec.Branch, "--single-branch")
+		args = append(args, "--branch="+spec.Branch)
 	}
 	if spec.CommitID != "" {
 		args = append(args, "--no-checkout")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,8 +60,12 @@ var settings = []string{
 	"-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that gives what descriptor 3 holds, read from its start each time.
-const helper = `!f() { test "$1" = get && cat /proc/self/fd/3; }; f`
+// helper is a credential helper that asks on descriptor 3, a socket whose other end answer has. Git and its children alone have
+// it: nobody can open a socket by /proc. An answer is one message, so that several may ask at a time; dd takes it in one read.
+const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
+
+// maxCredentials bounds an answer to helper, in bytes.
+const maxCredentials = 64 << 10
 
 // result is what a command that ran left: Code is git's exit code.
 type result struct {
@@ -73,8 +78,10 @@ type result struct {
 // folder is not there, the context's cause, and c.output's.
 func (m *Manager) run(ctx context.Context, c command) (result, error) {
 	var files closers
+	var answering sync.WaitGroup
+	defer answering.Wait()
 	defer files.close()
-	argv, creds, err := c.argv(&files)
+	argv, secret, err := c.argv()
 	if err != nil {
 		return result{}, err
 	}
@@ -91,12 +98,18 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 		return result{}, err
 	}
 	spec := process.Spec{Argv: argv, Dir: c.dir, Env: c.environ(m), Files: []*os.File{stdin, outW, errsW}}
-	if creds != nil {
-		spec.Files = append(spec.Files, creds) // descriptor 3
+	if secret != nil {
+		ours, theirs, err := files.sockets()
+		if err != nil {
+			return result{}, err
+		}
+		spec.Files = append(spec.Files, theirs) // descriptor 3
+		answering.Go(func() { answer(ours, secret) })
 	}
 	p, err := m.processes.Start(spec)
-	outW.Close()
-	errsW.Close()
+	for _, f := range spec.Files {
+		f.Close()
+	}
 	if err != nil {
 		return result{}, m.startError(c, err)
 	}
@@ -163,8 +176,21 @@ func tail(r io.Reader) []byte {
 	}
 }
 
-// argv is git's command line, and the file of credentials for descriptor 3 where there are any.
-func (c *command) argv(files *closers) (argv []string, creds *os.File, err error) {
+// answer tells secret to each that asks, until asking is closed.
+func answer(asking *os.File, secret []byte) {
+	var question [16]byte
+	for {
+		if _, err := asking.Read(question[:]); err != nil {
+			return
+		}
+		if _, err := asking.Write(secret); err != nil {
+			return
+		}
+	}
+}
+
+// argv is git's command line, and what is told on descriptor 3, nil where there are no credentials.
+func (c *command) argv() (argv []string, secret []byte, err error) {
 	argv = append([]string{"git"}, settings...)
 	if c.creds.given() {
 		scope, err := scope(c.url)
@@ -177,12 +203,12 @@ func (c *command) argv(files *closers) (argv []string, creds *os.File, err error
 		argv = append(argv, "-c", "credential.helper=")
 		if scope != "" {
 			argv = append(argv, "-c", "credential."+scope+".helper="+helper)
-			if creds, err = files.memory([]byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n")); err != nil {
-				return nil, nil, err
+			if secret = []byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n"); len(secret) > maxCredentials {
+				return nil, nil, fault.Newf(fault.Invalid, "username and password have over %d bytes", maxCredentials)
 			}
 		}
 	}
-	return append(argv, c.args...), creds, nil
+	return append(argv, c.args...), secret, nil
 }
 
 // scope is the part of a URL that credentials are for, "" where there is none: local paths, SSH.
@@ -251,17 +277,35 @@ func (c *closers) close() {
 
 func (c *closers) pipe() (r, w *os.File, err error) {
 	if r, w, err = os.Pipe(); err != nil {
-		return nil, nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, nil, fault.System("start git", err)
 	}
 	*c = append(*c, r, w)
 	return r, w, nil
+}
+
+// sockets returns the two ends of a connection that keeps messages apart.
+func (c *closers) sockets() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fds[0], true) // ours alone: it makes Close end a Read
+		if err != nil {
+			unix.Close(fds[0])
+			unix.Close(fds[1])
+		}
+	}
+	if err != nil {
+		return nil, nil, fault.System("start git", err)
+	}
+	ours, theirs = os.NewFile(uintptr(fds[0]), "git"), os.NewFile(uintptr(fds[1]), "git")
+	*c = append(*c, ours, theirs)
+	return ours, theirs, nil
 }
 
 // memory returns a file that holds data, in memory alone and without a name.
 func (c *closers) memory(data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("git", unix.MFD_CLOEXEC)
 	if err != nil {
-		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, fault.System("start git", err)
 	}
 	f := os.NewFile(uintptr(fd), "git")
 	*c = append(*c, f)
@@ -270,7 +314,7 @@ func (c *closers) memory(data []byte) (*os.File, error) {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, fault.Newf(fault.Internal, "start git: %w", err)
+		return nil, fault.System("start git", err)
 	}
 	return f, nil
 }

@@ -179,9 +179,9 @@ async function processes(box) {
   const reading = await step('Process.executeSessionCommand', () => p.executeSessionCommand('s1', { command: 'read x', runAsync: true }))
   await step('Process.sendSessionCommandInput', () => p.sendSessionCommandInput('s1', reading?.cmdId ?? 'nothing', 'text\n'))
   await step('Process.deleteSession', () => p.deleteSession('s1'))
-  // The default image starts nothing, and then there is no such session.
-  await step('Process.getEntrypointSession', () => p.getEntrypointSession(), undefined, 404)
-  await step('Process.getEntrypointLogs', () => p.getEntrypointLogs(), undefined, 404)
+  // The default image starts nothing: the session is there, and its log is empty.
+  await step('Process.getEntrypointSession', () => p.getEntrypointSession(), (s) => s.sessionId === 'entrypoint')
+  await step('Process.getEntrypointLogs', () => p.getEntrypointLogs(), (r) => !r.stdout && !r.stderr)
   const options = { id: 't1', cols: 100, rows: 30, onData: () => {} }
   await step('Process.listPtySessions', () => p.listPtySessions(), (l) => l.length === 0)
   const handle = await step('Process.createPty', () => p.createPty(options))
