@@ -56,7 +56,8 @@ func TestEnvReachesLaterProcesses(t *testing.T) {
 	}{
 		{`{"set":{"A":"1","B":"secret-x"}}`, 200, "1 secret-x"},
 		{`{"set":{"C":"secret-y"},"unsetValuePrefix":"secret-","unset":["A"]}`, 200, " "},
-		{`{"set":{"A":"2","9":"x"}}`, 400, " "},
+		{`{"set":{"A":"2","9=":"x"}}`, 400, " "},
+		{`{"set":{"A":"2","":"x"}}`, 400, " "},
 		{`{}`, 200, " "},
 	} {
 		res, body := call(t, "POST", base+"/env", strings.NewReader(tc.body))

@@ -90,6 +90,7 @@ func everyOperation(t *testing.T, surface *contract.Surface, base, key string) (
 		if key != "" {
 			req.Header.Set("Authorization", "Bearer "+key)
 		}
+		req.Header.Set("Accept", "application/json") // some answers are text for who does not ask for it, as the contract says
 		if op.Body != nil {
 			req.Header.Set("Content-Type", "application/json")
 		}
