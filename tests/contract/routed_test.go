@@ -90,7 +90,7 @@ func everyOperation(t *testing.T, surface *contract.Surface, base, key string) (
 		if key != "" {
 			req.Header.Set("Authorization", "Bearer "+key)
 		}
-		req.Header.Set("Accept", "application/json") // some answers are text for who does not ask for it, as the contract says
+		req.Header.Set("X-Daytona-SDK-Version", "0.226.0") // clients of old get some answers as text
 		if op.Body != nil {
 			req.Header.Set("Content-Type", "application/json")
 		}
