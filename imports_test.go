@@ -67,7 +67,7 @@ var rules = []rule{
 	{rooms: "coordinator", may: "api internal dashboard", why: "a wire room meets the others through interfaces that cmd/sandlot joins, or over the wire"},
 	{rooms: "proxy", may: "api internal", why: "a wire room meets the others through interfaces that cmd/sandlot joins, or over the wire"},
 
-	{rooms: "api/client", may: "=api", mustNot: "github.com/gin-gonic", why: "the Go client is for everyone: wire types and net/http"},
+	{rooms: "api/client", may: "=api internal/flow", mustNot: "github.com/gin-gonic", why: "the Go client is for everyone: wire types, net/http, and how both ends of a connected command pace it"},
 	{rooms: "api", mustNot: "all net/http", why: "api is wire types only, for everyone to import"},
 	{rooms: "cli", may: "api internal", mustNot: "github.com/gin-gonic", why: "the command line is a client like any other"},
 	{

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,15 @@ type ExitCode int
 
 // Error implements error.
 func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// Signal is an error that says nothing but by which signal to end.
+type Signal syscall.Signal
+
+// Error implements error.
+func (s Signal) Error() string { return "signal " + syscall.Signal(s).String() }
+
+// serverHelp says where the verbs find their server.
+const serverHelp = "The server is the one at DAYTONA_API_URL, with the key DAYTONA_API_KEY; without these the one of this machine's data folder (--data, SANDLOT_DATA)."
 
 // Commands returns the verbs.
 func Commands(access func() (Access, error)) []*cobra.Command {

@@ -18,6 +18,7 @@ func listCommand(connect func() (*client.Client, error)) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List sandboxes",
+		Long:    "Lists the sandboxes that the key may see.\n" + serverHelp,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := connect()
@@ -51,6 +52,7 @@ func deleteCommand(connect func() (*client.Client, error)) *cobra.Command {
 		Use:     "delete SANDBOX ...",
 		Aliases: []string{"rm"},
 		Short:   "Delete sandboxes by id or name",
+		Long:    "Deletes sandboxes by id or name, and prints the id of each.\n" + serverHelp,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := connect()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
@@ -29,7 +30,8 @@ func (m *Manager) RunCode(ctx context.Context, code Code) (Result, error) {
 	case "python":
 		spec.Argv, spec.Input = append([]string{"python3", "-u", "-"}, code.Argv...), []byte(code.Source)
 	case "javascript":
-		spec.Argv, spec.Input = javascript(code)
+		spec.program, spec.Input = javascript(code)
+		spec.Argv = spec.program.argv
 	case "typescript":
 		dir, err := scratchDir()
 		if err != nil {
@@ -45,13 +47,19 @@ func (m *Manager) RunCode(ctx context.Context, code Code) (Result, error) {
 	return m.Run(ctx, spec)
 }
 
-// javascript passes the program as an argument, since node then leaves no name of it in process.argv; one that is too long for that
-// comes by standard input, and takes the name out itself.
-func javascript(code Code) (argv []string, input []byte) {
+// javascript passes the program as an argument, which is not shown, since node then leaves no name of it in process.argv; one that is too long
+// for that comes by standard input, and takes the name out itself.
+func javascript(code Code) (p program, input []byte) {
 	if len(code.Source) <= maxArgument && !strings.Contains(code.Source, "\x00") {
-		return append([]string{"node", "-e", code.Source, "--"}, code.Argv...), nil
+		source := code.Source
+		if strings.HasPrefix(source, "-") {
+			source = " " + source // it is no option
+		}
+		p = program{argv: append([]string{"node", "-e", "--"}, code.Argv...), hidden: source, at: 2}
+		p.other.argv = slices.Insert(slices.Clone(p.argv), p.at, p.hidden)
+		return p, nil
 	}
-	return append([]string{"node", "-"}, code.Argv...), []byte(withoutName(code.Source))
+	return program{argv: append([]string{"node", "-"}, code.Argv...)}, []byte(withoutName(code.Source))
 }
 
 // withoutName makes a program remove its own name from process.argv, without moving any of its lines.

@@ -14,6 +14,15 @@
 // SANDLOT_PROCESS in the environment they inherit; that finds those that left by setsid or a double fork, wiped their environment or
 // became another user. One that does all of that, sets its limits anew and outlives its parents is not found; it ends with the sandbox.
 //
+// A script is run as SHELL -c SCRIPT runs it, but is not in the shell's command line: see children.fork, and docs/decisions/0008.
+//
+// What ends with a process is all its descendants, or its own session alone (see Scope). They are asked by SIGTERM. SIGHUP, whose default ends a
+// program that handles SIGTERM only, goes to interactive shells at once and a second later to what did not handle SIGTERM. What starts
+// processes faster than they can be ended, or is very many, is ended while the whole sandbox stands still, which process 1 can bring about at one stroke.
+//
+// Code in the sandbox works against this program too: a crowd that wants all processors stands back (crowd.go), limits that were changed are set back or told (limits.go), and
+// signals of faults that somebody sent are ignored (faults.go).
+//
 // Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
 // (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal
 // has them in the exact order they were written in, as one stream. With Spec.Split they have a pipe each: what belongs to which

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +32,8 @@ type Config struct {
 	Limits     Limits // of the output of each process; zeros mean what Limits says
 	SpoolBytes int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
 	Shield     Shield // of this program, which its children are not to have
+
+	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
 }
 
 // marker is the variable by which descendants are found, beside their tag.
@@ -46,6 +47,8 @@ type Manager struct {
 	cfg      Config
 	children *children
 	shells   shellFinder
+	crowds   *crowds
+	limits   *ownLimits
 	spool    *spool
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
@@ -74,12 +77,14 @@ func NewManager(cfg Config) (*Manager, error) {
 		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id), tags: newTags(),
 		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
+	m.crowds = newCrowds(m.children)
+	m.limits = newOwnLimits(cfg.Warn)
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
 		}
 		m.children.sweeps = true
-		go m.children.reap(m.stop)
+		go m.children.reap(m.stop, m.Observe)
 	}
 	return m, nil
 }
@@ -95,14 +100,15 @@ func (m *Manager) Environ() []string {
 	return m.env
 }
 
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func checkVariables(env map[string]string) error {
+// CheckVariables refuses what no environment can hold; every other name is left to the program that gets it. Error: fault.Invalid.
+func CheckVariables(env map[string]string) error {
 	for name, value := range env {
-		if !variableName.MatchString(name) {
-			return fault.Newf(fault.Invalid, "%q cannot name a variable: use letters, digits and _, and no digit first", name)
-		}
-		if strings.Contains(value, "\x00") {
+		switch {
+		case name == "":
+			return fault.New(fault.Invalid, "a variable has no name")
+		case strings.ContainsAny(name, "=\x00"):
+			return fault.Newf(fault.Invalid, "%q cannot name a variable: it holds = or a NUL byte", name)
+		case strings.Contains(value, "\x00"):
 			return fault.Newf(fault.Invalid, "variable %s holds a NUL byte, which no environment can hold", name)
 		}
 	}
@@ -112,7 +118,7 @@ func checkVariables(env map[string]string) error {
 // ChangeEnv changes the environment of later processes, in this order: variables whose value begins with dropPrefix go ("" drops
 // none; names in set stay), the names in unset go, those in set come. Error: fault.Invalid, and nothing is changed.
 func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix string) error {
-	if err := checkVariables(set); err != nil {
+	if err := CheckVariables(set); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -140,7 +146,7 @@ func (m *Manager) environ(dir, id string, extra map[string]string) []string {
 		}
 	}
 	for name, value := range extra {
-		if name != marker && name != "PWD" {
+		if name != marker && name != scriptVariable && name != "PWD" {
 			env = append(env, name+"="+value)
 		}
 	}
@@ -155,6 +161,13 @@ func lookup(env []string, name string) string {
 		}
 	}
 	return ""
+}
+
+// Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb is at work and whether the limits of this program
+// were changed, and does what it can. It does not wait, and takes a few µs when nothing is wrong.
+func (m *Manager) Observe() {
+	m.limits.check()
+	m.crowds.look()
 }
 
 // Shell returns the path of the shell that scripts run in, ErrNoShell when there is none.
@@ -214,6 +227,7 @@ func (m *Manager) Close(grace time.Duration) error {
 	}
 	ok := endAll(m.all, grace, time.Second)
 	close(m.stop)
+	m.crowds.close()
 	_ = m.null.Close()
 	if left := m.all(); !ok && len(left) > 0 {
 		return fault.Newf(fault.Internal, "%d processes could not be ended, process %d among them", len(left), left[0].pid)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -39,7 +38,8 @@ type Spec struct {
 	Files    []*os.File
 	Terminal bool // Files[0] becomes the controlling terminal
 
-	code []string // what RunCode made Argv and Input of
+	code    []string // what RunCode made Argv and Input of
+	program program  // Argv with what RunCode hides; without argv there is nothing
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -124,6 +124,7 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if closed {
 		return nil, ErrClosed
 	}
+	m.Observe()
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
 	}
@@ -171,7 +172,7 @@ func (s *Spec) check() error {
 	case s.Timeout < 0:
 		return fault.New(fault.Invalid, "the timeout is less than 0; 0 means none")
 	}
-	return checkVariables(s.Env)
+	return CheckVariables(s.Env)
 }
 
 func (m *Manager) resolve(dir string) string {
@@ -190,7 +191,7 @@ func (p *Process) start() error {
 	defer theirs.close()
 	fds, err := p.descriptors(&theirs)
 	if err != nil {
-		return fault.Newf(fault.Internal, "start a process: %w", err)
+		return fault.Newf(fault.Internal, "start a process%s: %w", p.m.limits.harm(), err)
 	}
 	var as account
 	if p.spec.User != "" {
@@ -205,46 +206,28 @@ func (p *Process) start() error {
 		Dir: p.spec.Dir, Env: env, Files: fds,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
 	}
-	argv := p.spec.Argv
-	if len(argv) == 0 {
-		if argv, err = p.m.shellArgv(p.spec.Script, env, attr, &theirs); err != nil {
+	prog := p.spec.program
+	switch {
+	case len(p.spec.Argv) == 0:
+		if prog, err = p.m.shellProgram(p.spec.Script, env, attr, &theirs); err != nil {
 			return err
 		}
+	case prog.argv == nil:
+		prog.argv = p.spec.Argv
 	}
-	path, err := LookPath(argv[0], lookup(env, "PATH"), p.spec.Dir)
+	path, err := LookPath(prog.argv[0], lookup(env, "PATH"), p.spec.Dir)
 	if err != nil {
-		return p.explain(err, argv[0])
+		return p.explain(err, prog.argv[0])
 	}
 	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
 	p.ownRSS = own.Maxrss
 	p.began, p.since = time.Now(), ticks()
-	if p.child, err = p.m.children.start(path, argv, attr, p.tag, p.leaderExited); err != nil {
-		return p.explain(err, argv[0])
+	if p.child, err = p.m.children.start(path, prog, attr, p.tag, p.leaderExited); err != nil {
+		return p.explain(err, prog.argv[0])
 	}
 	p.m.cfg.Shield.lift(p.child.pid)
 	return nil
-}
-
-// shellArgv runs script in the shell: as an argument, or from a file when it is too long for one.
-func (m *Manager) shellArgv(script string, env []string, attr *syscall.ProcAttr, theirs *closers) ([]string, error) {
-	shell, err := m.shells.find(env)
-	if err != nil {
-		if argv, ok := words(script); ok {
-			return argv, nil
-		}
-		return nil, err
-	}
-	if len(script) <= maxArgument {
-		return []string{shell, "-c", script}, nil
-	}
-	fd, err := memoryFile("script", []byte(script))
-	if err != nil {
-		return nil, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
-	}
-	theirs.add(fd)
-	attr.Files = append(attr.Files, uintptr(fd))
-	return []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}, nil
 }
 
 // explain says what was wrong with a start: the folder, the program, or the system.
@@ -257,13 +240,13 @@ func (p *Process) explain(err error, program string) error {
 	case fault.KindOf(err) != fault.Unknown:
 		return err
 	case errors.Is(err, unix.EAGAIN):
-		return fault.Newf(fault.Internal, "%s: the sandbox has as many processes as it may: end some and try again: %w", program, err)
+		return fault.Newf(fault.Internal, "%s: the sandbox has as many processes as it may: end some and try again%s: %w", program, p.m.limits.harm(), err)
 	case errors.Is(err, unix.E2BIG):
 		return fault.Newf(fault.Invalid, "the command and its environment are longer than the system allows: %w", err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.ENOTDIR):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", program, err)
 	default:
-		return fault.Newf(fault.Internal, "%s: start: %w", program, err)
+		return fault.Newf(fault.Internal, "%s: start%s: %w", program, p.m.limits.harm(), err)
 	}
 }
 
@@ -524,12 +507,42 @@ func (p *Process) Result() Result {
 // Signal sends a signal to the leader, or to its process group. It does nothing once the leader has ended.
 func (p *Process) Signal(sig syscall.Signal, group bool) { p.m.children.signal(p.child, sig, group) }
 
-// Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
-func (p *Process) Kill() { killAll(p.tree, time.Now().Add(killTime)) }
+// Scope says which processes end with a process.
+type Scope int
 
-// End asks the process and all its descendants to end by SIGTERM and SIGHUP, kills what is left after grace, and returns when they are
-// gone, at most 2 s after that.
-func (p *Process) End(grace time.Duration) { endAll(p.tree, grace, killTime) }
+// What ends with a process.
+const (
+	Descendants Scope = iota // all that it started, directly or not
+	OwnSession               // of these, what is in its session and did not come from nohup: as when a connection of ssh ends
+)
+
+// Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
+func (p *Process) Kill() { p.KillWith(Descendants) }
+
+// KillWith is Kill of what scope says.
+func (p *Process) KillWith(scope Scope) { killAll(p.finder(scope), time.Now().Add(killTime)) }
+
+// End asks the process and all its descendants to end by SIGTERM; interactive shells get SIGHUP at once, and what is left without a handler of
+// SIGTERM gets it a second later. It kills what is left after grace, and returns when they are gone, at most 2 s after that. More than 256 have a
+// grace of 1 s at most.
+func (p *Process) End(grace time.Duration) { p.EndWith(Descendants, grace) }
+
+// EndWith is End of what scope says.
+func (p *Process) EndWith(scope Scope, grace time.Duration) { endAll(p.finder(scope), grace, killTime) }
+
+func (p *Process) finder(scope Scope) finder {
+	if scope == Descendants {
+		return p.tree
+	}
+	bomb := false // once it was one, it stays one
+	return func() []proc {
+		tree := p.tree()
+		if !bomb {
+			tree, bomb = own(tree, p.child.pid)
+		}
+		return tree
+	}
+}
 
 // Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It reports false
 // when the time is over first.

@@ -24,9 +24,10 @@ type child struct {
 }
 
 type exit struct {
-	code   int            // 0-255; 128+n after signal n
-	signal syscall.Signal // 0 when it exited by itself
-	usage  unix.Rusage
+	stopped bool           // it is none: the process stands still by signal, and may go on
+	code    int            // 0-255; 128+n after signal n
+	signal  syscall.Signal // 0 when it exited by itself
+	usage   unix.Rusage
 }
 
 // children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher through the
@@ -35,27 +36,30 @@ type children struct {
 	sweeps bool         // a reaper runs, which sees every end
 	soon   atomic.Int32 // calls of collectSoon
 
+	untraceable atomic.Bool // no argument can be hidden here
+
 	mu       sync.Mutex
 	live     map[int]*child
-	passed   bool         // sweep has left an end, and all behind it, to collectSoon
+	tracers  int          // threads that may have stopped a child, which is not in live
+	passed   bool         // sweep has left an end or a stop, and all behind it, to collectSoon or to one of these
 	starting int          // starts that have not returned
 	early    map[int]exit // ends that sweep collected while one of them might have been the child's
 }
 
-func newChildren() *children { return &children{live: map[int]*child{}, early: map[int]exit{}} }
+func newChildren() *children {
+	return &children{live: map[int]*child{}, early: map[int]exit{}}
+}
 
-// start is syscall.ForkExec whose child is known from before its end on, and has the tag, 0 for none. tell is called once with its end, by
-// whoever sees it.
-func (c *children) start(path string, argv []string, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
+// start starts the program at path in a child that is known from before its end on, and has the tag, 0 for none. tell is called once with its
+// end, by whoever sees it.
+func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
 	c.mu.Lock()
 	c.starting++
 	c.mu.Unlock()
 
-	giveBack := t.lend()
-	pid, err := syscall.ForkExec(path, argv, attr)
-	giveBack()
+	pid, err := c.fork(path, p, attr, t)
 
 	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
 	c.mu.Lock()
@@ -104,8 +108,7 @@ func (c *children) wait(ch *child) {
 	if ch.pidfd >= 0 {
 		c.waitByFD(ch)
 	} else if !c.sweeps {
-		_, _, _ = waitid(unix.P_PID, ch.pid, unix.WEXITED|unix.WNOWAIT)
-		c.collect(ch)
+		c.waitInThread(ch)
 	}
 	<-ch.ended
 }
@@ -119,8 +122,14 @@ func (c *children) waitByFD(ch *child) {
 	}
 	if err != nil || connErr != nil { // the runtime cannot wait for it: a thread does
 		_, _ = unix.FcntlInt(uintptr(ch.pidfd), unix.F_SETFL, 0)
-		_, _, _ = waitid(unix.P_PIDFD, ch.pidfd, unix.WEXITED|unix.WNOWAIT)
-		c.collect(ch)
+		c.waitInThread(ch)
+	}
+}
+
+func (c *children) waitInThread(ch *child) {
+	for ended := false; !ended; {
+		_, _, _ = waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOWAIT)
+		ended = c.collect(ch)
 	}
 }
 
@@ -170,7 +179,7 @@ func (c *children) collectLocked(ch *child) (ended, first bool) {
 		return true, false
 	}
 	pid, e, err := waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOHANG)
-	if err == nil && pid == 0 {
+	if err == nil && (pid == 0 || e.stopped) {
 		return false, false
 	}
 	if err != nil { // somebody else in this program waited for it, against the rule of this package
@@ -180,6 +189,13 @@ func (c *children) collectLocked(ch *child) (ended, first bool) {
 	delete(c.live, ch.pid)
 	close(ch.ended)
 	return true, true
+}
+
+// has reports whether a process is a child that was started here.
+func (c *children) has(pid int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[pid] != nil
 }
 
 // close gives up the pidfd of an ended child.
@@ -212,20 +228,20 @@ func (c *children) signal(ch *child, sig syscall.Signal, group bool) bool {
 // sweep collects every child that has ended: those that were started here, and orphans that came to this process.
 func (c *children) sweep() {
 	for {
-		pid, _, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
+		pid, e, err := waitid(unix.P_ALL, 0, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
 		if err != nil || pid == 0 {
 			return
 		}
 		c.mu.Lock()
 		ch, first := c.live[pid], false
-		if ch != nil && ch.soon { // waitid would give it again and again
+		if ch != nil && ch.soon || ch == nil && e.stopped && c.tracers > 0 { // waitid would give it again and again
 			c.passed = true
 			c.mu.Unlock()
 			return
 		}
 		if ch != nil {
 			_, first = c.collectLocked(ch)
-		} else if got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG); err == nil && got == pid && c.starting > 0 {
+		} else if got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG); err == nil && got == pid && !e.stopped && c.starting > 0 {
 			c.early[pid] = e
 		}
 		c.mu.Unlock()
@@ -235,13 +251,15 @@ func (c *children) sweep() {
 	}
 }
 
-// reap sweeps on every SIGCHLD until stop is closed.
-func (c *children) reap(stop <-chan struct{}) {
+// reap sweeps on every SIGCHLD until stop is closed, and calls swept then.
+func (c *children) reap(stop <-chan struct{}, swept func()) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
+	endsAlone()
 	for {
 		c.sweep()
+		swept()
 		select {
 		case <-ended:
 		case <-stop:
@@ -250,7 +268,34 @@ func (c *children) reap(stop <-chan struct{}) {
 	}
 }
 
-// waitid is waitid(2); pid is 0 when nothing has ended yet.
+// endsAlone sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD: stops, as at each start of a traced child, wake nobody then. Where that
+// fails there is a sweep more for each.
+func endsAlone() {
+	const flags, noStops, maskSize = 1, 1, 8 // the index of sa_flags in the kernel's struct; SA_NOCLDSTOP
+	var action [4]uintptr
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&action)), maskSize, 0, 0)
+	if errno == 0 {
+		action[flags] |= noStops
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
+	}
+}
+
+// tracing counts the tracers: change is 1 or -1. Nobody else looks at what they stop.
+func (c *children) tracing(change int) {
+	c.mu.Lock()
+	c.tracers += change
+	passed := change < 0 && c.passed
+	if passed {
+		c.passed = false
+	}
+	c.mu.Unlock()
+	if passed {
+		c.sweep()
+	}
+}
+
+// waitid is waitid(2); pid is 0 when nothing has ended yet. A child that asked to be traced by this program, as any may, is given with
+// exit.stopped whenever it stops, whatever the options: once, unless with WNOWAIT. It is not let go.
 func waitid(idType, id, options int) (pid int, e exit, err error) {
 	// The kernel's siginfo_t for SIGCHLD; x/sys leaves these fields without names.
 	var info struct {
@@ -270,8 +315,8 @@ func waitid(idType, id, options int) (pid int, e exit, err error) {
 		}
 		break
 	}
-	const exited = 1 // CLD_EXITED; the others are ends by signal
-	e.code = int(info.status)
+	const exited, dumped = 1, 3 // CLD_EXITED to CLD_DUMPED; those between are ends by signal, those above stops
+	e.code, e.stopped = int(info.status), info.code > dumped
 	if info.code != exited {
 		e.signal = syscall.Signal(info.status)
 		e.code = 128 + int(info.status)

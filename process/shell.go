@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -138,6 +140,49 @@ func executable(path string) error {
 		return fs.ErrPermission
 	}
 	return nil
+}
+
+// shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments that are shown. One that
+// is too long for that comes from a file.
+func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
+	shell, err := m.shells.find(env)
+	if err != nil {
+		if argv, ok := words(script); ok {
+			return program{argv: argv}, nil
+		}
+		return program{}, err
+	}
+	if len(script) > maxArgument {
+		fd, err := memoryFile("script", []byte(script))
+		if err != nil {
+			return program{}, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
+		}
+		theirs.add(fd)
+		attr.Files = append(attr.Files, uintptr(fd))
+		return program{argv: []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}}, nil
+	}
+	argv := []string{shell, "-c"}
+	if strings.HasPrefix(script, "-") || strings.HasPrefix(script, "+") {
+		argv = append(argv, "--") // it is no option
+	}
+	return program{argv: argv, hidden: script, at: len(argv), other: evaluation(argv, script)}, nil
+}
+
+// scriptVariable holds the script where no argument can be hidden.
+const scriptVariable = "SANDLOT_SCRIPT"
+
+// evaluation runs a script from a variable, which is gone before its first line. That is not -c in all: errors in grammar name eval, the last
+// command does not replace the shell, a trap for ERR may be called twice. A shell of another family gets the script as an argument that is
+// shown.
+func evaluation(argv []string, script string) other {
+	switch filepath.Base(argv[0]) {
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh":
+		return other{
+			argv: append(slices.Clone(argv[:2]), `eval "unset `+scriptVariable+`;$`+scriptVariable+`"`),
+			env:  []string{scriptVariable + "=" + script},
+		}
+	}
+	return other{argv: append(slices.Clone(argv), script)}
 }
 
 // words splits a script that needs no shell into program and arguments: plain words with blanks between them.

@@ -40,6 +40,9 @@ func (t tag) lend() (giveBack func()) {
 	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) != nil || unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}) != nil {
 		return ownLimit.Unlock
 	}
+	if was.Cur&tagBit != 0 && was.Cur != unix.RLIM_INFINITY { // somebody gave this program a tag, for all its children to have
+		was.Cur = was.Max
+	}
 	return func() {
 		_ = unix.Setrlimit(unix.RLIMIT_RTTIME, &was) // it was that
 		ownLimit.Unlock()

@@ -2,12 +2,8 @@ package process
 
 import (
 	"bytes"
-	"errors"
 	"os"
-	"slices"
 	"strconv"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +12,8 @@ import (
 type proc struct {
 	pid, parent, group, session int
 	started                     uint64 // clock ticks since boot
+	terminal                    bool   // it has a controlling terminal
+	state                       byte   // as ps shows it: R runs or could, T is stopped
 }
 
 // ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike everywhere.
@@ -31,23 +29,31 @@ func ticks() uint64 {
 // finder lists the processes of a set as they are now.
 type finder func() []proc
 
-// running lists every process but this one and the dead.
-func running() []proc {
+// pids lists the ids of all processes but this one, the dead that were not waited for included.
+func pids() []int {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	names, err := dir.Readdirnames(-1)
-	_ = dir.Close()
+	_ = dir.Close() // opened for reading
 	if err != nil {
 		return nil
 	}
-	all := make([]proc, 0, len(names))
+	all := make([]int, 0, len(names))
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
+		if pid, err := strconv.Atoi(name); err == nil && pid != os.Getpid() {
+			all = append(all, pid)
 		}
+	}
+	return all
+}
+
+// running lists every process but this one and the dead.
+func running() []proc {
+	ids := pids()
+	all := make([]proc, 0, len(ids))
+	for _, pid := range ids {
 		if p, ok := stat(pid); ok {
 			all = append(all, p)
 		}
@@ -74,7 +80,9 @@ func stat(pid int) (proc, bool) {
 	}
 	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } // the kernel's own numbers
 	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     // as above
-	return proc{pid: pid, parent: number(1), group: number(2), session: number(3), started: started}, true
+	return proc{
+		pid: pid, parent: number(1), group: number(2), session: number(3), started: started, terminal: number(4) != 0, state: f[0][0],
+	}, true
 }
 
 // below adds to set all of its processes' descendants among all.
@@ -139,130 +147,4 @@ func marked(pid int, variable string) bool {
 		copy(buf, buf[have-keep:have])
 		have = keep
 	}
-}
-
-// send signals p unless its pid belongs to another process by now.
-func send(p proc, sig syscall.Signal) {
-	fd, err := unix.PidfdOpen(p.pid, 0)
-	if err != nil && !errors.Is(err, unix.ESRCH) {
-		fd = -1 // no pidfd here: the check below makes a mistake all but impossible
-	} else if err != nil {
-		return
-	}
-	if now, ok := stat(p.pid); !ok || now.started != p.started {
-		sig = 0
-	}
-	if fd < 0 {
-		_ = unix.Kill(p.pid, sig)
-		return
-	}
-	_ = unix.PidfdSendSignal(fd, sig, nil, 0) // it may have ended
-	_ = unix.Close(fd)
-}
-
-// someGone waits until one of the first of a set has ended, or until the deadline.
-func someGone(set []proc, deadline time.Time) {
-	var fds []unix.PollFd
-	defer func() {
-		for _, fd := range fds {
-			_ = unix.Close(int(fd.Fd)) // nothing was written
-		}
-	}()
-	for _, p := range set[:min(len(set), 64)] {
-		fd, err := unix.PidfdOpen(p.pid, 0)
-		if err != nil {
-			return
-		}
-		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-		if now, ok := stat(p.pid); !ok || now.started != p.started {
-			return
-		}
-	}
-	_, _ = ignoringEINTR(func() (int, error) {
-		left := int(time.Until(deadline).Milliseconds())
-		return unix.Poll(fds, max(left, 0))
-	})
-}
-
-// allGone waits until nothing is left of the set, and reports false when the deadline came first.
-func allGone(find finder, deadline time.Time) bool {
-	return allGoneUnless(find, deadline, func([]proc) (hopeless bool, next time.Time) { return false, deadline })
-}
-
-// allGoneUnless is allGone that also gives up when what is left is hopeless. That is looked at whenever one has ended, and at the next time told:
-// nothing says when a process starts another.
-func allGoneUnless(find finder, deadline time.Time, look func(left []proc) (hopeless bool, next time.Time)) bool {
-	for {
-		left := scan(find)
-		if len(left) == 0 {
-			return true
-		}
-		hopeless, next := look(left)
-		if hopeless || !time.Now().Before(deadline) {
-			return false
-		}
-		if next.After(deadline) {
-			next = deadline
-		}
-		someGone(left, next)
-	}
-}
-
-// killAll ends the set at once and reports whether all of it is gone by the deadline. Stopping before killing keeps every parent alive
-// until all of its descendants were seen, so none is lost by being orphaned in between.
-func killAll(find finder, deadline time.Time) bool {
-	var stopped []proc
-	for time.Now().Before(deadline) {
-		fresh := scan(func() []proc {
-			return slices.DeleteFunc(find(), func(p proc) bool { return slices.Contains(stopped, p) })
-		})
-		if len(fresh) == 0 {
-			break
-		}
-		for _, p := range fresh {
-			send(p, unix.SIGSTOP)
-		}
-		stopped = append(stopped, fresh...)
-	}
-	for _, p := range stopped {
-		send(p, unix.SIGKILL)
-	}
-	return allGone(func() []proc {
-		left := find()
-		for _, p := range left {
-			send(p, unix.SIGKILL)
-		}
-		return left
-	}, deadline)
-}
-
-// manyMore is how many processes a set may start after it was asked to end. Programs run some to clean up; a fork bomb runs more.
-const manyMore = 64
-
-// endAll asks the set to end, by SIGTERM and as if its terminal were gone, and kills what is left after grace, or as soon as it has
-// started many more.
-func endAll(find finder, grace, force time.Duration) bool {
-	type id struct {
-		pid     int
-		started uint64
-	}
-	known, more := make(map[id]bool), 0
-	for _, p := range find() {
-		known[id{p.pid, p.started}] = true
-		for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGCONT} {
-			send(p, sig)
-		}
-	}
-	pause := 50 * time.Millisecond
-	bomb := func(left []proc) (bool, time.Time) {
-		for _, p := range left {
-			if i := (id{p.pid, p.started}); !known[i] {
-				known[i] = true
-				more++
-			}
-		}
-		pause *= 2
-		return more > manyMore, time.Now().Add(pause)
-	}
-	return allGoneUnless(find, time.Now().Add(grace), bomb) || killAll(find, time.Now().Add(force))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 const (
@@ -27,24 +28,38 @@ var (
 	errNotAdmitted = fault.New(fault.Unauthenticated, "the credential is unknown, expired, or not for this sandbox")
 )
 
-// admit lets a request to a port in, or returns why not, and takes the credential that did it off the request.
-func (p *Proxy) admit(r *http.Request, room *room, port int) error {
+// errNotFound answers those who have a key, for an unknown sandbox and for another organisation's alike.
+func errNotFound(id string) error {
+	return fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox %q not found", serve.Cut(id, serve.MaxWords))
+}
+
+// admit lets a request to a port in, or returns why not, and takes the credential that did it off the request. A sandbox that does not exist
+// goes through the same as p.stranger: who has no credential for a sandbox is not told whether there is one.
+func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int) error {
 	given := credentials(r)
 	if len(given) == 0 {
 		return errNoCredential
 	}
+	refusal := errNotAdmitted
 	for _, c := range given {
 		ok := false
 		switch c.kind {
 		case byCookie:
-			ok = auth.Equal(c.value, cookieValue(room, port))
+			ok = box.PreviewToken != "" && auth.Equal(c.value, cookieValue(box, port))
 		default:
-			ok = auth.Equal(c.value, room.PreviewToken)
+			ok = auth.Equal(c.value, box.PreviewToken) // which c.value is not when there is none: it is never empty
 		}
 		if !ok && c.kind != byCookie {
-			var err error
-			if ok, err = p.byKey(r, room, c.value); err != nil {
-				return err
+			err := p.byKey(r, box, id, c.value)
+			switch fault.KindOf(err) {
+			case fault.Unauthenticated:
+			case fault.NotFound: // a good key, but of others
+				refusal = errNotFound(id)
+			default:
+				if err != nil {
+					return err
+				}
+				ok = true
 			}
 		}
 		if ok {
@@ -55,31 +70,31 @@ func (p *Proxy) admit(r *http.Request, room *room, port int) error {
 			return nil
 		}
 	}
-	return errNotAdmitted
+	return refusal
 }
 
-// byKey asks whether an API key may use a sandbox, once per key while nothing changes.
-func (p *Proxy) byKey(r *http.Request, room *room, key string) (bool, error) {
+// byKey asks whether an API key may use a sandbox, once per key while nothing changes. fault.Unauthenticated, fault.NotFound.
+func (p *Proxy) byKey(r *http.Request, box *sandbox, id, key string) error {
 	hash := sha256.Sum256([]byte(key))
-	room.mu.Lock()
-	until, known := room.admitted[hash]
-	room.mu.Unlock()
+	box.mu.Lock()
+	until, known := box.admitted[hash]
+	box.mu.Unlock()
 	if known && (until.IsZero() || time.Now().Before(until)) {
-		return true, nil
+		return nil
 	}
-	until, err := p.cfg.Locator.Admit(r.Context(), key, room.ID)
-	switch kind := fault.KindOf(err); {
-	case kind == fault.Unauthenticated || kind == fault.NotFound:
-		return false, nil
-	case err != nil:
-		return false, err
+	until, err := p.cfg.Locator.Admit(r.Context(), key, id)
+	if err != nil {
+		return err
 	}
-	room.mu.Lock()
-	defer room.mu.Unlock()
-	if len(room.admitted) < maxAdmitted {
-		room.admitted[hash] = until
+	if box == p.stranger { // it has just come to be
+		return errNotFound(id)
 	}
-	return true, nil
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if len(box.admitted) < maxAdmitted {
+		box.admitted[hash] = until
+	}
+	return nil
 }
 
 type kind int
@@ -115,6 +130,9 @@ func credentials(r *http.Request) []credential {
 	return given
 }
 
+// isStranger reports whether a request shows no credential.
+func isStranger(r *http.Request) bool { return len(credentials(r)) == 0 }
+
 // stripCredentials takes off all that is ours: the app behind must see none of it.
 func stripCredentials(r *http.Request) {
 	r.Header.Del(tokenHeader)
@@ -134,15 +152,15 @@ func stripCredentials(r *http.Request) {
 
 // setCookie lets a browser that came with the token in its address fetch what the page needs. The cookie holds for this host, so
 // for one port of one sandbox, and until the token changes.
-func setCookie(w http.ResponseWriter, r *http.Request, room *room, port int) {
+func setCookie(w http.ResponseWriter, r *http.Request, box *sandbox, port int) {
 	secure := r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: cookieValue(room, port), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
+		Name: cookieName, Value: cookieValue(box, port), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-func cookieValue(room *room, port int) string {
-	mac := hmac.New(sha256.New, []byte(room.PreviewToken))
+func cookieValue(box *sandbox, port int) string {
+	mac := hmac.New(sha256.New, []byte(box.PreviewToken))
 	_, _ = mac.Write([]byte("cookie:" + strconv.Itoa(port))) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
 }
@@ -165,9 +183,9 @@ var signable = map[string]string{
 
 // signed reports whether a request is let in by its signature: "v1_" and the unpadded base64url of the HMAC-SHA256 of
 // "v1:files:<METHOD>:<path>:<expires>" under the sandbox's signing key; expires is in Unix seconds, 0 for never (api.md 1.8).
-func signed(r *http.Request, room *room, path string) bool {
+func signed(r *http.Request, box *sandbox, path string) bool {
 	method, ok := signable[r.Method+" "+path]
-	if !ok || room.SigningKey == "" || !strings.Contains(r.URL.RawQuery, "signature=") {
+	if !ok || box.SigningKey == "" || !strings.Contains(r.URL.RawQuery, "signature=") {
 		return false
 	}
 	q := r.URL.Query()
@@ -178,7 +196,7 @@ func signed(r *http.Request, room *room, path string) bool {
 	if err != nil || expires != 0 && time.Now().Unix() > expires {
 		return false
 	}
-	mac := hmac.New(sha256.New, []byte(room.SigningKey))
+	mac := hmac.New(sha256.New, []byte(box.SigningKey))
 	_, _ = mac.Write([]byte("v1:files:" + method + ":" + q.Get("path") + ":" + q.Get("expires"))) // a hash never fails to write
 	return auth.Equal(q.Get("signature"), "v1_"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }

@@ -4,6 +4,20 @@
 // port of it. A caller shows an API key of the sandbox's organisation, or the sandbox's preview token; a public sandbox needs
 // neither, but for the reserved ports. Whatever credential let the caller in is taken off before the request goes on.
 //
+// # Lifetime
+//
 // Where a sandbox is and who may enter is asked of a Locator once and kept until Forget tells of a change, so that a request
-// costs no look-up. Bodies, streams and websockets pass through unbuffered and for as long as they last; nothing is ever sent twice.
+// costs no look-up. Forget carries no news: Run asks the Locator again, and ends within a second all open requests to a sandbox that has left
+// the run they were sent to. Those that were not answered yet are answered with 409 SANDBOX_NOT_STARTED, state and reason; a
+// websocket gets a close frame (1001) that says the same; an answer that has begun is broken off. Bodies, streams and websockets pass through
+// unbuffered, and for as long as their sandbox runs.
+//
+// What may change something is never sent twice. A request without a body whose method is GET, HEAD, OPTIONS or TRACE, or that carries an
+// Idempotency-Key, is sent again when a kept connection turns out to be closed before any answer.
+//
+// # What apps say
+//
+// All in a sandbox is hostile. The header of an answer has 64 KiB at most, with 16 interim answers; of an error that
+// names an app's words 200 bytes go into answer and log; addresses of sandboxes go to nobody. Who shows no credential for a sandbox is
+// answered the same whether there is one or not, and is told no reasons.
 package proxy

@@ -3,13 +3,19 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"io"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
@@ -21,6 +27,8 @@ const Source = "DAYTONA_PROXY"
 type Target struct {
 	ID           string
 	State        string     // in the words of the wire
+	Reason       string     // why it is in that state, where there is more to say
+	Since        time.Time  // when it became so: each run of a sandbox has its own
 	Addr         netip.Addr // valid while it runs
 	Secret       string     // for its toolbox
 	Public       bool
@@ -45,23 +53,31 @@ type Config struct {
 	Logger  *slog.Logger // required
 }
 
-// Proxy is an http.Handler. It is safe for concurrent use and owns no goroutine.
+// Proxy is an http.Handler. It is safe for concurrent use. Its one goroutine is that of Run.
 type Proxy struct {
-	cfg  Config
-	face serve.Face
-
-	mu    sync.Mutex
-	known map[string]*room
-	turns uint64 // counts Forget, so that what was looked up before one is not kept after it
+	cfg      Config
+	face     serve.Face
+	open     *registry
+	stranger *sandbox    // stands for every sandbox that does not exist
+	log      *log.Logger // of what net/http has to say
 }
 
-// room is what is known of one sandbox until the next change.
-type room struct {
+// sandbox is what is known of one sandbox until the next change.
+type sandbox struct {
 	Target
 	transport *http.Transport // its own: no connection outlives what is known
 
 	mu       sync.Mutex
 	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
+}
+
+func newSandbox(t Target) *sandbox {
+	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}}
+}
+
+// sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.
+func (t Target) sameRun(now Target) bool {
+	return now.State == t.State && now.Since.Equal(t.Since) && (now.Addr == t.Addr || !now.Addr.IsValid())
 }
 
 // maxAdmitted bounds the keys remembered per sandbox.
@@ -72,84 +88,114 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Locator == nil || cfg.Domain == "" || cfg.Logger == nil {
 		return nil, fault.New(fault.Invalid, "proxy: Locator, Domain and Logger are required")
 	}
-	return &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, known: map[string]*room{}}, nil
+	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
+	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
+	return &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: log.New(words, "", 0)}, nil
 }
 
-// Forget drops what is known of a sandbox; "" drops all. It is to be called after every change of one.
-func (p *Proxy) Forget(id string) {
-	p.mu.Lock()
-	p.turns++
-	var gone []*room
-	if id == "" {
-		for _, r := range p.known {
-			gone = append(gone, r)
-		}
-		p.known = map[string]*room{}
-	} else if r := p.known[id]; r != nil {
-		gone = append(gone, r)
-		delete(p.known, id)
-	}
-	p.mu.Unlock()
-	for _, r := range gone {
-		r.transport.CloseIdleConnections()
-	}
+// Run ends the open requests of sandboxes that end, until ctx ends. Without it they end with their connections.
+func (p *Proxy) Run(ctx context.Context) error {
+	p.open.run(ctx)
+	return nil
 }
 
-// find returns what is known of a sandbox.
-func (p *Proxy) find(ctx context.Context, id string) (*room, error) {
-	p.mu.Lock()
-	r, turn := p.known[id], p.turns
-	p.mu.Unlock()
-	if r != nil {
-		return r, nil
-	}
-	t, err := p.cfg.Locator.Locate(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	r = &room{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.turns == turn && t.Addr.IsValid() { // what cannot be reached is asked again: it may come back without a change
-		p.known[id] = r
-	}
-	return r, nil
-}
+// Forget drops what is known of a sandbox, and ends its open requests if it has left the run they were sent to; "" means all sandboxes. It
+// is to be called after every change of one, and does not block: Run asks the Locator what the change was.
+func (p *Proxy) Forget(id string) { p.open.forget(id) }
+
+const (
+	// dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
+	dialWithin = 5 * time.Second
+	// maxResponseHeader bounds, in bytes, what an app may say before its answer's body.
+	maxResponseHeader = 64 << 10
+)
 
 func newTransport() *http.Transport {
+	dialer := net.Dialer{
+		Timeout: dialWithin,
+		// If the news of a sandbox's end is lost, its silence tells.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
 	return &http.Transport{
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     time.Minute, // less than toolboxd keeps them
-		ReadBufferSize:      64 << 10,
-		WriteBufferSize:     64 << 10,
+		DialContext:            dialer.DialContext,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        time.Minute, // less than toolboxd keeps them
+		MaxResponseHeaderBytes: maxResponseHeader,
+		ReadBufferSize:         64 << 10,
+		WriteBufferSize:        64 << 10,
 	}
 }
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var err error
-	switch label, ok := p.previewLabel(r.Host); {
-	case ok:
-		err = p.preview(w, r, label)
-	case strings.HasPrefix(r.URL.Path, "/toolbox/"):
-		if serve.AllowOrigin(w, r) {
-			return
-		}
-		err = p.toolbox(w, r)
-	case r.URL.Path == "/health":
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"status":"ok"}`)) // the caller is gone: nothing to tell it
-	default:
-		err = fault.Newf(fault.NotFound, "Cannot %s %s: sandboxes are at /toolbox/{sandboxId}/ and at hosts {port}-{sandboxId}.%s",
-			r.Method, r.URL.Path, p.cfg.Domain)
+	// Without this the server closes the request's body when the answer begins, and the transport, which may not have seen the
+	// body's end yet, takes that for a broken request and cuts the answer off. HTTP/2 has it always.
+	_ = http.NewResponseController(w).EnableFullDuplex()
+	in := &body{ReadCloser: r.Body}
+	in.whole.Store(r.ContentLength == 0)
+	if err := p.serve(w, r, in); err != nil {
+		p.fail(w, r, in, err)
 	}
-	if err != nil {
-		p.fail(w, r, err)
+	if !in.whole.Load() {
+		// The server reads on to the body's end, so that the client has the answer before the connection is closed.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restWithin)) // fails on connections that are gone
 	}
 }
 
-func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+// restWithin bounds how long a client may send on after its answer.
+const restWithin = time.Second
+
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
+	if r.Method == http.MethodOptions || r.URL.Path == "/health" { // answered here, mostly, and the body is of no use
+		in.mark(w.Header())
+	}
+	label, isPreview := p.previewLabel(r.Host)
+	switch {
+	case isPreview:
+		return p.preview(w, r, in, label)
+	case strings.HasPrefix(r.URL.Path, "/toolbox/"):
+		if serve.AllowOrigin(w, r) {
+			return nil
+		}
+		return p.toolbox(w, r, in)
+	case r.URL.Path == "/health":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"ok"}`)) // the caller is gone: nothing to tell it
+		return nil
+	}
+	return fault.Newf(fault.NotFound, "Cannot %s %s: sandboxes are at /toolbox/{sandboxId}/ and at hosts {port}-{sandboxId}.%s",
+		r.Method, serve.Cut(r.URL.Path, serve.MaxWords), p.cfg.Domain)
+}
+
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, in *body, err error) {
 	p.face.Note(r, err)
+	in.mark(w.Header())
 	serve.Answer(w, serve.NewBody(Source, r, err))
+}
+
+// body is the body of a client's request.
+type body struct {
+	io.ReadCloser
+	whole  atomic.Bool // it was read to its end
+	broken atomic.Bool // it cannot be read to its end
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.whole.Store(true)
+	} else if err != nil {
+		b.broken.Store(true)
+	}
+	return n, err
+}
+
+// mark says in the header of an answer that the connection ends with it if the request has not come whole: what is left of the request must
+// not be taken for the next one.
+func (b *body) mark(h http.Header) {
+	if !b.whole.Load() {
+		h.Set("Connection", "close")
+	}
 }

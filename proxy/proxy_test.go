@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,8 @@ type fleet struct {
 	mu             sync.Mutex
 	target         proxy.Target
 	key            string // that is let in
+	othersKey      string // good, but of another organisation
+	fail           error  // of look-ups
 	located, asked int
 	open, mostOpen int
 	touched        int
@@ -46,17 +49,23 @@ func (f *fleet) Locate(_ context.Context, ref string) (proxy.Target, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.located++
+	if f.fail != nil {
+		return proxy.Target{}, f.fail
+	}
 	if ref != f.target.ID {
 		return proxy.Target{}, fault.Newf(fault.NotFound, "sandbox %q not found", ref)
 	}
 	return f.target, nil
 }
 
-func (f *fleet) Admit(_ context.Context, key, _ string) (time.Time, error) {
+func (f *fleet) Admit(_ context.Context, key, ref string) (time.Time, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
-	if key != f.key {
+	switch {
+	case key == f.othersKey && key != "", key == f.key && ref != f.target.ID:
+		return time.Time{}, fault.Newf(fault.NotFound, "sandbox %q not found", ref)
+	case key != f.key:
 		return time.Time{}, fault.New(fault.Unauthenticated, "unknown key")
 	}
 	return time.Time{}, nil
@@ -78,18 +87,40 @@ func (f *fleet) set(change func(*fleet)) {
 
 var lastAddr atomic.Uint32
 
+// address returns a loopback address that no other test uses, of another process neither.
+func address() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, 64 + byte(pid>>8)&127, byte(pid), 1 + byte(lastAddr.Add(1)%250)})
+}
+
 // world starts a proxy in front of a sandbox whose toolbox is handler, at a loopback address of its own.
 func world(t testing.TB, handler http.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
 	t.Helper()
-	addr := netip.AddrFrom4([4]byte{127, 41, 0, byte(lastAddr.Add(1))})
+	return worldOf(t, handler, slog.DiscardHandler)
+}
+
+func worldOf(t testing.TB, handler http.Handler, log slog.Handler) (*fleet, *proxy.Proxy, *httptest.Server) {
+	t.Helper()
+	addr := address()
 	listen(t, netip.AddrPortFrom(addr, 2280), handler)
 	f := &fleet{key: "dtn_good", target: proxy.Target{ID: id, State: "started", Addr: addr, Secret: "s3cret", PreviewToken: "tok"}}
-	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Logger: slog.New(slog.DiscardHandler)})
+	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(p)
-	t.Cleanup(srv.Close)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := p.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		srv.Close()
+		stop()
+		running.Wait()
+	})
 	return f, p, srv
 }
 

@@ -103,16 +103,20 @@ func install(data, caBundle string) (folder string, hasCA bool, err error) {
 	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(online, 0o755)); err != nil {
 		return "", false, err
 	}
-	err = os.WriteFile(filepath.Join(parts, "toolboxd"), program, 0o755)
+	write := func(name string, content []byte, mode fs.FileMode) error {
+		path := filepath.Join(parts, name)
+		return errors.Join(os.WriteFile(path, content, mode), os.Chmod(path, mode)) // any user of a container reads them, whatever the umask
+	}
+	err = errors.Join(os.Chmod(filepath.Dir(parts), 0o755), os.Chmod(parts, 0o755), os.Chmod(online, 0o755), write("toolboxd", program, 0o755))
 	if err == nil && ca != nil {
-		err = os.WriteFile(filepath.Join(parts, "ca-certificates.crt"), ca, 0o644)
+		err = write("ca-certificates.crt", ca, 0o644)
 	}
 	for n := 1; n < runtime.NumCPU() && err == nil; n++ {
 		list := "0\n"
 		if n > 1 {
 			list = fmt.Sprintf("0-%d\n", n-1)
 		}
-		err = os.WriteFile(filepath.Join(online, strconv.Itoa(n)), []byte(list), 0o644)
+		err = write(filepath.Join(docker.OnlineFolder, strconv.Itoa(n)), []byte(list), 0o644)
 	}
 	if err == nil {
 		err = os.Rename(parts, folder)

@@ -187,9 +187,12 @@ func (m *Manager) List() []*Session {
 	return slices.Clone(m.order)
 }
 
-// Delete ends a session's shell and all that it started, and forgets the session and its logs. A caller that waits for one of its commands
-// gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
-func (m *Manager) Delete(id string) error {
+// Delete is DeleteWith of the session's own processes: what made itself independent, by setsid or nohup, lives on.
+func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
+
+// DeleteWith ends a session's shell and, of all that it started, what scope says, and forgets the session and its logs. A caller that waits for one of
+// its commands gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
+func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	if id == EntrypointID {
 		return ErrReserved
 	}
@@ -200,7 +203,7 @@ func (m *Manager) Delete(id string) error {
 	if !m.remove(s) {
 		return fmt.Errorf("session %q: %w", id, ErrNotFound)
 	}
-	s.end(m.cfg.Grace)
+	s.end(scope, m.cfg.Grace)
 	s.discard()
 	return nil
 }

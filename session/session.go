@@ -212,7 +212,7 @@ func (s *Session) Exec(spec Spec) (*Command, error) {
 		output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits),
 	}
 	s.mu.Lock()
-	if s.ended || s.deaf {
+	if s.ended || s.deaf || s.deleted {
 		why := ErrEnded
 		if s.deaf {
 			why = ErrDeaf
@@ -282,7 +282,7 @@ func (s *Session) forgetLocked() {
 
 // nextLocked gives the shell the next command if it has none.
 func (s *Session) nextLocked() {
-	for s.running == nil && len(s.queue) > 0 && !s.ended && !s.deaf {
+	for s.running == nil && len(s.queue) > 0 && !s.ended && !s.deaf && !s.deleted {
 		c := s.queue[0]
 		s.queue = s.queue[1:]
 		if err := s.launchLocked(c); err != nil {
@@ -777,12 +777,12 @@ func (s *Session) shellEnded(code int) {
 	close(s.over)
 }
 
-// end ends the shell and all its descendants.
-func (s *Session) end(grace time.Duration) {
+// end ends the shell and what else scope says.
+func (s *Session) end(scope process.Scope, grace time.Duration) {
 	s.mu.Lock()
 	s.deleted = true
 	s.mu.Unlock()
-	s.shell.End(grace)
+	s.shell.EndWith(scope, grace)
 	<-s.over
 }
 

@@ -11,8 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,37 +294,68 @@ func TestBackgroundProcessDoesNotHoldTheCommand(t *testing.T) {
 	}
 }
 
-func TestDeleteEndsEverything(t *testing.T) {
+// TestDeleteEndsItsOwnAndWhatLeftItLivesOn deletes sessions, one way and the other, while a command of theirs is waited for.
+func TestDeleteEndsItsOwnAndWhatLeftItLivesOn(t *testing.T) {
 	m := newManager(t, session.Config{Grace: 200 * time.Millisecond})
-	for i, script := range []string{
-		"sleep W", "trap '' TERM HUP; sleep W", "setsid sleep W & sleep W", "(setsid sh -c 'trap \"\" TERM HUP; sleep W & sleep W' &); sleep W",
+	for i, tc := range []struct {
+		script string
+		lives  bool
+	}{
+		{"sleep W", false},
+		{"trap '' TERM HUP; sleep W", false},
+		{"sleep W & sleep 1000", false},
+		{"setsid sleep W & sleep 1000", true},
+		{"(setsid sh -c 'trap \"\" TERM HUP; sleep W & sleep W' &); sleep 1000", true},
+		{"nohup sleep W & sleep 1000", true},
 	} {
-		id := fmt.Sprint("s", i)
-		s := create(t, m, id)
-		word := fmt.Sprintf("%d.%d", 80000+os.Getpid()%1000, i+1)
-		c := start(t, s, session.Spec{Script: "echo up; " + strings.ReplaceAll(script, "W", word)})
-		r := c.Output().Follow(0)
-		if _, err := r.Next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		r.Close()
-		began := time.Now()
-		if err := m.Delete(id); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > 2*time.Second {
-			t.Errorf("%q: delete took %v", script, took)
-		}
-		if !errors.Is(c.Err(), session.ErrEnded) {
-			t.Errorf("%q: the waiting caller got %v", script, c.Err())
-		}
-		if left := alive(word); len(left) > 0 {
-			t.Errorf("%q: left behind %q", script, left)
-		}
-		if _, err := m.Get(id); !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("Get after Delete: %v", err)
+		for j, scope := range []process.Scope{process.OwnSession, process.Descendants} {
+			id := fmt.Sprintf("s%d-%d", i, j)
+			s := create(t, m, id)
+			word := fmt.Sprintf("%d.%d%d", 80000+os.Getpid()%1000, i+1, j+1)
+			c := start(t, s, session.Spec{Script: strings.ReplaceAll(tc.script, "W", word)})
+			sleeps := func() bool {
+				return slices.ContainsFunc(alive(word), func(args string) bool { return strings.HasPrefix(args, "sleep\x00"+word) })
+			}
+			for late := time.Now().Add(20 * time.Second); !sleeps(); {
+				if time.Now().After(late) {
+					t.Fatalf("%q does not run", tc.script)
+				}
+			}
+			began := time.Now()
+			if err := m.DeleteWith(id, scope); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("%q: delete took %v", tc.script, took)
+			}
+			// The shell goes with its command, or just after it, and then has told of how that ended.
+			if code, _ := c.ExitCode(); !errors.Is(c.Err(), session.ErrEnded) && (c.Err() != nil || code != 128+int(syscall.SIGTERM)) {
+				t.Errorf("%q: the waiting caller got %d, %v", tc.script, code, c.Err())
+			}
+			if got, want := sleeps(), tc.lives && scope == process.OwnSession; got != want {
+				t.Errorf("%q, scope %d: it lives on: %v, want %v", tc.script, scope, got, want)
+			}
+			for _, pid := range pidsOf(word) {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // lived on
+			}
+			if _, err := m.Get(id); !errors.Is(err, session.ErrNotFound) {
+				t.Errorf("Get after Delete: %v", err)
+			}
 		}
 	}
+}
+
+// pidsOf finds the processes that carry a word in their command line.
+func pidsOf(word string) (found []int) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		if data, err := os.ReadFile(name); err == nil && bytes.Contains(data, []byte(word)) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
 }
 
 func alive(word string) (found []string) {

@@ -18,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/measure"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 // listPorts handles GET /port.
@@ -85,9 +86,33 @@ func newPortProxy() *httputil.ReverseProxy {
 				}
 			}
 		},
-		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
+		Transport: shortErrors{&http.Transport{
+			DialContext: dial, DisableCompression: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second,
+			MaxResponseHeaderBytes: maxAppHeader,
+		}},
+		ModifyResponse: func(res *http.Response) error {
+			if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
+				return fmt.Errorf("status %03d is none", res.StatusCode)
+			}
+			return nil
+		},
 		FlushInterval: -1,
 	}
+}
+
+// maxAppHeader bounds, in bytes, what an app may say before its answer's body.
+const maxAppHeader = 64 << 10
+
+// shortErrors is a transport whose errors, which may be an app's own words, can be told to anybody.
+type shortErrors struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t shortErrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		err = serve.Short(err)
+	}
+	return res, err
 }
 
 // proxyPort handles /proxy/:port/…, any method, websockets too.

@@ -56,7 +56,8 @@ func TestEnvReachesLaterProcesses(t *testing.T) {
 	}{
 		{`{"set":{"A":"1","B":"secret-x"}}`, 200, "1 secret-x"},
 		{`{"set":{"C":"secret-y"},"unsetValuePrefix":"secret-","unset":["A"]}`, 200, " "},
-		{`{"set":{"A":"2","9":"x"}}`, 400, " "},
+		{`{"set":{"A":"2","9=":"x"}}`, 400, " "},
+		{`{"set":{"A":"2","":"x"}}`, 400, " "},
 		{`{}`, 200, " "},
 	} {
 		res, body := call(t, "POST", base+"/env", strings.NewReader(tc.body))
@@ -163,4 +164,37 @@ func TestProxyPassesUpgradesAndStreams(t *testing.T) {
 		t.Errorf("%q %v", line, err)
 	}
 	stream.Body.Close()
+}
+
+// An app behind /proxy/{port} can say what it wants: who asks gets no more of it than an error needs, and the daemon goes on.
+func TestAppsWordsHaveBounds(t *testing.T) {
+	base, _ := filesServer(t)
+	for _, words := range []string{
+		"HTTP/1.1 " + strings.Repeat("x", 8<<20), "HTTP/1.1 099 low\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("x", 1<<20) + "\r\n\r\n", "",
+	} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()                             // said all
+			_, _ = conn.Read(make([]byte, 1<<10))          // the request
+			_, _ = io.Copy(conn, strings.NewReader(words)) // the other end may have heard enough
+		}()
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		res, body := call(t, "GET", base+"/proxy/"+port+"/", nil)
+		wantProblem(t, fmt.Sprintf("%.20q", words), res, body, 502, "BAD_GATEWAY")
+		if len(body) > 1000 || strings.Contains(body, "127.0.0.1") {
+			t.Errorf("%.20q: answered %d bytes: %.300s", words, len(body), body)
+		}
+		_ = ln.Close() // nobody else comes
+		<-done
+	}
 }

@@ -84,7 +84,7 @@ func TestExecuteRefuses(t *testing.T) {
 	base, _ := filesServer(t)
 	for _, req := range []string{
 		``, `[]`, `{}`, `{"command":""}`, `{"command":"  "}`, `{"command":1}`, `{"command":"a","timeout":-1}`, `{"command":"a","timeout":1.5}`,
-		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A-B":"c"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
+		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A=B":"c"}}`, `{"command":"a","envs":{"":"c"}}`, `{"command":"a","envs":{"A":"\u0000"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
 	} {
 		res, text := call(t, "POST", base+"/process/execute", strings.NewReader(req))
 		var got failed
@@ -124,6 +124,7 @@ func TestCodeRun(t *testing.T) {
 		{"python error", api.CodeRunRequest{Language: "python", Code: "1/0"}, 1, "Traceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nZeroDivisionError: division by zero\n"},
 		{"python exit", api.CodeRunRequest{Language: "python", Code: "import os; os._exit(3)", Envs: map[string]string{"A": "b"}}, 3, ""},
 		{"javascript", api.CodeRunRequest{Language: "javascript", Code: "'use strict'; console.log(process.argv.slice(1), (function(){return this})())", Argv: []string{"a b", "-x"}}, 0, "[ 'a b', '-x' ] undefined\n"},
+		{"javascript that begins like an option", api.CodeRunRequest{Language: "javascript", Code: "-1; console.log(7)"}, 0, "7\n"},
 		{"long javascript", api.CodeRunRequest{Language: "javascript", Code: "#!x\nconsole.log(process.argv.slice(1)) //" + strings.Repeat("x", 200_000), Argv: []string{"a b"}}, 0, "[ 'a b' ]\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

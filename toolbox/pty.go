@@ -66,7 +66,11 @@ func wirePTY(t *pty.Terminal) api.PtySessionInfo {
 
 // deletePTY handles DELETE /process/pty/{sessionId}.
 func (s *Server) deletePTY(c *gin.Context) error {
-	if err := s.terminals.Delete(c.Param("sessionId")); err != nil {
+	scope, err := scopeOf(c)
+	if err != nil {
+		return err
+	}
+	if err := s.terminals.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, api.Strings{"message": "terminal deleted"})
@@ -150,7 +154,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 		return err
 	}
 	defer client.Close()
-	ws, err := upgrade(c, func(data []byte) error { return t.Input(data) })
+	ws, err := upgrade(c, func(_ int, data []byte) error { return t.Input(data) })
 	if err != nil {
 		return err
 	}

@@ -155,7 +155,7 @@ func TestTerminalLife(t *testing.T) {
 	}
 	status("POST", list, `{"id":"a b"}`, 409)
 	status("POST", list, `{}`, 400)
-	for _, bad := range []string{`"cols":1001`, `"cols":65536`, `"cols":-1`, `"rows":1.5`, `"rows":"24"`, `"envs":{"A-":""}`} {
+	for _, bad := range []string{`"cols":1001`, `"cols":65536`, `"cols":-1`, `"rows":1.5`, `"rows":"24"`, `"envs":{"A=":""}`} {
 		status("POST", list, `{"id":"c",`+bad+`}`, 400)
 	}
 	var info map[string]any

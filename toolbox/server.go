@@ -86,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 // Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(nameRequest, s.face.Guard(s.checkSecret))
+	e.Use(nameRequest, s.face.Guard(s.checkSecret), func(*gin.Context) { s.cfg.Process.Observe() })
 	serve.Mount(&s.face, e, s, routes)
 	proxy := s.face.Wrap(func(c *gin.Context) error { return s.proxyPort(c) })
 	e.Any("/proxy/:port", proxy) // any method, so no line of the table

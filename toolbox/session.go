@@ -59,11 +59,27 @@ func (s *Server) getSession(c *gin.Context) error {
 
 // deleteSession handles DELETE /process/session/{sessionId}.
 func (s *Server) deleteSession(c *gin.Context) error {
-	if err := s.cfg.Sessions.Delete(c.Param("sessionId")); err != nil {
+	scope, err := scopeOf(c)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
+}
+
+// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that made themselves independent.
+func scopeOf(c *gin.Context) (process.Scope, error) {
+	switch v := c.Query("descendants"); v {
+	case "", "own":
+		return process.OwnSession, nil
+	case "all":
+		return process.Descendants, nil
+	default:
+		return 0, fault.Newf(fault.Invalid, "descendants must be all or own, not %.80q", v)
+	}
 }
 
 // getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}.

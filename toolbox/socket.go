@@ -60,7 +60,7 @@ func mayUpgrade(r *http.Request) error {
 
 // upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
 // returns an error, which is then the cause that Context ends with; nil drops messages.
-func upgrade(c *gin.Context, take func([]byte) error) (*socket, error) {
+func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, error) {
 	var header http.Header
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
@@ -109,14 +109,14 @@ func (s *socket) answer() {
 	}
 }
 
-func (s *socket) read(take func([]byte) error) {
+func (s *socket) read(take func(kind int, data []byte) error) {
 	defer close(s.done)
 	s.broken = s.messages(take)
 	s.stop(errLeft)
 }
 
 // messages gives each message to take until there are no more, and returns what a panic left.
-func (s *socket) messages(take func([]byte) error) (broken error) {
+func (s *socket) messages(take func(kind int, data []byte) error) (broken error) {
 	defer fault.Recovered(&broken)
 	for {
 		if take == nil {
@@ -125,11 +125,11 @@ func (s *socket) messages(take func([]byte) error) (broken error) {
 			}
 			continue
 		}
-		_, data, err := s.conn.ReadMessage()
+		kind, data, err := s.conn.ReadMessage()
 		if err != nil {
 			return nil
 		}
-		if err := take(data); err != nil {
+		if err := take(kind, data); err != nil {
 			s.stop(err)
 			return nil
 		}

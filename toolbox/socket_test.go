@@ -21,7 +21,7 @@ func TestAPanicOverAMessageEndsItsConnectionAlone(t *testing.T) {
 	face := serve.Face{Source: Source, Logger: slog.New(slog.NewTextHandler(logW, nil))}
 	e := face.NewEngine()
 	e.GET("/", face.Wrap(func(c *gin.Context) error {
-		ws, err := upgrade(c, func(data []byte) error { _ = data[10]; return nil })
+		ws, err := upgrade(c, func(_ int, data []byte) error { _ = data[10]; return nil })
 		if err != nil {
 			return err
 		}

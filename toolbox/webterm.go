@@ -70,7 +70,7 @@ func (s *Server) webTerminal(c *gin.Context) error {
 		return err
 	}
 	defer client.Close()
-	ws, err := upgrade(c, func(data []byte) error { return webInput(t, data) })
+	ws, err := upgrade(c, func(_ int, data []byte) error { return webInput(t, data) })
 	if err != nil {
 		return err
 	}

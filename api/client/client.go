@@ -94,22 +94,30 @@ func (c *Client) call(ctx context.Context, method, address string, in, out any) 
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Daytona-Source", "sandlot-go")
+	req.Header.Set("X-Daytona-Source", source)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, res.Body.Close()) }()
 	if res.StatusCode >= http.StatusBadRequest {
-		failed := &Error{StatusCode: res.StatusCode}
-		raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-		if err != nil {
-			return err
-		}
-		if json.Unmarshal(raw, failed) != nil || failed.Message == "" {
-			failed.Message = fmt.Sprintf("%s %s: %s", method, address, res.Status)
-		}
-		return failed
+		return failure(res, method, address)
 	}
 	return json.NewDecoder(res.Body).Decode(out)
 }
+
+// failure reads the error that a server answered.
+func failure(res *http.Response, method, address string) error {
+	failed := &Error{StatusCode: res.StatusCode}
+	raw, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if json.Unmarshal(raw, failed) != nil || failed.Message == "" {
+		failed.Message = fmt.Sprintf("%s %s: %s", method, address, res.Status)
+	}
+	return failed
+}
+
+// source tells servers which client calls.
+const source = "sandlot-go"

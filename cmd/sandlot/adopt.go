@@ -31,7 +31,7 @@ func adoptCommand(set *settings) *cobra.Command {
 		Long: "Lists the sandboxes of this installation that the engine has and the database does not know, as after a lost or an older database.\n" +
 			"With ids, or --all, their records are written from what their containers say: name, snapshot, sizes, environment and labels as they\n" +
 			"were made. They neither stop nor end by themselves until their intervals are set. Works beside a running server, which sees them\n" +
-			"within 30 s. Nothing is removed: `docker rm -f ID` removes what is not wanted.",
+			"within 30 s. Nothing is removed: `docker rm -f ID` removes what is not wanted.\n" + localHelp,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			cfg, _, err := set.config()
 			if err != nil {
@@ -121,7 +121,7 @@ func strangers(ctx context.Context, cfg config) ([]docker.Written, error) {
 
 // recorded reads the keys of the data folder, of which none are made, and sets the instance that cfg leaves open.
 func recorded(cfg *config) (k keys, err error) {
-	path := filepath.Join(cfg.Data, "keys.yaml")
+	path := filepath.Join(cfg.Data, keysFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return k, fmt.Errorf("there is no %s: start the server of this data folder first (sandlot up), or name another with --data", path)

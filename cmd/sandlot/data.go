@@ -11,36 +11,13 @@ import (
 
 	"github.com/google/uuid"
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
 )
 
-// errRunning is returned by lock when another process holds the data folder.
-var errRunning = errors.New("another sandlot runs on this data folder")
-
-// lock makes this process the only one on a data folder, which it makes if it is missing. The lock ends with the process.
-func lock(data string) (*os.File, error) {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w; choose another with --data", err)
-	}
-	f, err := os.OpenFile(filepath.Join(data, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("data folder: %w; choose another with --data", err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w", data, errRunning)
-		}
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return f, nil
-}
-
 // loadKeys reads the keys of a data folder and makes what is missing.
 func loadKeys(data string, cfg *config) (keys, error) {
-	path := filepath.Join(data, "keys.yaml")
+	path := filepath.Join(data, keysFile)
 	var k keys
 	raw, err := os.ReadFile(path)
 	if err == nil {
@@ -77,7 +54,7 @@ func loadKeys(data string, cfg *config) (keys, error) {
 	if err != nil {
 		return keys{}, err
 	}
-	return k, writeWhole(path, raw, 0o600)
+	return k, writeWhole(path, raw)
 }
 
 // state is what a running server leaves for the commands that talk to it.
@@ -88,45 +65,43 @@ type state struct {
 	Version   string `json:"version"`
 }
 
-func statePath(data string) string { return filepath.Join(data, "running.json") }
+func statePath(data string) string { return filepath.Join(data, runningFile) }
 
 func writeState(data string, s state) error {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	return writeWhole(statePath(data), raw, 0o644)
+	return writeWhole(statePath(data), raw)
 }
 
-// readState returns the state of the server of a data folder and whether it runs.
-func readState(data string) (state, bool, error) {
-	var s state
+// readState tells whether a server runs on a data folder, and of one that runs its state: the process id alone, or not even that, while it
+// starts.
+func readState(data string) (s state, running bool, err error) {
+	h, running, err := heldBy(data)
+	if err != nil || !running {
+		return s, running, err
+	}
 	raw, err := os.ReadFile(statePath(data))
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, false, nil
+	if err == nil {
+		err = json.Unmarshal(raw, &s)
+	}
+	if errors.Is(err, fs.ErrNotExist) || err == nil && s.PID != h.PID { // that of a server before this one
+		return state{PID: h.PID}, true, nil
 	} else if err != nil {
-		return s, false, err
+		return s, true, fmt.Errorf("%s: %w", statePath(data), err)
 	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, false, fmt.Errorf("%s: %w", statePath(data), err)
-	}
-	f, err := lock(data)
-	if errors.Is(err, errRunning) {
-		return s, true, nil
-	} else if err != nil {
-		return s, false, err
-	}
-	return s, false, f.Close()
+	return s, true, nil
 }
 
-// writeWhole replaces a file so that a reader, or a crash, sees all of it or what was there before.
-func writeWhole(path string, content []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+// writeWhole replaces a file, which this user alone may read, so that a reader, or a crash, sees all of it or what was there before.
+func writeWhole(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -102,6 +102,7 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	var work errgroup.Group
 	work.Go(func() error { return in.runner.Run(behind, in.fleet) })
 	work.Go(func() error { return in.fleet.Run(behind) })
+	work.Go(func() error { return in.proxy.Run(behind) })
 	defer func() {
 		end()
 		err = errors.Join(err, work.Wait())
@@ -156,7 +157,10 @@ func (l *locator) Locate(ctx context.Context, id string) (proxy.Target, error) {
 	if err != nil {
 		return proxy.Target{}, err
 	}
-	t := proxy.Target{ID: s.ID, State: string(s.Shown()), Public: s.Public, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey}
+	t := proxy.Target{
+		ID: s.ID, State: string(s.Shown()), Reason: s.Reason, Since: s.StateAt,
+		Public: s.Public, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey,
+	}
 	if s.Shown() != lifecycle.Started {
 		return t, nil
 	}

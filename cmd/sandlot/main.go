@@ -20,6 +20,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/cli"
 	"github.com/sandlot-dev/sandlot/internal/version"
@@ -38,11 +39,15 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var code cli.ExitCode
+	var died cli.Signal
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case errors.As(err, &died):
+		die(syscall.Signal(died))
+		return 128 + int(died)
 	}
 	_, _ = fmt.Fprintln(stderr, "sandlot:", err)
 	var wrong usageError
@@ -50,6 +55,22 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		return 2
 	}
 	return 1
+}
+
+// die ends this process by SIGPIPE as any program ends that writes to a closed pipe, so that a shell sees the same.
+func die(sig syscall.Signal) {
+	if sig != syscall.SIGPIPE {
+		return
+	}
+	signal.Reset(sig)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	_ = r.Close()
+	if unix.Dup3(int(w.Fd()), 1, 0) == nil {
+		_, _ = os.Stdout.Write([]byte{0}) // to the pipe that nobody reads
+	}
 }
 
 // usageError marks bad settings.

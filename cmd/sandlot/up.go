@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/cli"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 )
 
@@ -27,8 +29,10 @@ func upCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run coordinator, runner and proxy in this process",
-		Long:  "Runs until SIGTERM or SIGINT, then lets open requests end. Sandboxes go on running and are found again at the next start.",
-		Args:  cobra.NoArgs,
+		Long: "Runs until SIGTERM or SIGINT, then lets open requests end. Sandboxes go on running and are found again at the next start.\n" +
+			"Nobody but this user can read the data folder. With --detach the log goes there: sandlot.log, and sandlot.log.1 to .4, of 16 MiB each.\n" +
+			localHelp,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
 			if err != nil {
@@ -44,8 +48,12 @@ func upCommand(set *settings) *cobra.Command {
 	return cmd
 }
 
+// maxForeign bounds, in bytes, a line of the log that a library writes.
+const maxForeign = 4 << 10
+
 // up serves until ctx ends.
 func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
+	unix.Umask(0o077) // for what is made from here on, by libraries too: the database is nobody else's
 	held, err := lock(cfg.Data)
 	if err != nil {
 		return err
@@ -55,8 +63,14 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(readyEnv) != "" { // started by --detach: stdout and stderr are the log
+		if w := newLogWriter(filepath.Join(cfg.Data, logFile), logSize, logKept, unix.Stderr, unix.Stdout); w != nil {
+			stderr = w
+		}
+	}
 	logger := newLogger(cfg, stderr)
-	slog.SetDefault(logger) // so that what libraries say has the same form
+	slog.SetDefault(logger)                                 // so that what libraries say has the same form
+	log.SetOutput(serve.CutLines(log.Writer(), maxForeign)) // net/http repeats what apps say unasked
 	in, err := join(ctx, cfg, made, logger)
 	if err != nil {
 		return err
@@ -82,23 +96,26 @@ func tellReady() error {
 	return errors.Join(err, f.Close())
 }
 
-// background starts this program again, detached, and waits until it is ready or has ended.
+// background starts this program again, detached, and waits until it is ready or has ended. When ctx ends first, it ends the program.
 func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if s, running, err := readState(cfg.Data); err != nil {
+		return err
+	} else if running && s.Version == "" {
+		_, err := fmt.Fprintf(stdout, "sandlot is being started already (process %d)\n", s.PID)
 		return err
 	} else if running {
 		_, err := fmt.Fprintf(stdout, "sandlot runs already (process %d, %s)\n", s.PID, s.Version)
 		return err
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := privateFolder(cfg.Data); err != nil {
 		return err
 	}
-	logPath := filepath.Join(cfg.Data, "sandlot.log")
-	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	logPath := filepath.Join(cfg.Data, logFile)
+	log, err := openLog(logPath)
 	if err != nil {
 		return err
 	}
-	defer logFile.Close() // the child has its own
+	defer log.Close() // the child has its own
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -111,14 +128,18 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" }) // both spellings that cobra
 	args = slices.DeleteFunc(args, func(a string) bool { return a == "--detach=true" })                  // takes
 	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)
-	child.Stdout, child.Stderr, child.ExtraFiles, child.Dir = logFile, logFile, []*os.File{w}, "/"
+	child.Stdout, child.Stderr, child.ExtraFiles, child.Dir = log, log, []*os.File{w}, "/"
 	child.Env = append(os.Environ(), readyEnv+"=3")
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	began := time.Now()
 	if err := errors.Join(child.Start(), w.Close()); err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })() // a pipe always takes one
 	word, err := io.ReadAll(r)
+	if ctx.Err() != nil {
+		return errors.Join(errors.New("interrupted: sandlot was not started"), endChild(child, cfg.Drain+10*time.Second))
+	}
 	if err != nil {
 		return err
 	}
@@ -128,6 +149,18 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	}
 	_, err = fmt.Fprintf(stdout, "sandlot is up (process %d, %s, after %v)\n", child.Process.Pid, version.String(), time.Since(began).Round(time.Millisecond))
 	return errors.Join(err, child.Process.Release())
+}
+
+// endChild ends a server that was starting, and waits for it.
+func endChild(child *exec.Cmd, grace time.Duration) error {
+	err := child.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(grace, func() { _ = child.Process.Kill() }) // it may just have ended
+	defer kill.Stop()
+	_ = child.Wait() // how it ends is of no interest
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
 }
 
 func lastLines(path string, most int64) string {
@@ -147,13 +180,14 @@ func downCommand(set *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
 		Short: "Stop the server of this data folder; sandboxes go on running",
+		Long:  "Sends SIGTERM to the server of the data folder and waits for its end; sandboxes go on running.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
 			if err != nil {
 				return err
 			}
-			s, running, err := readState(cfg.Data)
+			h, running, err := heldBy(cfg.Data)
 			if err != nil {
 				return err
 			}
@@ -161,39 +195,20 @@ func downCommand(set *settings) *cobra.Command {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "sandlot does not run")
 				return err
 			}
-			if err := endProcess(s.PID, cfg.Drain+10*time.Second); err != nil {
+			if h.PID == 0 {
+				return fmt.Errorf("the server of %s is just starting: try again", cfg.Data)
+			}
+			if err := h.end(cfg.Drain + 10*time.Second); err != nil {
 				return err
+			}
+			if still, running, err := heldBy(cfg.Data); err != nil {
+				return err
+			} else if running && still == h {
+				return fmt.Errorf("the server of %s, process %d, cannot be seen from here: stop it in its own container or pid namespace", cfg.Data, h.PID)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "sandlot is down")
 			return err
 		},
-	}
-}
-
-// endProcess sends SIGTERM and waits for the end of a process that is not ours.
-func endProcess(pid int, within time.Duration) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("process %d: %w", pid, err)
-	}
-	defer unix.Close(fd) // nothing to lose
-	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil {
-		return fmt.Errorf("process %d: %w", pid, err)
-	}
-	deadline := time.Now().Add(within)
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(time.Until(deadline).Milliseconds()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return err
-		case n == 0:
-			return fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", pid, within)
-		}
-		return nil
 	}
 }
 
@@ -202,6 +217,7 @@ func envCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Print what clients need, as shell exports: eval \"$(sandlot env)\"",
+		Long:  "Prints the address and the key of the server of the data folder, as shell exports: eval \"$(sandlot env)\"\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := localAccess(set)
@@ -221,37 +237,48 @@ func envCommand(set *settings) *cobra.Command {
 	return cmd
 }
 
-// localAccess returns how the server of the data folder is reached.
+// localHelp says which server the verbs of one machine are about.
+const localHelp = "It is about the server of the data folder (--data, SANDLOT_DATA) alone: DAYTONA_API_URL and DAYTONA_API_KEY are not looked at."
+
+// localAccess returns how the server of the data folder is reached: as it says itself while it runs, else as the settings say.
 func localAccess(set *settings) (cli.Access, error) {
 	cfg, _, err := set.config()
 	if err != nil {
 		return cli.Access{}, err
 	}
-	s, _, err := readState(cfg.Data)
+	s, running, err := readState(cfg.Data)
 	if err != nil {
 		return cli.Access{}, err
 	}
-	k := keys{}
-	if _, err := os.Stat(filepath.Join(cfg.Data, "keys.yaml")); err == nil {
-		if k, err = loadKeys(cfg.Data, &cfg); err != nil {
-			return cli.Access{}, err
-		}
-	} else if k.API = cfg.APIKey; k.API == "" {
-		return cli.Access{}, fmt.Errorf("no API key in %s: start the server first (sandlot up), or name its data folder with --data", cfg.Data)
-	}
-	a := cli.Access{URL: cfg.APIURL, Key: k.API, Dashboard: dashboardURL(cfg), Data: cfg.Data}
+	a := cli.Access{URL: cfg.APIURL, Key: cfg.APIKey, Dashboard: dashboardURL(cfg), Data: cfg.Data}
 	if s.APIURL != "" {
 		a.URL, a.Dashboard = s.APIURL, s.Dashboard
+	}
+	if running || a.Key == "" {
+		k, err := recorded(&cfg)
+		if err != nil {
+			return cli.Access{}, err
+		}
+		a.Key = k.API
 	}
 	return a, nil
 }
 
-// access returns what the environment says of a server, as the published clients read it, else the server of this machine.
+// access returns what the environment says of a server, as the published clients read it, else the server of this machine. A key of this
+// machine's server goes to no other.
 func access(set *settings, getenv func(string) string) (cli.Access, error) {
-	if url, key := getenv("DAYTONA_API_URL"), getenv("DAYTONA_API_KEY"); url != "" && key != "" {
+	url, key := getenv("DAYTONA_API_URL"), getenv("DAYTONA_API_KEY")
+	switch {
+	case url != "" && key != "":
 		return cli.Access{URL: url, Key: key}, nil
+	case url != "":
+		return cli.Access{}, errors.New("DAYTONA_API_URL is set and DAYTONA_API_KEY is not: set the key too, or unset both for the server of this machine")
 	}
-	return localAccess(set)
+	a, err := localAccess(set)
+	if err == nil && key != "" {
+		a.Key = key
+	}
+	return a, err
 }
 
 func configCommand(set *settings) *cobra.Command {
@@ -259,6 +286,7 @@ func configCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print every setting, its value and where that is from; secrets are hidden",
+		Long:  "Prints every setting, its value and where that is from; secrets are hidden.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, found, err := set.config()

@@ -8,8 +8,8 @@
 //
 // With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd needs nothing of the
 // image: no shell, no libc, no home, no writable disk. With SANDLOT_CLAIM_SHA256 it waits for its sandbox: POST /init with the secret of that hash
-// brings identity, environment and program, once. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox, and
-// passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program.
+// brings identity, environment and program, once. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox,
+// passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program, and ignores all other signals that are sent to it.
 //
 // Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 when it could not start: bad arguments or settings, or an address that is taken.
 package main
@@ -83,6 +83,7 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) (exit int, 
 	signal.Notify(passed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
 	defer signal.Stop(passed)
 
+	process.IgnoreFaults()
 	ln, err := serve.Listen(ctx, cfg.Listen, cfg.Silence)
 	if err != nil {
 		return 2, fmt.Errorf("listen: %w", err)
@@ -114,7 +115,7 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) (exit int, 
 		return 2, err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- serve.Until(ctx, ln, handler, stopGrace) }()
+	go func() { ended <- serve.Until(ctx, watchedListener{ln, s.observe}, handler, stopGrace) }()
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
 	if begin != nil {
 		begin()
@@ -161,7 +162,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	if cfg.Sandbox != s.name {
 		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output})
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output, Warn: func(text string) { logger.Error(text) }})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,6 +215,30 @@ func (s *sandbox) signal(sig os.Signal) {
 	if number, ok := sig.(syscall.Signal); ok && s.entry != nil {
 		s.entry.Signal(number, false)
 	}
+}
+
+// observe looks at what the sandbox does to this program.
+func (s *sandbox) observe() {
+	s.mu.Lock()
+	processes := s.processes
+	s.mu.Unlock()
+	if processes != nil {
+		processes.Observe()
+	}
+}
+
+// watchedListener calls observe when a connection cannot be accepted: the limit of open files may have been lowered from inside.
+type watchedListener struct {
+	net.Listener
+	observe func()
+}
+
+func (l watchedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		l.observe()
+	}
+	return c, err
 }
 
 // close ends all processes.

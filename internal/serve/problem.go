@@ -112,7 +112,7 @@ func (f *Face) Note(r *http.Request, err error) bool {
 	default:
 		return false
 	}
-	f.Logger.Log(r.Context(), level, "request failed", logkey.Method, r.Method, logkey.Path, r.URL.Path, logkey.Err, err)
+	f.Logger.Log(r.Context(), level, "request failed", logkey.Method, r.Method, logkey.Path, Cut(r.URL.Path, MaxWords), logkey.Err, err)
 	return true
 }
 

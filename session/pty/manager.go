@@ -55,7 +55,7 @@ type Manager struct {
 // NewManager returns a Manager. It starts nothing.
 func NewManager(processes *process.Manager) *Manager { return &Manager{processes: processes} }
 
-// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id or size, ErrExists, fault.Limited,
+// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id, size or variable, ErrExists, fault.Limited,
 // fault.Unavailable without /dev/pts, and those of process.Manager.Start.
 func (m *Manager) Create(spec Spec) (*Terminal, error) {
 	t, err := m.newTerminal(spec)
@@ -89,6 +89,9 @@ func (m *Manager) newTerminal(spec Spec) (*Terminal, error) {
 		spec.Size.Rows = 24
 	}
 	if err := spec.Size.check(); err != nil {
+		return nil, err
+	}
+	if err := process.CheckVariables(spec.Env); err != nil { // a lazy one's shell starts later
 		return nil, err
 	}
 	env := map[string]string{"TERM": "xterm-256color"}
@@ -142,8 +145,12 @@ func (m *Manager) List() []*Terminal {
 	return slices.Clone(m.order)
 }
 
-// Delete kills a terminal's shell and all that it started; its clients see exit code 137. It returns when they are gone. Error: ErrNotFound.
-func (m *Manager) Delete(id string) error {
+// Delete is DeleteWith of the terminal's own processes: what made itself independent, by setsid or nohup, lives on.
+func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
+
+// DeleteWith kills a terminal's shell and, of all that it started, what scope says; its clients see exit code 137. It returns when they are gone. Error:
+// ErrNotFound.
+func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	t, err := m.Get(id)
 	if err != nil {
 		return err
@@ -151,6 +158,6 @@ func (m *Manager) Delete(id string) error {
 	if !m.remove(t) {
 		return fmt.Errorf("terminal %q: %w", id, ErrNotFound)
 	}
-	t.kill()
+	t.kill(scope)
 	return nil
 }

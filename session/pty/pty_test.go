@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,7 +135,8 @@ func TestCreateRefuses(t *testing.T) {
 		{pty.Spec{ID: "b", Size: pty.Size{Cols: 1001}}, fault.Invalid},
 		{pty.Spec{ID: "b", Dir: "/no/such"}, fault.NotFound},
 		{pty.Spec{ID: "b", Argv: []string{"/no/such"}}, fault.NotFound},
-		{pty.Spec{ID: "b", Env: map[string]string{"A-": ""}}, fault.Invalid},
+		{pty.Spec{ID: "b", Env: map[string]string{"A=": ""}}, fault.Invalid},
+		{pty.Spec{ID: "b", Env: map[string]string{"": ""}, Lazy: true}, fault.Invalid},
 	} {
 		if _, err := m.Create(tc.spec); fault.KindOf(err) != tc.want {
 			t.Errorf("Create(%+v): %v, want kind %v", tc.spec, err, tc.want)
@@ -283,18 +286,39 @@ func TestPasteComesWhole(t *testing.T) {
 	}
 }
 
-func TestDeleteLeavesNothing(t *testing.T) {
+func TestDeleteEndsItsOwnAndWhatLeftItLivesOn(t *testing.T) {
 	m := newManager(t)
 	word := fmt.Sprintf("%d.7", 81000+os.Getpid()%1000)
-	one := create(t, m, pty.Spec{ID: "a", Argv: sh("trap '' HUP TERM; setsid sleep " + word + " & sleep " + word + " & echo ready; wait")})
-	until(t, attach(t, one), "ready")
-	if err := m.Delete("a"); err != nil {
-		t.Fatal(err)
+	left := func() (pids []int) {
+		names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, name := range names {
+			if data, err := os.ReadFile(name); err == nil && strings.HasPrefix(string(data), "sleep\x00"+word) {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+				pids = append(pids, pid)
+			}
+		}
+		return pids
 	}
-	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range names {
-		if data, err := os.ReadFile(name); err == nil && strings.Contains(string(data), word) {
-			t.Errorf("left behind: %q", data)
+	for _, tc := range []struct {
+		scope process.Scope
+		want  int
+	}{{process.OwnSession, 1}, {process.Descendants, 0}} {
+		one := create(t, m, pty.Spec{ID: "a", Argv: sh("trap '' HUP TERM; setsid sleep " + word + " & sleep " + word + " & echo ready; wait")})
+		until(t, attach(t, one), "ready")
+		for late := time.Now().Add(20 * time.Second); len(left()) < 2; {
+			if time.Now().After(late) {
+				t.Fatal("they do not run")
+			}
+		}
+		if err := m.DeleteWith("a", tc.scope); err != nil {
+			t.Fatal(err)
+		}
+		pids := left()
+		if len(pids) != tc.want {
+			t.Errorf("scope %d: %d left behind, want %d", tc.scope, len(pids), tc.want)
+		}
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
 }

@@ -239,7 +239,7 @@ func (t *Terminal) finish(code int) {
 	close(t.done)
 }
 
-func (t *Terminal) kill() {
+func (t *Terminal) kill(scope process.Scope) {
 	t.mu.Lock()
 	shell := t.shell
 	t.mu.Unlock()
@@ -247,7 +247,7 @@ func (t *Terminal) kill() {
 		t.finish(128 + int(unix.SIGKILL))
 		return
 	}
-	shell.Kill()
+	shell.KillWith(scope)
 }
 
 // Resize sets the size; the program is told by SIGWINCH. Before a lazy start it is the size to start with. Errors: fault.Invalid for a bad

@@ -36,9 +36,10 @@ type shape struct {
 	Items      *shape
 }
 
-// beside lists operations that published clients use, or older ones used, and that the recorded contract lacks.
+// beside lists operations that the recorded contract lacks: those that published clients use, or older ones used, and our own.
 var beside = []string{
 	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect", "GET /files/watch", "GET /metrics",
+	"GET /process/execute/connect",
 }
 
 var braces = regexp.MustCompile(`\{\w+\}`)

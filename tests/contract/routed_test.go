@@ -90,6 +90,7 @@ func everyOperation(t *testing.T, surface *contract.Surface, base, key string) (
 		if key != "" {
 			req.Header.Set("Authorization", "Bearer "+key)
 		}
+		req.Header.Set("X-Daytona-SDK-Version", "0.226.0") // clients of old get some answers as text
 		if op.Body != nil {
 			req.Header.Set("Content-Type", "application/json")
 		}

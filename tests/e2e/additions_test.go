@@ -37,6 +37,7 @@ func TestAdditions(t *testing.T) {
 		{"a key runs a command once", keyRunsOnce},
 		{"the cost of a command", costIsTold},
 		{"environment", envChanges},
+		{"a command does not find itself", selfIsNotFound},
 		{"what is granted", grantIsTold},
 		{"ports", portsAreFresh},
 		{"proxy to a port", portProxy},
@@ -142,16 +143,43 @@ func envChanges(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 	if out, _, err := d.terminal("env", `exec sh -c 'echo "<$E_C>"'`+"\n"); err != nil || !strings.Contains(out, "<tmp:kept>") {
 		d.t.Errorf("the terminal has %q, %v", out, err)
 	}
-	for _, bad := range []string{"1A", "A B", "A=B", "", "A-B"} {
+	for _, bad := range []string{"A=B", "", "A\x00B"} {
 		if a := d.ask("POST", "/env", api.UpdateEnvRequest{Set: map[string]string{"E_A": "changed", bad: "x"}}); a.status != 400 {
 			d.t.Errorf("name %q: %v", bad, a)
 		}
+	}
+	odd := map[string]string{"E-A": "1", "e.a": "2", "1E": "3"} // create takes them too
+	if a := d.ask("POST", "/env", api.UpdateEnvRequest{Set: odd}); a.status != 200 {
+		d.t.Errorf("odd names: %v", a)
+	}
+	if _, out := d.exec(`python3 -c 'import os; print(*(os.environ[k] for k in ("E-A", "e.a", "1E")))'`); out != "1 2 3\n" {
+		d.t.Errorf("odd names: execute has %q", out)
 	}
 	if a := d.ask("POST", "/env", api.UpdateEnvRequest{Set: map[string]string{"E_A": "a\x00b"}}); a.status != 400 {
 		d.t.Errorf("NUL: %v", a)
 	}
 	if _, out := d.exec(show); out != want {
 		d.t.Errorf("after refused changes execute has %q", out)
+	}
+}
+
+// selfIsNotFound looks for processes by their command lines, as agents do before they start a server anew.
+func selfIsNotFound(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
+	const script = `sleep 500.5 & until pgrep -x sleep >/dev/null; do :; done
+pgrep -fc "sleep 500.5"; pkill -f "sleep 500.5"; wait; echo after; pgrep -fc "sleep 500.5"; sh -c 'ls /proc/self/fd' | wc -l; echo "$0 $BASH_EXECUTION_STRING" | head -1`
+	const want = "1\nafter\n0\n4\n/usr/bin/bash sleep 500.5 & until pgrep -x sleep >/dev/null; do :; done\n"
+	if code, out := d.exec(script); code != 0 || out != want {
+		d.t.Errorf("exit code %d, output %q; want %q", code, out, want)
+	}
+	d.session("self")
+	var one api.SessionExecuteResponse
+	if d.call("POST", "/process/session/self/exec", api.SessionExecuteRequest{Command: script}, &one); one.Output == nil || !strings.HasPrefix(*one.Output, "1\nafter\n0\n") {
+		d.t.Errorf("in a session: %+v", one)
+	}
+	var res api.ExecuteResponse
+	code := api.CodeRunRequest{Language: "javascript", Code: `console.log(require("child_process").spawnSync("pgrep", ["-fc", "a word of its own"]).stdout.toString())`}
+	if d.call("POST", "/process/code-run", code, &res); res.Result != "0\n\n" {
+		d.t.Errorf("in JavaScript: %+v", res)
 	}
 }
 

@@ -62,62 +62,49 @@ func TestOrphansLeaveNoZombies(t *testing.T) {
 }
 
 // leaves is every way in which a command's processes get away from it. Each sleeps for a time of its own, by which it is found.
-var leaves = []struct{ name, script string }{
-	{"child in the background", "sleep %s & sleep %s"},
-	{"setsid", "setsid sleep %s >/dev/null 2>&1 & sleep %s"},
-	{"double fork", "(setsid sh -c 'sleep %s & exit' >/dev/null 2>&1 &); sleep %s"},
-	{"ignores SIGTERM", `trap '' TERM HUP INT; sh -c "trap '' TERM HUP INT; sleep %s" & sleep %s`},
-	{"ignores SIGTERM in a loop", `(trap '' TERM HUP; while :; do sleep %s; done) & sleep %s`},
-	{"holds the pipe", "(setsid sh -c 'sleep %s; echo late' &); sleep %s"},
-	{"no environment", "env -i setsid sleep %s & sleep %s"},
-	{"no environment, double fork", "(env -i setsid sh -c '(sleep %s &) >/dev/null 2>&1' &); sleep %s"},
-	{"stopped", "sleep %s & sleep 0.1; kill -STOP $!; sleep %s"},
-	{"a tree", "for i in 1 2 3; do (for j in 1 2 3; do setsid sleep %s & done; wait) & done; sleep %s"},
+var leaves = []struct {
+	name, script string
+	lives        bool // when its session or terminal is deleted
+}{
+	{"child in the background", "sleep %s & sleep %s", false},
+	{"setsid", "setsid sleep %s >/dev/null 2>&1 & sleep %s", true},
+	{"double fork", "(setsid sh -c 'sleep %s & exit' >/dev/null 2>&1 &); sleep %s", true},
+	{"ignores SIGTERM", `trap '' TERM HUP INT; sh -c "trap '' TERM HUP INT; sleep %s" & sleep %s`, false},
+	{"ignores SIGTERM in a loop", `(trap '' TERM HUP; while :; do sleep %s; done) & sleep %s`, false},
+	{"holds the pipe", "(setsid sh -c 'sleep %s; echo late' &); sleep %s", true},
+	{"no environment", "env -i setsid sleep %s & sleep %s", true},
+	{"no environment, double fork", "(env -i setsid sh -c '(sleep %s &) >/dev/null 2>&1' &); sleep %s", true},
+	{"stopped", "sleep %s & sleep 0.1; kill -STOP $!; sleep %s", false},
+	{"a tree", "for i in 1 2 3; do (for j in 1 2 3; do setsid sleep %s & done; wait) & done; sleep %s", true},
+	{"as nohup does", "(trap '' HUP; exec sleep %s) >/dev/null 2>&1 & sleep %s", true},
 }
 
-// TestEndsLeaveNoProcess ends what runs in each way that there is, in a container and outside.
-func TestEndsLeaveNoProcess(t *testing.T) {
+// TestEndsLeaveWhatTheyShould ends what runs in each way that there is, in a container and outside: nothing is left, but of a deleted session or terminal
+// what made itself independent.
+func TestEndsLeaveWhatTheyShould(t *testing.T) {
 	const grace = "DAYTONA_TERMINATION_GRACE_PERIOD=1s"
 	t.Run("as process 1", func(t *testing.T) {
-		endsLeaveNoProcess(runPID1(t, harness.Busybox, []string{"-e", grace}).daemon, "7")
+		endsLeaveWhatTheyShould(runPID1(t, harness.Busybox, []string{"-e", grace}).daemon, "7")
 	})
 	t.Run("as another", func(t *testing.T) {
 		d, _ := straight(t, grace)
-		endsLeaveNoProcess(d, "8")
+		endsLeaveWhatTheyShould(d, "8")
 	})
 }
 
-func endsLeaveNoProcess(d *daemon, digit string) {
-	ends := []struct {
-		name string
-		run  func(d *daemon, id, script string)
-	}{
-		{"timeout", func(d *daemon, _, script string) {
-			began := time.Now()
-			var body struct{ Code string }
-			status := d.call("POST", "/process/execute", api.ExecuteRequest{Command: script, Timeout: 1}, &body)
-			if took := time.Since(began); status != 408 || body.Code != "PROCESS_EXECUTION_TIMEOUT" || took > 4*time.Second {
-				d.t.Errorf("status %d, %s after %v", status, body.Code, took)
-			}
-		}},
-		{"timeout after the client left", func(d *daemon, _, script string) {
-			ctx, cancel := context.WithTimeout(d.t.Context(), 300*time.Millisecond)
-			defer cancel()
-			left := *d
-			left.ctx = ctx
-			if _, err := left.open("POST", "/process/execute", api.ExecuteRequest{Command: script, Timeout: 1}); !errors.Is(err, context.DeadlineExceeded) {
-				d.t.Errorf("the client was answered: %v", err)
-			}
-		}},
-		{"session deleted", func(d *daemon, id, script string) {
+func endsLeaveWhatTheyShould(d *daemon, digit string) {
+	deleteSession := func(query string) func(d *daemon, id, script string) {
+		return func(d *daemon, id, script string) {
 			d.session(id)
 			d.start(id, script)
 			d.appears(script)
-			if status := d.call("DELETE", "/process/session/"+id, nil, nil); status != 204 {
+			if status := d.call("DELETE", "/process/session/"+id+query, nil, nil); status != 204 {
 				d.t.Errorf("status %d", status)
 			}
-		}},
-		{"terminal deleted", func(d *daemon, id, script string) {
+		}
+	}
+	deleteTerminal := func(query string) func(d *daemon, id, script string) {
+		return func(d *daemon, id, script string) {
 			ws, err := d.dial("/process/pty/create-connect?id=" + id)
 			if err != nil {
 				d.t.Error(err)
@@ -128,10 +115,37 @@ func endsLeaveNoProcess(d *daemon, digit string) {
 				d.t.Error(err)
 			}
 			d.appears(script)
-			if status := d.call("DELETE", "/process/pty/"+id, nil, nil); status != 200 {
+			if status := d.call("DELETE", "/process/pty/"+id+query, nil, nil); status != 200 {
 				d.t.Errorf("status %d", status)
 			}
+		}
+	}
+	ends := []struct {
+		name  string
+		spare bool // what made itself independent lives on
+		run   func(d *daemon, id, script string)
+	}{
+		{"timeout", false, func(d *daemon, _, script string) {
+			began := time.Now()
+			var body struct{ Code string }
+			status := d.call("POST", "/process/execute", api.ExecuteRequest{Command: script, Timeout: 1}, &body)
+			if took := time.Since(began); status != 408 || body.Code != "PROCESS_EXECUTION_TIMEOUT" || took > 4*time.Second {
+				d.t.Errorf("status %d, %s after %v", status, body.Code, took)
+			}
 		}},
+		{"timeout after the client left", false, func(d *daemon, _, script string) {
+			ctx, cancel := context.WithTimeout(d.t.Context(), 300*time.Millisecond)
+			defer cancel()
+			left := *d
+			left.ctx = ctx
+			if _, err := left.open("POST", "/process/execute", api.ExecuteRequest{Command: script, Timeout: 1}); !errors.Is(err, context.DeadlineExceeded) {
+				d.t.Errorf("the client was answered: %v", err)
+			}
+		}},
+		{"session deleted", true, deleteSession("")},
+		{"session deleted with all descendants", false, deleteSession("?descendants=all")},
+		{"terminal deleted", true, deleteTerminal("")},
+		{"terminal deleted with all descendants", false, deleteTerminal("?descendants=all")},
 	}
 	for e, end := range ends {
 		d.t.Run(end.name, func(t *testing.T) {
@@ -140,17 +154,24 @@ func endsLeaveNoProcess(d *daemon, digit string) {
 			var group sync.WaitGroup
 			for l, leave := range leaves {
 				group.Go(func() {
-					nap := fmt.Sprintf("%s7%d%d7", digit, e, l)
+					nap := fmt.Sprintf("%s7%d%02d7", digit, e, l)
 					end.run(&at, "x"+nap, strings.ReplaceAll(leave.script, "%s", nap))
 				})
 			}
 			group.Wait()
-			var left []string
-			if !harness.Wait(3*time.Second, func() bool {
-				left = at.sleepers(fmt.Sprintf("%s7%d.7", digit, e))
-				return len(left) == 0
-			}) {
-				t.Errorf("left behind: %q", left)
+			for l, leave := range leaves {
+				nap := fmt.Sprintf("%s7%d%02d7", digit, e, l)
+				var left []string
+				want := leave.lives && end.spare
+				if !harness.Wait(3*time.Second, func() bool {
+					left = at.sleepers(nap)
+					return len(left) > 0 == want
+				}) {
+					t.Errorf("%s: left behind: %q; want some: %v", leave.name, left, want)
+				}
+				for _, line := range left {
+					at.exec("kill -KILL " + strings.Fields(line)[0])
+				}
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package script_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,9 +18,15 @@ func TestAlone(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/alone", Setup: setup, Cmds: commands})
 }
 
-func TestRunning(t *testing.T) {
+func TestRunning(t *testing.T) { running(t, "testdata/running") }
+
+func TestPipe(t *testing.T) { running(t, "testdata/pipe") }
+
+// running runs the scripts of a folder beside each other, with a server of theirs.
+func running(t *testing.T, dir string) {
+	t.Helper()
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
-	testscript.Run(t, testscript.Params{Dir: "testdata/running", Cmds: commands, Setup: func(env *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: dir, Cmds: commands, Setup: func(env *testscript.Env) error {
 		env.Vars = append(env.Vars, s.Env()...)
 		env.Setenv("API", s.API)
 		env.Setenv("KEY", s.Key)
@@ -41,6 +48,15 @@ func setup(env *testscript.Env) error {
 }
 
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	// deaf SOCKET listens there until the script's end and never answers.
+	"deaf": func(ts *testscript.TestScript, _ bool, args []string) {
+		if len(args) != 1 {
+			ts.Fatalf("usage: deaf socket")
+		}
+		ln, err := net.Listen("unix", ts.MkAbs(args[0]))
+		ts.Check(err)
+		ts.Defer(func() { _ = ln.Close() }) // nothing was taken from it
+	},
 	// code N PROGRAM ARG... runs a program that has to end with exit code N.
 	"code": func(ts *testscript.TestScript, _ bool, args []string) {
 		if len(args) < 2 {

@@ -1,0 +1,210 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/internal/flow"
+)
+
+// Streams are what a command is connected to.
+type Streams struct {
+	Stdin          io.Reader // nil is at its end
+	Stdout, Stderr io.Writer
+	Signals        <-chan string // names of signals for the command and its process group, such as SIGINT; may be nil
+}
+
+// ErrOutput is returned when an output could not be written.
+var ErrOutput = errors.New("write the output")
+
+// errLost is returned when the connection ended before the command.
+var errLost = errors.New("the connection to the command was lost; the command was ended with it")
+
+// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code. What is not read of an output
+// holds the command back. When ctx ends, or an output cannot be written, the command is ended with all its descendants, and the error is ctx's
+// cause, or ErrOutput. A read of Stdin that is going on at the end is left behind. req.Window is set here.
+func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequest, streams Streams) (exitCode int, err error) {
+	address := strings.TrimRight(s.ToolboxProxyURL, "/") + "/" + s.ID + "/process/execute/connect"
+	ws, res, err := websocket.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(address, "http"), http.Header{
+		"Authorization": {"Bearer " + c.key}, "X-Daytona-Source": {source},
+	})
+	if err != nil {
+		if res != nil {
+			defer res.Body.Close()
+			if res.StatusCode >= http.StatusBadRequest {
+				return 0, failure(res, http.MethodGet, address)
+			}
+		}
+		return 0, err
+	}
+	ws.SetReadLimit(1 << 20) // far more than a server sends at once
+	req.Window = flow.Window
+	ctx, end := context.WithCancelCause(ctx)
+	con := &connection{ws: ws, end: end, input: flow.NewCredit(flow.Window)}
+	for i := range con.outputs {
+		con.outputs[i] = flow.NewQueue(flow.Window)
+	}
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = ws.Close() // also ends what is being written
+	})
+	defer func() {
+		end(nil)
+		if !stop() {
+			<-closed
+		}
+	}()
+	if err := con.send(req); err != nil {
+		return 0, con.cause(ctx, err)
+	}
+	go con.feed(ctx, streams.Stdin)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer end(nil)
+	others.Go(func() { con.signal(ctx, streams.Signals) })
+	var writing sync.WaitGroup
+	for i, to := range []io.Writer{streams.Stdout, streams.Stderr} {
+		writing.Go(func() { con.write(ctx, i, to) })
+	}
+	exit, err := con.read()
+	for _, q := range con.outputs {
+		q.End()
+	}
+	if err != nil {
+		end(con.cause(ctx, err))
+	}
+	writing.Wait() // what came is written, if anybody takes it
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return exit, nil
+}
+
+// connection is the client's side of a connected command.
+type connection struct {
+	ws      *websocket.Conn
+	end     context.CancelCauseFunc
+	input   *flow.Credit
+	unread  atomic.Bool    // the command reads no more input
+	outputs [2]*flow.Queue // stdout and stderr
+
+	mu sync.Mutex // held while writing
+}
+
+// markers stand before the bytes of each output.
+var markers = [2]string{"\x01\x01\x01", "\x02\x02\x02"}
+
+// cause is why the connection ended: what ended it from here, or what it ended with.
+func (con *connection) cause(ctx context.Context, err error) error {
+	var closed *websocket.CloseError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &closed) && closed.Text != "" && closed.Code != websocket.CloseAbnormalClosure:
+		return errors.New(closed.Text)
+	}
+	return errLost
+}
+
+func (con *connection) send(message any) error {
+	con.mu.Lock()
+	defer con.mu.Unlock()
+	return con.ws.WriteJSON(message)
+}
+
+// read takes all that comes, to the command's end.
+func (con *connection) read() (exitCode int, err error) {
+	for {
+		kind, data, err := con.ws.ReadMessage()
+		if err != nil {
+			return 0, err
+		}
+		if kind == websocket.BinaryMessage {
+			for i, q := range con.outputs {
+				if rest, ok := bytes.CutPrefix(data, []byte(markers[i])); ok {
+					if err := q.Put(rest); err != nil {
+						return 0, err
+					}
+				}
+			}
+			continue
+		}
+		var msg api.ConnectMessage
+		if err := json.Unmarshal(data, &msg); err != nil {
+			return 0, err
+		}
+		switch {
+		case msg.Type == "taken":
+			con.input.Give(msg.Bytes)
+		case msg.Type == "closed":
+			con.unread.Store(true)
+		case msg.Type == "exit" && msg.ExitCode != nil:
+			return *msg.ExitCode, nil
+		}
+	}
+}
+
+// write writes one output and tells what was taken.
+func (con *connection) write(ctx context.Context, i int, to io.Writer) {
+	for {
+		data, err := con.outputs[i].Next(ctx, 32<<10)
+		if err != nil {
+			return
+		}
+		if _, err := to.Write(data); err != nil {
+			con.end(fmt.Errorf("%w: %w", ErrOutput, err))
+			return
+		}
+		con.outputs[i].Done()
+		_ = con.send(api.ConnectMessage{Type: "taken", Stream: i + 1, Bytes: int64(len(data))}) // read hears of the connection's end
+	}
+}
+
+// feed sends the input and its end.
+func (con *connection) feed(ctx context.Context, from io.Reader) {
+	buf := make([]byte, 32<<10)
+	for from != nil {
+		room, err := con.input.Wait(ctx, len(buf))
+		if err != nil {
+			return
+		}
+		n, err := from.Read(buf[:room])
+		if n > 0 {
+			con.input.Spend(n)
+			con.mu.Lock()
+			sent := con.ws.WriteMessage(websocket.BinaryMessage, buf[:n])
+			con.mu.Unlock()
+			if sent != nil {
+				return // as above
+			}
+		}
+		if err != nil || con.unread.Load() { // its end, or none to read from
+			break
+		}
+	}
+	_ = con.send(api.ConnectMessage{Type: "end"})
+}
+
+// signal passes signals on.
+func (con *connection) signal(ctx context.Context, names <-chan string) {
+	for {
+		select {
+		case name := <-names:
+			_ = con.send(api.ConnectMessage{Type: "signal", Signal: name}) // as above
+		case <-ctx.Done():
+			return
+		}
+	}
+}

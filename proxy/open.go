@@ -1,0 +1,289 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+const (
+	// farewell bounds what a client may take to read the answer, or the close frame, of a request that was ended here.
+	farewell = 500 * time.Millisecond
+	// lookUpWithin bounds one look-up after a change.
+	lookUpWithin = 5 * time.Second
+	// lookUpAgain is the wait after a look-up that failed.
+	lookUpAgain = time.Second
+)
+
+// registry holds, by sandbox, what is known of it and which requests to it are open. It is safe for concurrent use.
+//
+// A request is registered before its sandbox is looked up, and a look-up that a change overtook is repeated. So every request either saw the
+// sandbox after the change, or is found when the change is looked at.
+type registry struct {
+	locator Locator
+	logger  *slog.Logger
+	wake    chan struct{} // of capacity 1: changed is not empty
+
+	mu      sync.Mutex
+	entries map[string]*entry
+	changed map[string]struct{} // sandboxes with open requests that have to be looked up again
+}
+
+// entry is kept while a sandbox is known or has open requests.
+type entry struct {
+	known   *sandbox // nil before the look-up and after each change
+	changes uint64
+	open    map[*request]struct{}
+}
+
+// request is one open request to a sandbox.
+type request struct {
+	to     *sandbox // nil while it is looked up
+	in     *body
+	cancel context.CancelCauseFunc
+	client *http.ResponseController
+
+	mu       sync.Mutex
+	trusted  bool // by a credential: may be told reasons
+	upgraded bool
+	left     bool
+	why      error // why the proxy ended it; nil while it did not
+}
+
+func newRegistry(locator Locator, logger *slog.Logger) *registry {
+	return &registry{
+		locator: locator, logger: logger, wake: make(chan struct{}, 1), entries: map[string]*entry{}, changed: map[string]struct{}{},
+	}
+}
+
+// begin registers a request to a sandbox, sets q.to, and looks the sandbox up if it is not known. end has to follow a nil error.
+func (g *registry) begin(ctx context.Context, id string, q *request) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[id]
+	if e == nil {
+		e = &entry{open: map[*request]struct{}{}}
+		g.entries[id] = e
+	}
+	e.open[q] = struct{}{}
+	for e.known == nil {
+		changes := e.changes
+		g.mu.Unlock()
+		t, err := g.locator.Locate(ctx, id)
+		g.mu.Lock()
+		if err != nil {
+			g.removeLocked(id, e, q)
+			return err
+		}
+		if e.changes != changes {
+			continue
+		}
+		if !t.Addr.IsValid() { // looked up again by the next request: it may come back without a change
+			q.to = newSandbox(t)
+			return nil
+		}
+		if e.known == nil {
+			e.known = newSandbox(t)
+		}
+	}
+	q.to = e.known
+	return nil
+}
+
+// end removes a request. It is not ended by the registry after that.
+func (g *registry) end(q *request) {
+	q.mu.Lock()
+	q.left = true
+	q.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.removeLocked(q.to.ID, g.entries[q.to.ID], q)
+}
+
+func (g *registry) removeLocked(id string, e *entry, q *request) {
+	delete(e.open, q)
+	if len(e.open) == 0 && e.known == nil {
+		delete(g.entries, id)
+	}
+}
+
+// forget drops what is known of a sandbox, "" of all, and has run look after the open requests. It does not block.
+func (g *registry) forget(id string) {
+	g.mu.Lock()
+	ids := []string{id}
+	if id == "" {
+		ids = ids[:0]
+		for id := range g.entries {
+			ids = append(ids, id)
+		}
+	}
+	var gone []*sandbox
+	for _, id := range ids {
+		e := g.entries[id]
+		if e == nil {
+			continue
+		}
+		if e.known != nil {
+			gone = append(gone, e.known)
+		}
+		e.known = nil
+		e.changes++
+		if len(e.open) == 0 {
+			delete(g.entries, id)
+			continue
+		}
+		g.changed[id] = struct{}{}
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+	g.mu.Unlock()
+	for _, s := range gone {
+		s.transport.CloseIdleConnections()
+	}
+}
+
+// run ends the open requests of sandboxes that no longer run, until ctx ends. A change only wakes it: what counts is what the Locator says.
+func (g *registry) run(ctx context.Context) {
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.wake:
+		case <-again:
+		}
+		again = nil
+		g.mu.Lock()
+		changed := g.changed
+		g.changed = map[string]struct{}{}
+		g.mu.Unlock()
+		for id := range changed {
+			if err := g.look(ctx, id); err != nil && ctx.Err() == nil {
+				g.logger.Warn("sandbox not looked up after a change; trying again", logkey.Sandbox, id, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
+				g.mu.Lock()
+				g.changed[id] = struct{}{}
+				g.mu.Unlock()
+				again = time.After(lookUpAgain)
+			}
+		}
+	}
+}
+
+// look ends the open requests of one sandbox that were sent to a run of it which is over.
+func (g *registry) look(ctx context.Context, id string) error {
+	g.mu.Lock()
+	e := g.entries[id]
+	if e == nil {
+		g.mu.Unlock()
+		return nil
+	}
+	changes := e.changes
+	g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lookUpWithin)
+	defer cancel()
+	now, err := g.locator.Locate(ctx, id)
+	if fault.KindOf(err) == fault.NotFound {
+		now = Target{ID: id, State: "destroyed"}
+	} else if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	var over []*request
+	if e.changes == changes { // else a newer look follows, and requests may be open that know more than now
+		for q := range e.open {
+			if q.to != nil && !q.to.sameRun(now) {
+				over = append(over, q)
+			}
+		}
+	}
+	g.mu.Unlock()
+	if len(over) > 0 {
+		g.logger.Info("open requests ended with their sandbox", logkey.Sandbox, id, logkey.State, now.State, "requests", len(over))
+	}
+	for _, q := range over {
+		q.stop(now)
+	}
+	return nil
+}
+
+// stop ends a request, whatever it waits for, because of what its sandbox is now.
+func (q *request) stop(now Target) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.left || q.why != nil {
+		return
+	}
+	q.why = notStarted(now, q.trusted)
+	q.cancel(q.why)
+	// The handler may be in a read of what the client does not send, or in a write of what it does not take.
+	if q.upgraded {
+		q.sayFarewell()
+		return
+	}
+	_ = q.client.SetWriteDeadline(time.Now().Add(farewell)) // fails for connections that are gone, where nothing waits
+	if !q.in.whole.Load() {
+		_ = q.client.SetReadDeadline(time.Now()) // likewise
+	}
+}
+
+// sayFarewell lets the client of a websocket take the close frame and answer it.
+func (q *request) sayFarewell() {
+	at := time.Now().Add(farewell)
+	_ = q.client.SetWriteDeadline(at) // as in stop
+	_ = q.client.SetReadDeadline(at)
+}
+
+// ended returns why the proxy ended the request, nil while it did not.
+func (q *request) ended() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.why
+}
+
+// admitted notes that a credential let the request in.
+func (q *request) admitted() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.trusted = true
+}
+
+// refused says why a request cannot be sent to its sandbox as that was when the request began; nil if it can.
+func (q *request) refused() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch t := q.to.Target; {
+	case t.Addr.IsValid():
+		return nil
+	case t.State == started:
+		return fault.Newf(fault.Unavailable, "sandbox %s cannot be reached: its runner has lost the container engine; try again", t.ID)
+	default:
+		return notStarted(t, q.trusted)
+	}
+}
+
+// started is the one state in which a sandbox takes requests.
+const started = "started"
+
+// notStarted is the answer to a request whose sandbox does not run, or no longer in the run that it was sent to. Reasons are for those who
+// showed a credential.
+func notStarted(t Target, trusted bool) error {
+	is := t.State
+	if t.Reason != "" && trusted {
+		is += ": " + serve.Cut(t.Reason, serve.MaxWords)
+	}
+	switch t.State {
+	case started:
+		is = "started again, and the request went to what ran before; send it again"
+	case "stopped", "stopping", "error":
+		is += "; start it first"
+	}
+	return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s is %s", t.ID, is)
+}
