@@ -94,8 +94,8 @@ func (m *Manager) step(ctx context.Context, id string) (more bool, err error) {
 		}
 		return nil
 	})
-	if errors.Is(err, errOld) {
-		err = nil
+	if errors.Is(err, errOld) { // whoever took what is newer asked for the next step
+		return false, nil
 	}
 	return true, err
 }

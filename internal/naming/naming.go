@@ -47,8 +47,8 @@ func Check(name string, reserved ...string) error {
 	return nil
 }
 
-var id = regexp.MustCompile(`(?i)^(urn:uuid:)?\{?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\}?$`)
+var id = regexp.MustCompile(`(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// IsID reports whether text has the form of an id, a UUID in any of its spellings. A sandbox's name must not have it: what is asked for by id must
-// not be found by name.
+// IsID reports whether text has the form of an id, a UUID with its hyphens. A sandbox's name must not have it: what is asked for by id must not be
+// found by name.
 func IsID(text string) bool { return id.MatchString(text) }
