@@ -44,7 +44,7 @@ func doctorCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what Sandlot needs and say what to mend",
-		Long:  "Checks engine, storage driver, control groups, image, ports, names, certificates, disk and clock. Ends with 1 if something is broken.\n" + localHelp,
+		Long:  "Checks engine, storage driver, control groups, image, ports, names, certificates, disk, clock and records. Ends with 1 if something is broken.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
