@@ -56,6 +56,8 @@ type Manager struct {
 	count    atomic.Uint64
 	runs     runs
 	stop     chan struct{} // ends the reaper
+	began    time.Time
+	observed atomic.Int64 // when it was looked last, since began
 
 	mu     sync.Mutex
 	env    []string // replaced whole, never changed
@@ -78,7 +80,8 @@ func NewManager(cfg Config) (*Manager, error) {
 		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	m.crowds = newCrowds(m.children)
-	m.limits = newOwnLimits(cfg.Warn)
+	m.limits, m.began = newOwnLimits(cfg.Warn), time.Now()
+	m.observed.Store(-int64(observeEvery)) // the first look is not too soon
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
@@ -164,8 +167,19 @@ func lookup(env []string, name string) string {
 }
 
 // Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb is at work and whether the limits of this program
-// were changed, and does what it can. It does not wait, and takes a few µs when nothing is wrong.
+// were changed, and does what it can. It does not wait. It takes a few µs when nothing is wrong, and so is done at most every 10 ms; each start of a process
+// looks by itself.
 func (m *Manager) Observe() {
+	now := time.Since(m.began)
+	if last := m.observed.Load(); now-time.Duration(last) >= observeEvery && m.observed.CompareAndSwap(last, int64(now)) {
+		m.observe()
+	}
+}
+
+// observeEvery is the least time between two looks that are not for the start of a process.
+const observeEvery = 10 * time.Millisecond
+
+func (m *Manager) observe() {
 	m.limits.check()
 	m.crowds.look()
 }

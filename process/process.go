@@ -124,7 +124,7 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if closed {
 		return nil, ErrClosed
 	}
-	m.Observe()
+	m.observe()
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
 	}
