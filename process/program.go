@@ -159,56 +159,68 @@ func (p program) insert(pid int) error {
 	if err := unix.PtraceGetRegs(pid, &regs); err != nil {
 		return err
 	}
-	m := tracedMemory{pid: pid, base: *(*uintptr)(unsafe.Add(unsafe.Pointer(&regs), index*word))}
-	argc := m.read(0)
-	more := int(argc) - len(p.argv)
-	if m.err != nil {
-		return m.err
+	base := *(*uintptr)(unsafe.Add(unsafe.Pointer(&regs), index*word))
+	list := make([]uint64, 1+len(p.argv)+maxInterpreter+2) // what is needed of it, and maybe more
+	if err := readWords(pid, base, list); err != nil {
+		return err
 	}
+	argc := list[0]
+	more := int(argc) - len(p.argv)
 	if more < 0 || more > maxInterpreter {
 		return fmt.Errorf("it has %d arguments, not %d", argc, len(p.argv))
 	}
 	end := 1 + len(p.argv) + more // of the list of arguments
-	zero, text := m.read(end), m.read(end+1)
-	var start [word]byte
-	first := tracedMemory{pid: pid, base: uintptr(text), err: m.err}
-	binary.NativeEndian.PutUint64(start[:], first.read(0))
-	if first.err != nil {
-		return first.err
+	zero, text := list[end], list[end+1]
+	var first [1]uint64
+	if err := readWords(pid, uintptr(text), first[:]); err != nil {
+		return err
 	}
+	var start [word]byte
+	binary.NativeEndian.PutUint64(start[:], first[0])
 	if zero != 0 || !strings.HasPrefix(p.hidden, string(start[:min(len(p.hidden), word)])) {
 		return errors.New("its first variable is not where it should be")
 	}
-	for i := 1 + p.at + more; i < end; i++ {
-		next := m.read(i)
-		m.write(i, text)
-		text = next
-	}
-	m.write(end, text)
-	m.write(end+1, 0)
-	m.write(0, argc+1)
-	return m.err
+	copy(list[1+p.at+more+1:end+1], list[1+p.at+more:end])
+	list[1+p.at+more], list[end+1], list[0] = text, 0, argc+1
+	return writeWords(pid, base, list[:end+2])
 }
 
-// tracedMemory reads and writes words of a stopped child, from base on, until an error.
-type tracedMemory struct {
-	pid  int
-	base uintptr
-	err  error
+// readWords reads words of a stopped child. At once where it may, which is not where the child has another user and this program no right to
+// that, else one by one, as its tracer always may.
+func readWords(pid int, from uintptr, words []uint64) error {
+	local, remote := vectors(from, words)
+	if n, err := unix.ProcessVMReadv(pid, local, remote, 0); err == nil && n == 8*len(words) {
+		return nil
+	}
+	for i := range words {
+		var w [8]byte
+		if _, err := unix.PtracePeekData(pid, from+uintptr(i*len(w)), w[:]); err != nil {
+			return err
+		}
+		words[i] = binary.NativeEndian.Uint64(w[:])
+	}
+	return nil
 }
 
-func (m *tracedMemory) read(index int) uint64 {
-	var w [8]byte
-	if m.err == nil {
-		_, m.err = unix.PtracePeekData(m.pid, m.base+uintptr(index*len(w)), w[:])
+// writeWords writes words of a stopped child, as readWords reads them.
+func writeWords(pid int, to uintptr, words []uint64) error {
+	local, remote := vectors(to, words)
+	if n, err := unix.ProcessVMWritev(pid, local, remote, 0); err == nil && n == 8*len(words) {
+		return nil
 	}
-	return binary.NativeEndian.Uint64(w[:])
+	for i, word := range words {
+		var w [8]byte
+		binary.NativeEndian.PutUint64(w[:], word)
+		if _, err := unix.PtracePokeData(pid, to+uintptr(i*len(w)), w[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (m *tracedMemory) write(index int, value uint64) {
-	var w [8]byte
-	binary.NativeEndian.PutUint64(w[:], value)
-	if m.err == nil {
-		_, m.err = unix.PtracePokeData(m.pid, m.base+uintptr(index*len(w)), w[:])
-	}
+func vectors(at uintptr, words []uint64) ([]unix.Iovec, []unix.RemoteIovec) {
+	size := 8 * len(words)
+	local := unix.Iovec{Base: (*byte)(unsafe.Pointer(&words[0]))}
+	local.SetLen(size)
+	return []unix.Iovec{local}, []unix.RemoteIovec{{Base: at, Len: size}}
 }
