@@ -6,8 +6,10 @@
 //
 // Create, Start and Stop wait for the result, at most Config.Hold (8 s: one published client gives up after 10), and otherwise
 // answer the state under way. A sandbox that ends by itself becomes stopped and stays so until it is started; one that ended with
-// its engine is started again when the engine is back.
+// its engine is started again when the engine is back. What runners find out is numbered, and a record takes nothing that is older than
+// what it took. A sandbox that a runner has and no record knows is left alone (Adopt writes its record).
 //
-// Idle sandboxes are stopped, and stopped ones deleted, by their own intervals: one timer waits for the earliest of all deadlines.
+// Idle sandboxes are stopped, and stopped ones deleted, by their own intervals: one timer waits for the earliest of all deadlines,
+// from the first full report on: until then the records may be older than what is.
 // A sandbox with an open proxied connection is not idle.
 package fleet
