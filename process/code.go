@@ -55,9 +55,10 @@ func javascript(code Code) (p program, input []byte) {
 		if strings.HasPrefix(source, "-") {
 			source = " " + source // it is no option
 		}
-		p = program{argv: append([]string{"node", "-e", "--"}, code.Argv...), hidden: source, at: 2}
-		p.other.argv = slices.Insert(slices.Clone(p.argv), p.at, p.hidden)
-		return p, nil
+		argv := append([]string{"node", "-e", "--"}, code.Argv...)
+		return program{argv: argv, hidden: source, at: 2, other: func() other {
+			return other{argv: slices.Insert(slices.Clone(argv), 2, source)}
+		}}, nil
 	}
 	return program{argv: append([]string{"node", "-"}, code.Argv...)}, []byte(withoutName(code.Source))
 }

@@ -24,10 +24,10 @@ func pipe(readerIsOurs, writerIsOurs bool) (r, w int, err error) {
 		return -1, -1, os.NewSyscallError("pipe2", err)
 	}
 	if readerIsOurs {
-		err = unix.SetNonblock(fds[0], true)
+		_, err = unix.FcntlInt(uintptr(fds[0]), unix.F_SETFL, unix.O_NONBLOCK) // it has no other flag
 	}
 	if writerIsOurs && err == nil {
-		err = unix.SetNonblock(fds[1], true)
+		_, err = unix.FcntlInt(uintptr(fds[1]), unix.F_SETFL, unix.O_NONBLOCK)
 	}
 	return fds[0], fds[1], err
 }

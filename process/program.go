@@ -21,7 +21,7 @@ type program struct {
 	// command lines must not find the shell that runs it. "" means none. At most 128 KiB.
 	hidden string
 	at     int
-	other  other // is run in its place where no argument can be hidden
+	other  func() other // what is run in its place where no argument can be hidden
 }
 
 // other is a program of the same effect.
@@ -44,9 +44,9 @@ func (c *children) fork(path string, p program, attr *syscall.ProcAttr, t tag) (
 			return pid, err
 		}
 	}
-	plain := *attr
-	plain.Env = append(slices.Clip(attr.Env), p.other.env...)
-	if pid, err = c.forkPlain(path, p.other.argv, &plain, t); err == nil && refused {
+	plain, other := *attr, p.other()
+	plain.Env = append(slices.Clip(attr.Env), other.env...)
+	if pid, err = c.forkPlain(path, other.argv, &plain, t); err == nil && refused {
 		c.untraceable.Store(true)
 	}
 	return pid, err

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -236,6 +237,33 @@ func TestCommandDoesNotFindItself(t *testing.T) {
 				defer res.Discard()
 				if got, want := text(t, res.Output, 0), "sleep "+word+" \nafter\n"; res.ExitCode != 0 || got != want {
 					t.Errorf("exit code %d, output %q; want 0, %q", res.ExitCode, got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestOneCommandDoesNotFindItsShell wants the same of a script that is one command, however that is started.
+func TestOneCommandDoesNotFindItsShell(t *testing.T) {
+	look := filepath.Join(t.TempDir(), "look")
+	const program = "#!/bin/sh\nfor file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$file 2>/dev/null | grep -e \"-c .*$1\"; done; echo looked\n"
+	if err := os.WriteFile(look, []byte(program), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	for name, shell := range shells(t) {
+		for _, before := range []string{"", "exec ", "command ", "eval ", "time ", "builtin eval ", "nohup ", "env ", ". "} {
+			t.Run(name+" "+before, func(t *testing.T) {
+				m := newManager(t, process.Config{})
+				m.UseShell(shell)
+				res, err := m.Run(t.Context(), process.Spec{Script: before + look + " word-of-" + strconv.Itoa(os.Getpid()), Timeout: time.Minute})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer res.Discard()
+				if got := text(t, res.Output, 0); strings.Contains(got, "word-of") && res.ExitCode == 0 {
+					t.Errorf("exit code %d, output %q", res.ExitCode, got)
+				} else if before == "" && got != "looked\n" {
+					t.Errorf("it did not look: %q", got)
 				}
 			})
 		}

@@ -165,7 +165,10 @@ func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAt
 	if strings.HasPrefix(script, "-") || strings.HasPrefix(script, "+") {
 		argv = append(argv, "--") // it is no option
 	}
-	return program{argv: argv, hidden: script, at: len(argv), other: evaluation(argv, script)}, nil
+	if replaced[filepath.Base(shell)] && lone(script) {
+		return program{argv: append(argv, script)}, nil
+	}
+	return program{argv: argv, hidden: script, at: len(argv), other: func() other { return evaluation(argv, script) }}, nil
 }
 
 // scriptVariable holds the script where no argument can be hidden.
@@ -197,3 +200,16 @@ func words(script string) ([]string, bool) {
 	w := strings.Fields(script)
 	return w, len(w) > 0
 }
+
+// replaced are the shells that put the last program of a script in their own place. dash does not.
+var replaced = map[string]bool{"bash": true, "zsh": true}
+
+// lone reports whether a script is one command of plain words. A shell of replaced does by itself what it says, or is replaced by the program:
+// nobody is started who could meet a shell with the script in its command line.
+func lone(script string) bool {
+	w, ok := words(script)
+	return ok && !slices.Contains(starters, w[0])
+}
+
+// starters are the words before a command that can start it and leave the shell standing.
+var starters = []string{".", "source", "eval", "command", "builtin", "time", "coproc", "trap", "noglob", "nocorrect", "-"}

@@ -48,9 +48,13 @@ func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 		}()
 	}
 	source := http.MaxBytesReader(nil, c.Request.Body, each)
+	first := 4 << 10
+	if told := c.Request.ContentLength; told >= 0 && told < int64(first) {
+		first = int(told) + 1 // the last read finds the end
+	}
 	for {
 		if len(body) == cap(body) {
-			grown := make([]byte, len(body), max(4<<10, 2*cap(body)))
+			grown := make([]byte, len(body), max(first, 2*cap(body)))
 			if grow := int64(cap(grown) - max(cap(body), uncounted)); grow > 0 {
 				held += grow
 				if b.held.Add(grow) > all {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -27,7 +28,7 @@ func decode(c *gin.Context, v any, optional bool) error {
 	if err != nil {
 		return err
 	}
-	if len(strings.TrimSpace(string(body[:min(len(body), 64)]))) == 0 && optional {
+	if optional && len(bytes.TrimSpace(body[:min(len(body), 64)])) == 0 {
 		body = []byte("{}")
 	}
 	if err := json.Unmarshal(body, v); err != nil {
