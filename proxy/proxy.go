@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -102,30 +101,6 @@ func (p *Proxy) Run(ctx context.Context) error {
 // Forget drops what is known of a sandbox, and ends its open requests if it has left the run they were sent to; "" means all sandboxes. It
 // is to be called after every change of one, and does not block: Run asks the Locator what the change was.
 func (p *Proxy) Forget(id string) { p.open.forget(id) }
-
-const (
-	// dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
-	dialWithin = 5 * time.Second
-	// maxResponseHeader bounds, in bytes, what an app may say before its answer's body.
-	maxResponseHeader = 64 << 10
-)
-
-func newTransport() *http.Transport {
-	dialer := net.Dialer{
-		Timeout: dialWithin,
-		// If the news of a sandbox's end is lost, its silence tells.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
-	}
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        time.Minute, // less than toolboxd keeps them
-		MaxResponseHeaderBytes: maxResponseHeader,
-		ReadBufferSize:         64 << 10,
-		WriteBufferSize:        64 << 10,
-	}
-}
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {

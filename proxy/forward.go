@@ -1,0 +1,138 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+var buffers = bufferPool{sync.Pool{New: func() any { return new([64 << 10]byte) }}}
+
+type bufferPool struct{ sync.Pool }
+
+func (b *bufferPool) Get() []byte {
+	buf, _ := b.Pool.Get().(*[64 << 10]byte)
+	return buf[:]
+}
+
+func (b *bufferPool) Put(buf []byte) {
+	if cap(buf) == 64<<10 {
+		b.Pool.Put((*[64 << 10]byte)(buf[:64<<10]))
+	}
+}
+
+// newsWithin bounds the wait for the news of a sandbox's end by a request that has met its end.
+const newsWithin = 800 * time.Millisecond
+
+// forward passes a request on to a port of its sandbox and the answer back.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *request, port int, escapedPath string) error {
+	if err := q.refused(); err != nil {
+		return err
+	}
+	box := q.to
+	if r.Header.Get("X-Daytona-Skip-Last-Activity-Update") != "true" {
+		p.cfg.Locator.Touch(box.ID, +1)
+		defer p.cfg.Locator.Touch(box.ID, -1)
+	}
+	path, err := url.PathUnescape(escapedPath)
+	if err != nil {
+		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
+	}
+	var failed error
+	rp := httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(box.Addr, uint16(port)).String()
+			pr.Out.URL.Path, pr.Out.URL.RawPath = path, escapedPath
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came: ReverseProxy would drop what it cannot parse
+			pr.Out.Host = net.JoinHostPort("localhost", strconv.Itoa(port))
+			pr.SetXForwarded()
+			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", secretHeader} {
+				pr.Out.Header.Del(name)
+			}
+			if reserved[port] {
+				pr.Out.Header.Set(secretHeader, box.Secret)
+			}
+		},
+		Transport:  &transport{box: box, port: port, ctx: r.Context(), w: w}, // a body of unknown length is flushed as it comes, one of known length as it fills
+		BufferPool: &buffers,
+		ModifyResponse: func(res *http.Response) error {
+			if res.StatusCode == http.StatusSwitchingProtocols {
+				return p.upgrade(r.Context(), q, res)
+			}
+			if res.StatusCode < 200 {
+				return fmt.Errorf("status %03d is none", res.StatusCode)
+			}
+			in.mark(res.Header)
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
+		ErrorLog:     p.log,
+	}
+	rp.ServeHTTP(w, r)
+	if failed == nil {
+		return nil
+	}
+	if why := p.lost(r.Context(), q); why != nil {
+		w.Header().Set("Connection", "close") // it has deadlines now
+		return why
+	}
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the caller has left, or the server is stopping: nobody is there to be told
+	}
+	if in.broken.Load() {
+		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
+	}
+	if errors.Is(failed, syscall.ECONNREFUSED) && !reserved[port] {
+		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
+	}
+	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))
+	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
+}
+
+// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still takes connections, if the caller has left,
+// or if no news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
+func (p *Proxy) lost(ctx context.Context, q *request) error {
+	if ctx.Err() == nil {
+		wait, stop := context.WithTimeout(ctx, newsWithin)
+		defer stop()
+		conn, err := (&net.Dialer{}).DialContext(wait, "tcp", netip.AddrPortFrom(q.to.Addr, toolboxPort).String())
+		if err == nil {
+			_ = conn.Close() // nothing was sent
+			return q.ended()
+		}
+		<-wait.Done()
+		if ctx.Err() == nil {
+			p.Forget(q.to.ID) // whatever happened, it is not where it was
+		}
+	}
+	return q.ended()
+}
+
+// upgrade makes a connection that has become another protocol's end with its sandbox.
+func (p *Proxy) upgrade(ctx context.Context, q *request, res *http.Response) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.why != nil {
+		return q.why
+	}
+	q.upgraded = true
+	if back, ok := res.Body.(io.ReadWriteCloser); ok && strings.EqualFold(res.Header.Get("Upgrade"), "websocket") {
+		res.Body = &socket{ReadWriteCloser: back, q: q, lost: func() error { return p.lost(ctx, q) }}
+	}
+	return nil
+}
