@@ -362,7 +362,10 @@ func TestStrayRequestsFindTheirDoor(t *testing.T) {
 		echo(w, r)
 	}))
 	w := ways[2]
-	res, _ := w.ask(t, http.MethodGet, "", nil)
+	if res, _ := w.ask(t, http.MethodGet, "", nil); res.StatusCode != http.StatusOK {
+		t.Errorf("a program without a slash: %d", res.StatusCode)
+	}
+	res, _ := w.ask(t, http.MethodGet, "", http.Header{"Sec-Fetch-Dest": {"document"}})
 	if got := res.Header.Get("Location"); got != w.prefix+"/" {
 		t.Errorf("without a slash it leads to %q", got)
 	}
@@ -453,10 +456,14 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
-func TestTheSecretGoesToTheToolboxAlone(t *testing.T) {
+func TestTheSecretGoesToToolboxdAlone(t *testing.T) {
 	f, _, srv := world(t, echo)
 	f.set(func(f *fleet) { f.target.Public = true })
-	for _, port := range []int{22220, 22222, 33333, 5901, 6080, 8702} {
+	listen(t, netip.AddrPortFrom(f.target.Addr, 22222), echo) // the terminal is toolboxd's
+	if _, body := send(t, srv, call{host: "22222-" + id + "." + domain, path: "/", header: map[string]string{"X-Daytona-Preview-Token": tok(22222)}}); !strings.Contains(body, "s3cret") {
+		t.Errorf("the terminal is not given the secret: %s", body)
+	}
+	for _, port := range []int{22220, 33333, 5901, 6080, 8702} {
 		listen(t, netip.AddrPortFrom(f.target.Addr, uint16(port)), echo)
 		_, body := send(t, srv, call{host: fmt.Sprintf("%d-%s.%s", port, id, domain), path: "/", header: map[string]string{"X-Daytona-Preview-Token": tok(port)}})
 		if strings.Contains(body, "s3cret") || !strings.Contains(body, "localhost") {

@@ -70,7 +70,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			if d != nil {
 				d.disguise(pr.Out)
 			}
-			if port == toolboxPort {
+			if isToolboxd(port) {
 				pr.Out.Header.Set(secretHeader, box.Secret)
 			}
 		},
@@ -106,7 +106,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	if in.broken.Load() {
 		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
 	}
-	if errors.Is(failed, syscall.ECONNREFUSED) && port != toolboxPort {
+	if errors.Is(failed, syscall.ECONNREFUSED) && !isToolboxd(port) {
 		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
 	}
 	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))

@@ -11,16 +11,22 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// toolboxPort is where toolboxd listens, before any program of the image runs.
-const toolboxPort = 2280
+// toolboxd listens on these ports before any program of the image runs: no app can be there in its place.
+const (
+	toolboxPort  = 2280
+	terminalPort = 22222
+)
 
-// secretHeader carries a sandbox's secret to its toolbox, and to nobody else.
+// isToolboxd reports whether toolboxd itself answers on a port. It alone is given the sandbox's secret.
+func isToolboxd(port int) bool { return port == toolboxPort || port == terminalPort }
+
+// secretHeader carries a sandbox's secret to its toolbox.
 const secretHeader = "X-Sandlot-Secret"
 
 // isReserved reports whether a port belongs to toolboxd or to the desktop: such ports need a credential on public sandboxes too.
 func isReserved(port int) bool {
 	switch port {
-	case 1, toolboxPort, 22220, 22222, 33333, 5901, 6080:
+	case 1, toolboxPort, 22220, terminalPort, 33333, 5901, 6080:
 		return true
 	}
 	return false
@@ -58,12 +64,15 @@ func isClaim(escapedPath string) bool {
 func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door) error {
 	path := r.URL.EscapedPath()
 	if d.form == byPath {
-		if path == d.prefix { // what its page names by relative paths lies below
+		if page, _ := isPage(r); page && path == d.prefix { // what it names by relative paths lies below
 			to := d.prefix + "/"
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
 			}
 			return redirect(w, r, in, to)
+		}
+		if path == d.prefix {
+			path += "/"
 		}
 		if under, ok := strings.CutPrefix(path, d.prefix+"/"); ok {
 			path = "/" + under
