@@ -71,7 +71,11 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 		var kept []string
 		for _, line := range lines {
 			if name, _, _ := strings.Cut(line, "="); !isOwnCookie(name) { // an app could have the visitor shut out
-				kept = append(kept, d.cookie(line, addr))
+				line = d.cookie(line, addr)
+				kept = append(kept, line)
+				if d.prefix != "" {
+					kept = append(kept, d.copy(line)...)
+				}
 			}
 		}
 		h["Set-Cookie"] = kept
@@ -144,4 +148,29 @@ func (d door) cookie(line string, addr netip.Addr) string {
 		parts = append(parts, " Secure", " SameSite=None", " Partitioned")
 	}
 	return strings.Join(parts, ";")
+}
+
+// copy returns a copy of a cookie for all of a byPath door, as d.cookie made it, which is for all paths of the proxy: stray websockets have nothing else.
+// It is one of ours, so that it reaches no other door.
+func (d door) copy(line string) []string {
+	pair, rest, _ := strings.Cut(line, ";")
+	everywhere := strings.Replace(rest+";", " Path="+d.prefix+"/;", " Path=/;", 1)
+	if everywhere == rest+";" {
+		return nil
+	}
+	return []string{d.copyPrefix() + strings.TrimSpace(pair) + ";" + everywhere + " HttpOnly"}
+}
+
+func (d door) copyPrefix() string {
+	return ownCookies + "app-" + strconv.Itoa(d.port) + "-" + d.ref + "-"
+}
+
+// copies returns the cookies whose copies a request has, but for those that it has themselves.
+func (d door) copies(r *http.Request) (cookies []*http.Cookie) {
+	for _, c := range r.Cookies() {
+		if name, ok := strings.CutPrefix(c.Name, d.copyPrefix()); ok && len(r.CookiesNamed(name)) == 0 {
+			cookies = append(cookies, &http.Cookie{Name: name, Value: c.Value, Quoted: c.Quoted})
+		}
+	}
+	return cookies
 }

@@ -29,6 +29,7 @@ type door struct {
 	prefix string // of paths, before the app's own; "" but for byPath
 	host   string // as visitors see it, with its port if it has one
 	secure bool   // visitors come by HTTPS
+	stray  bool   // the request came without prefix
 	framed bool   // the request is one of a frame in another site's page
 }
 

@@ -177,7 +177,8 @@ func TestWhatAppsSayOfTheirAddressBecomesTheDoors(t *testing.T) {
 			}
 			header = http.Header{"Set-Cookie": {given}}
 			res, _ := w.ask(t, http.MethodGet, "/", nil)
-			if got := strings.Join(res.Header["Set-Cookie"], "|"); got != want {
+			lines := slices.DeleteFunc(res.Header["Set-Cookie"], func(l string) bool { return strings.HasPrefix(l, "sandlot-app-8702-") })
+			if got := strings.Join(lines, "|"); got != want {
 				t.Errorf("%s, cookie %q became %q, want %q", w.name, given, got, want)
 			}
 		}
@@ -354,11 +355,12 @@ func TestStrayRequestsFindTheirDoor(t *testing.T) {
 	_, _, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			if conn, err := upgrader.Upgrade(w, r, nil); err == nil {
-				_ = conn.WriteMessage(websocket.TextMessage, []byte(r.RequestURI)) // a lost one shows at the other end
+				_ = conn.WriteMessage(websocket.TextMessage, []byte(r.RequestURI+" "+r.Header.Get("Cookie"))) // a lost one shows at the other end
 				_ = conn.Close()
 			}
 			return
 		}
+		w.Header().Set("Set-Cookie", "sid=7; Path=/; Max-Age=60")
 		echo(w, r)
 	}))
 	w := ways[2]
@@ -371,6 +373,11 @@ func TestStrayRequestsFindTheirDoor(t *testing.T) {
 	}
 	res, _ = w.ask(t, http.MethodGet, "/", http.Header{"Sec-Fetch-Dest": {"document"}, "Sec-Fetch-Mode": {"navigate"}})
 	last := res.Cookies()[0].Name + "=" + res.Cookies()[0].Value
+	i := slices.IndexFunc(res.Cookies(), func(c *http.Cookie) bool { return strings.HasSuffix(c.Name, "-sid") })
+	sid := res.Cookies()[max(i, 0)]
+	if i < 0 || sid.Path != "/" || sid.MaxAge != 60 || !sid.HttpOnly {
+		t.Errorf("cookies %v have no copy for stray websockets", res.Cookies())
+	}
 	plain := w
 	plain.prefix = ""
 	for _, header := range []http.Header{{"Referer": {"http://" + w.host + w.prefix + "/page"}}, {"Cookie": {last}, "Referer": {"http://" + w.host + "/about"}}} {
@@ -378,17 +385,17 @@ func TestStrayRequestsFindTheirDoor(t *testing.T) {
 		if got := res.Header.Get("Location"); res.StatusCode != http.StatusTemporaryRedirect || got != w.prefix+"/static/a%2Fb.js?v=1" {
 			t.Errorf("%v: %d to %q", header, res.StatusCode, got)
 		}
-		_, body := plain.ask(t, http.MethodPost, "/login", header)
-		if got := decode(t, body); got.URI != "/login" || got.Host != "localhost:8702" {
-			t.Errorf("%v: a form reached %+v", header, got)
+		res, _ = plain.ask(t, http.MethodPost, "/login", header)
+		if got := res.Header.Get("Location"); res.StatusCode != http.StatusTemporaryRedirect || got != w.prefix+"/login" {
+			t.Errorf("%v: a form: %d to %q", header, res.StatusCode, got)
 		}
 	}
-	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+w.host+"/api/kernels?x=1", http.Header{"Cookie": {last}, "Origin": {"http://" + w.host}})
+	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+w.host+"/api/kernels?x=1", http.Header{"Cookie": {last + "; " + sid.Name + "=" + sid.Value + "; sandlot-app-8702-other-sid=8"}, "Origin": {"http://" + w.host}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close() // read whole
-	if _, data, err := conn.ReadMessage(); err != nil || string(data) != "/api/kernels?x=1" {
+	if _, data, err := conn.ReadMessage(); err != nil || string(data) != "/api/kernels?x=1 sid=7" {
 		t.Errorf("the websocket reached %q, %v", data, err)
 	}
 	if res, _ := plain.ask(t, http.MethodGet, "/static/a.js", nil); res.StatusCode != http.StatusNotFound {

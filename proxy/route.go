@@ -133,7 +133,14 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 // pass forwards a request that has been let in through a door.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *request, d door, path string) error {
 	d.framed = isFramed(r)
+	var cookies []*http.Cookie
+	if d.stray {
+		cookies = d.copies(r)
+	}
 	p.strip(r, q.to)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
 	if d.port == toolboxPort && isClaim(path) {
 		return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 	}
@@ -141,17 +148,18 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *reques
 	return p.forward(w, r, in, q, &d, path)
 }
 
-// strayed serves a request that lacks the prefix of its byPath door: what a browser can be led to is led there, so that what that names in
-// turn comes to the right place, and the rest is passed on as it is.
+// strayed serves a request that lacks the prefix of its byPath door. A browser is led to where it belongs, so that what it finds there names
+// the right place in turn, and its cookies go along. Websockets cannot be led anywhere.
 func (p *Proxy) strayed(w http.ResponseWriter, r *http.Request, in *body, d door) error {
-	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && !isUpgrade(r) {
-		to := d.prefix + r.URL.EscapedPath()
-		if r.URL.RawQuery != "" {
-			to += "?" + r.URL.RawQuery
-		}
-		return redirect(w, r, in, to)
+	if isUpgrade(r) {
+		d.stray = true
+		return p.preview(w, r, in, d)
 	}
-	return p.preview(w, r, in, d)
+	to := d.prefix + r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	return redirect(w, r, in, to)
 }
 
 func redirect(w http.ResponseWriter, r *http.Request, in *body, to string) error {
