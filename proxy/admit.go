@@ -31,12 +31,13 @@ func errNotFound(id string) error {
 func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *door) (by credential, err error) {
 	cookie := ""
 	if d != nil && (d.form != byPath || !isReserved(port)) { // pages of byPath doors are not kept apart by browsers
-		cookie = cookieName(box, port)
+		cookie = cookieName(id, port)
 	}
 	given := credentials(r, cookie)
 	if len(given) == 0 {
 		return by, errNoCredential
 	}
+	given = given[:min(len(given), maxGiven)]
 	refusal := errNotAdmitted
 	for _, c := range given {
 		err := p.try(r, box, id, port, c)
@@ -57,6 +58,9 @@ func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *doo
 	return by, refusal
 }
 
+// maxGiven bounds the credentials of one request that are tried: each may cost a look-up.
+const maxGiven = 16
+
 // try holds one credential against a port of a sandbox. Errors: fault.Unauthenticated for one that is not good for it, fault.NotFound for a
 // key of others.
 func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c credential) error {
@@ -71,8 +75,11 @@ func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c creden
 				"this token is for port %d, not for %d; each port has its own: ask for the preview link of this one", of, port)
 		}
 	}
-	if auth.IsLink(c.value) && box != p.stranger {
-		if l, err := p.link(r.Context(), c.value); err != nil || l.Sandbox == box.ID && l.Port == port {
+	if auth.IsLink(c.value) {
+		l, err := p.link(r.Context(), c.value)
+		if err == nil && l.Sandbox == box.ID && l.Port == port {
+			return nil
+		} else if err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			return err
 		}
 	}

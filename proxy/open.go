@@ -130,11 +130,7 @@ func (g *registry) forget(id string) {
 		if e == nil && !g.doors.has(id) {
 			continue
 		}
-		g.changed[id] = struct{}{}
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
+		g.checkLocked(id)
 		if e == nil {
 			continue
 		}
@@ -150,6 +146,21 @@ func (g *registry) forget(id string) {
 	g.mu.Unlock()
 	for _, s := range gone {
 		s.transport.CloseIdleConnections()
+	}
+}
+
+// check has run look after a sandbox, and so close its doors if it is gone. It does not block.
+func (g *registry) check(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.checkLocked(id)
+}
+
+func (g *registry) checkLocked(id string) {
+	g.changed[id] = struct{}{}
+	select {
+	case g.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -58,6 +58,7 @@ type Link struct {
 type Config struct {
 	Locator Locator       // required
 	Domain  string        // preview hosts are {port}-{id}.Domain, without a port; required
+	Key     string        // the API key that the settings name, which may have any form; "" for none
 	Paths   bool          // previews are also at /p/{id}/{port}/, where browsers do not keep the pages of sandboxes apart
 	Drain   time.Duration // that open requests of ports opened by Open have to end when Run ends
 	Logger  *slog.Logger  // required
@@ -103,7 +104,7 @@ func New(cfg Config) (*Proxy, error) {
 	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
 	p := &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, stranger: nobody, log: log.New(words, "", 0)}
-	p.doors = newDoors(p, cfg.Drain)
+	p.doors = newDoors(p, cfg.Drain, cfg.Logger)
 	p.open = newRegistry(cfg.Locator, p.doors, cfg.Logger)
 	return p, nil
 }
@@ -112,7 +113,7 @@ func New(cfg Config) (*Proxy, error) {
 func (p *Proxy) Run(ctx context.Context) error {
 	p.doors.begin(ctx)
 	p.open.run(ctx)
-	p.doors.wait()
+	p.doors.end()
 	return nil
 }
 

@@ -118,7 +118,7 @@ func worldOf(t testing.TB, handler http.Handler, log slog.Handler) (*fleet, *pro
 	addr := address()
 	listen(t, netip.AddrPortFrom(addr, 2280), handler)
 	f := &fleet{key: "dtn_good", target: proxy.Target{ID: id, State: "started", Addr: addr, Secret: "s3cret", PreviewToken: "tok"}}
-	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Paths: true, Logger: slog.New(log)})
+	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Key: "key-from-the-settings", Paths: true, Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}

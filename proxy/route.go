@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 		} else {
 			q.admitted()
 		}
-		p.strip(r, box)
+		p.strip(r, box, nil)
 		if isClaim(rest) {
 			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 		}
@@ -69,7 +70,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
 			}
-			return redirect(w, r, in, to)
+			return redirect(w, in, to)
 		}
 		if path == d.prefix {
 			path += "/"
@@ -97,7 +98,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 				if !isLinkRef(value) {
 					value = cookieValue(box, d.port)
 				}
-				d.setCookie(w.Header(), cookieName(box, d.port), value)
+				d.setCookie(w.Header(), cookieName(box.ID, d.port), value)
 			}
 		}
 		if page, inFrame := isPage(r); page && !inFrame && dropQuery(r.URL.RawQuery, tokenQuery) != r.URL.RawQuery {
@@ -106,7 +107,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 			if query := dropQuery(r.URL.RawQuery, tokenQuery); query != "" {
 				to += "?" + query
 			}
-			return redirect(w, r, in, to)
+			return redirect(w, in, to)
 		}
 		return p.pass(w, r, in, q, d, path)
 	})
@@ -126,6 +127,14 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 			return errNotAdmitted
 		}
 		q.admitted()
+		if page, _ := isPage(r); page && d.form == byPath && !isReserved(d.port) { // pages of other sandboxes on this origin could find the link
+			d.setCookie(w.Header(), cookieName(box.ID, d.port), d.ref)
+			to := pathPrefix + box.ID + "/" + strconv.Itoa(d.port) + path
+			if r.URL.RawQuery != "" {
+				to += "?" + r.URL.RawQuery
+			}
+			return redirect(w, in, to)
+		}
 		return p.pass(w, r, in, q, d, path)
 	})
 }
@@ -137,7 +146,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *reques
 	if d.stray {
 		cookies = d.copies(r)
 	}
-	p.strip(r, q.to)
+	p.strip(r, q.to, &d)
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
@@ -159,14 +168,15 @@ func (p *Proxy) strayed(w http.ResponseWriter, r *http.Request, in *body, d door
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	return redirect(w, r, in, to)
+	return redirect(w, in, to)
 }
 
-func redirect(w http.ResponseWriter, r *http.Request, in *body, to string) error {
+func redirect(w http.ResponseWriter, in *body, to string) error {
 	in.mark(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "same-origin")
-	http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	w.Header().Set("Location", to) // http.Redirect would tidy up paths
+	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }
 

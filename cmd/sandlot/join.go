@@ -77,7 +77,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.previews = resolvePreviews(ctx, cfg)
 	mode := in.previews.mode
 	in.proxy, err = proxy.New(proxy.Config{
-		Locator: where, Domain: domain, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
+		Locator: where, Domain: domain, Key: keys.API, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
 	})
 	if err != nil {
 		return nil, err
