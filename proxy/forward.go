@@ -19,6 +19,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 var buffers = bufferPool{sync.Pool{New: func() any { return new([64 << 10]byte) }}}
@@ -54,6 +55,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
 	}
 	var failed error
+	carried := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
+	patience := time.Duration(0)
+	defer func() { carried.Finish(patience) }()
 	rp := httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(box.Addr, uint16(port)).String()
@@ -68,7 +72,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 				pr.Out.Header.Set(secretHeader, box.Secret)
 			}
 		},
-		Transport:  &transport{box: box, port: port, ctx: r.Context(), w: w}, // a body of unknown length is flushed as it comes, one of known length as it fills
+		Transport:  carried,
 		BufferPool: &buffers,
 		ModifyResponse: func(res *http.Response) error {
 			if res.StatusCode == http.StatusSwitchingProtocols {
@@ -78,6 +82,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 				return fmt.Errorf("status %03d is none", res.StatusCode)
 			}
 			in.mark(res.Header)
+			for name := range res.Header {
+				if name != "Set-Cookie" && name != "Vary" {
+					w.Header().Del(name) // the app's own word counts, and is not said twice
+				}
+			}
 			return nil
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
@@ -85,6 +94,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	}
 	rp.ServeHTTP(w, r)
 	if failed == nil {
+		patience = restWithin
 		return nil
 	}
 	if why := p.lost(r.Context(), q); why != nil {

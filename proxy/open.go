@@ -146,7 +146,7 @@ func (g *registry) forget(id string) {
 	}
 	g.mu.Unlock()
 	for _, s := range gone {
-		s.transport.CloseIdleConnections()
+		s.transport.Close()
 	}
 }
 

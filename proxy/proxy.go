@@ -17,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 // Source is what error bodies of this server say in their source field.
@@ -64,14 +65,14 @@ type Proxy struct {
 // sandbox is what is known of one sandbox until the next change.
 type sandbox struct {
 	Target
-	transport *http.Transport // its own: no connection outlives what is known
+	transport *upstream.Pool // its own: no connection outlives what is known
 
 	mu       sync.Mutex
 	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
 }
 
 func newSandbox(t Target) *sandbox {
-	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}}
+	return &sandbox{Target: t, transport: newTransport(t), admitted: map[[sha256.Size]byte]time.Time{}}
 }
 
 // sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.
