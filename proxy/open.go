@@ -272,18 +272,28 @@ func (q *request) refused() error {
 // started is the one state in which a sandbox takes requests.
 const started = "started"
 
+// inState says of each state but started what a sandbox in it is, and what to do about that.
+var inState = map[string][2]string{
+	"creating":   {"is being created", "try again in a moment"},
+	"starting":   {"is starting", "try again in a moment"},
+	"stopping":   {"is stopping", "wait until it is stopped, then start it"},
+	"stopped":    {"is stopped", "start it first"},
+	"error":      {"is in error", "start it to recover it, or delete it and make a new one"},
+	"destroying": {"is being deleted", "make a new one"},
+	"destroyed":  {"is deleted", "make a new one"},
+}
+
 // notStarted is the answer to a request whose sandbox does not run, or no longer in the run that it was sent to. Reasons are for those who
 // showed a credential.
 func notStarted(t Target, trusted bool) error {
-	is := t.State
-	if t.Reason != "" && trusted {
-		is += ": " + serve.Cut(t.Reason, serve.MaxWords)
+	words, known := inState[t.State]
+	if !known {
+		words = [2]string{"is " + t.State, "it takes requests when it is started"}
 	}
-	switch t.State {
-	case started:
-		is = "started again, and the request went to what ran before; send it again"
-	case "stopped", "stopping", "error":
-		is += "; start it first"
+	if t.State == started {
+		words = [2]string{"was started again, and the request went to what ran before", "send it again"}
+	} else if t.Reason != "" && trusted {
+		words[0] += ": " + serve.Cut(t.Reason, serve.MaxWords)
 	}
-	return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s is %s", t.ID, is)
+	return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s %s; %s", t.ID, words[0], words[1])
 }
