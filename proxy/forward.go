@@ -114,15 +114,13 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
 }
 
-// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still takes connections, if the caller has left,
-// or if no news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
+// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still answers, if the caller has left, or if no
+// news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
 func (p *Proxy) lost(ctx context.Context, q *request) error {
 	if ctx.Err() == nil {
 		wait, stop := context.WithTimeout(ctx, newsWithin)
 		defer stop()
-		conn, err := (&net.Dialer{}).DialContext(wait, "tcp", netip.AddrPortFrom(q.to.Addr, toolboxPort).String())
-		if err == nil {
-			_ = conn.Close() // nothing was sent
+		if p.toolboxAnswers(wait, q.to) {
 			return q.ended()
 		}
 		<-wait.Done()
@@ -131,6 +129,23 @@ func (p *Proxy) lost(ctx context.Context, q *request) error {
 		}
 	}
 	return q.ended()
+}
+
+// toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
+// process that is just being killed.
+func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, toolboxPort).String())
+	if err != nil {
+		return false
+	}
+	defer conn.Close() // it has been asked all
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if _, err := io.WriteString(conn, "HEAD /version HTTP/1.1\r\nHost: toolbox\r\nConnection: close\r\n\r\n"); err != nil {
+		return false
+	}
+	n, _ := conn.Read(make([]byte, 1))
+	return n == 1
 }
 
 // upgrade makes a connection that has become another protocol's end with its sandbox.

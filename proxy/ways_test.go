@@ -33,6 +33,9 @@ type tunnels struct {
 
 // ServeHTTP implements http.Handler.
 func (l *tunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/version" {
+		return
+	}
 	l.asked.Add(1)
 	port, ok := strings.CutPrefix(r.URL.Path, "/proxy/")
 	if !ok || r.Header.Get("Upgrade") != "sandlot-tcp" || r.Header.Get("X-Sandlot-Secret") != "s3cret" {
@@ -517,7 +520,8 @@ func TestNothingStaysOpen(t *testing.T) {
 				_, _ = io.Copy(w, r.Body)
 			}
 		})
-		ways(t, app, func(t *testing.T, link string) {
+		ways2(t, app, func(t *testing.T, link string, _ *fleet, p *proxy.Proxy) {
+			defer p.Forget(id) // closes what is idle
 			var all sync.WaitGroup
 			for i := range 60 {
 				all.Go(func() {
@@ -553,6 +557,6 @@ func TestNothingStaysOpen(t *testing.T) {
 			buf := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines and %d descriptors, before %d and %d\n%s", g, f, goroutines, files, buf[:runtime.Stack(buf, true)])
 		}
-		runtime.Gosched()
+		runtime.GC() // the pipes that bodies went through are closed by it
 	}
 }
