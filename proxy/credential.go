@@ -34,6 +34,7 @@ const (
 type credential struct {
 	kind  kind
 	value string
+	link  Link // that it was found to be the token of; the zero value for others
 }
 
 // credentials lists what a request shows, in the order it is tried. Cookies count at doors alone: those of name, and there may be several,
@@ -42,7 +43,7 @@ func credentials(r *http.Request, cookie string) []credential {
 	var given []credential
 	add := func(k kind, v string) {
 		if v != "" {
-			given = append(given, credential{k, v})
+			given = append(given, credential{kind: k, value: v})
 		}
 	}
 	for _, line := range r.Header["Authorization"] {

@@ -641,3 +641,68 @@ func TestAddressesEndWithTheProxy(t *testing.T) {
 		}
 	}
 }
+
+// What a link let in ends with it.
+func TestOpenRequestsEndWithTheirLink(t *testing.T) {
+	f, p, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()          // the other end decides
+		_, _, _ = conn.NextReader() // until it is closed
+	}))
+	for name, end := range map[string]func(){
+		"revoked": func() {
+			f.set(func(f *fleet) { f.links = nil })
+			p.Forget(id)
+		},
+		"over": func() {},
+	} {
+		for _, w := range ways {
+			until := time.Now().Add(time.Hour)
+			if name == "over" {
+				until = time.Now().Add(300 * time.Millisecond)
+			}
+			f.set(func(f *fleet) {
+				f.target.Public = false
+				f.links = map[string]proxy.Link{link: {Sandbox: id, Port: 8702, Until: until}}
+			})
+			p.Forget(id)
+			dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", w.srv)
+			}}
+			conn, _, err := dialer.DialContext(t.Context(), "ws://"+w.host+w.prefix+"/?DAYTONA_SANDBOX_AUTH_KEY="+link, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, w.name, err)
+			}
+			end()
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+				t.Errorf("%s, %s: %v", name, w.name, err)
+			}
+			_ = conn.Close()
+		}
+	}
+}
+
+func TestCookiesOfAWebsocketsHandshakeAreLookedAtToo(t *testing.T) {
+	_, _, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if conn, err := (&websocket.Upgrader{}).Upgrade(w, r, http.Header{"Set-Cookie": {"sandlot-last=x/1", "a=b; Domain=localhost; Path=/"}}); err == nil {
+			_ = conn.Close()
+		}
+	}))
+	for _, w := range ways {
+		dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", w.srv)
+		}}
+		conn, res, err := dialer.DialContext(t.Context(), "ws://"+w.host+w.prefix+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		if got := res.Header["Set-Cookie"]; len(got) == 0 || got[0] != "a=b; Path="+w.prefix+"/" {
+			t.Errorf("%s: %q", w.name, got)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 // Source is what error bodies of this server say in their source field.
@@ -77,7 +78,7 @@ type Proxy struct {
 // sandbox is what is known of one sandbox until the next change.
 type sandbox struct {
 	Target
-	transport *http.Transport // its own: no connection outlives what is known
+	transport *upstream.Pool // its own: no connection outlives what is known
 
 	mu       sync.Mutex
 	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
@@ -85,7 +86,7 @@ type sandbox struct {
 }
 
 func newSandbox(t Target) *sandbox {
-	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
+	return &sandbox{Target: t, transport: newTransport(t), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
 }
 
 // sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.

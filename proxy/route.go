@@ -93,6 +93,9 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 				return err
 			}
 			q.admitted()
+			if by.link.Sandbox != "" {
+				defer q.admittedBy(by.value, by.link)()
+			}
 			if by.kind == byQuery {
 				value := by.value // a link's token
 				if !isLinkRef(value) {
@@ -126,7 +129,7 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 		if box == p.stranger {
 			return errNotAdmitted
 		}
-		q.admitted()
+		defer q.admittedBy(d.ref, l)()
 		if page, _ := isPage(r); page && d.form == byPath && !isReserved(d.port) { // pages of other sandboxes on this origin could find the link
 			d.setCookie(w.Header(), cookieName(box.ID, d.port), d.ref)
 			to := pathPrefix + box.ID + "/" + strconv.Itoa(d.port) + path
@@ -185,12 +188,14 @@ const linkLength = 16
 
 func isLinkRef(ref string) bool { return len(ref) == linkLength && !strings.Contains(ref, "-") }
 
+var errNoLink = fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+
 // link finds what a signed link opens. fault.Unauthenticated for one that is unknown, revoked or over.
 func (p *Proxy) link(ctx context.Context, token string) (Link, error) {
 	l, err := p.cfg.Locator.Link(ctx, token)
 	switch {
 	case fault.KindOf(err) == fault.NotFound, err == nil && !time.Now().Before(l.Until):
-		return Link{}, fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+		return Link{}, errNoLink
 	case err != nil:
 		return Link{}, err
 	}
