@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
@@ -163,7 +164,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	if cfg.Sandbox != s.name {
 		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output, Warn: func(text string) { logger.Error(text) }})
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Memory: measure.NewMemory(""), Limits: cfg.Output, Warn: func(text string) { logger.Error(text) }})
 	if err != nil {
 		return nil, nil, err
 	}
