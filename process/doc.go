@@ -24,7 +24,7 @@
 // signals of faults that somebody sent are ignored (faults.go).
 //
 // An end by SIGKILL that the kernel brought about because memory was full is told from others by the count that the kernel keeps (memory.go). It is read at
-// each start and whenever the sandbox is observed, which costs about 1 µs.
+// each start and whenever the sandbox is observed, which costs about 2 µs.
 //
 // Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
 // (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal

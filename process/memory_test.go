@@ -43,8 +43,8 @@ func TestOnlyEndsForMemoryAreToldSo(t *testing.T) {
 		want("one that was started after the kill", k.Noticed(), false)
 		want("the one that took its time to go", first, true)
 		kill(1)
-		k.Look() // it met what nobody here waits for
-		time.Sleep(4 * time.Second)
+		k.Look()                      // it met what nobody here waits for
+		<-time.After(4 * time.Second) // of the bubble's clock
 		want("an end long after", first, false)
 		kill(1)
 		want("and one that is due to a new kill", first, true)

@@ -166,8 +166,10 @@ func checkProc(ctx context.Context, cfg config) finding {
 	case errors.Is(err, fs.ErrNotExist):
 		return finding{check, warning, "no lxcfs: " + machines, "install it: scripts/engine, or `apt-get install lxcfs`; then make new sandboxes"}
 	default:
-		return finding{check, warning, err.Error() + ": " + machines + "; sandboxes that ran before cannot read memory and uptime at all",
-			"start it anew: scripts/engine, or `systemctl restart lxcfs`; then stop and start those sandboxes"}
+		return finding{
+			check, warning, err.Error() + ": " + machines + "; sandboxes that ran before cannot read memory and uptime at all",
+			"start it anew: scripts/engine, or `systemctl restart lxcfs`; then stop and start those sandboxes",
+		}
 	}
 }
 

@@ -113,11 +113,7 @@ func (e *Engine) Create(ctx context.Context, spec lifecycle.Spec) (made bool, er
 		return false, e.explain(err)
 	}
 	cfg, host, net := e.containerConfig(spec, img)
-	view, err := e.proc.mounts(ctx)
-	if err != nil {
-		return false, err
-	}
-	host.Mounts = append(host.Mounts, view...)
+	host.Mounts = append(host.Mounts, e.proc.mounts(ctx)...)
 	_, err = e.api.ContainerCreate(ctx, cfg, host, net, nil, spec.ID)
 	if errdefs.IsConflict(err) { // the name is taken: by an earlier try, or by a stranger
 		_, err = e.own(ctx, spec.ID)
@@ -151,14 +147,12 @@ func (e *Engine) Start(ctx context.Context, id string) (sandbox.Container, error
 	ctx, cancel := e.patient(ctx, 0)
 	defer cancel()
 	c, err := e.own(ctx, id)
-	if err == nil {
-		err = e.proc.refresh(ctx)
-	}
 	if err != nil {
 		return sandbox.Container{}, err
 	}
+	stale := e.proc.refresh(ctx) // matters if the start fails for it
 	if err := e.api.ContainerStart(ctx, c.ID, container.StartOptions{}); err != nil {
-		return sandbox.Container{}, e.explain(err)
+		return sandbox.Container{}, errors.Join(e.explain(err), stale)
 	}
 	return e.Inspect(ctx, id)
 }

@@ -43,28 +43,21 @@ type question struct {
 	err   error
 }
 
-// mounts are those of a new container, none while lxcfs does not answer.
-func (v *procView) mounts(ctx context.Context) ([]mount.Mount, error) {
-	if v.links == "" || v.answers(ctx) != nil {
-		return nil, nil
+// mounts are those of a new container, none while lxcfs does not answer or the links cannot be made.
+func (v *procView) mounts(ctx context.Context) (all []mount.Mount) {
+	if v.links == "" || v.answers(ctx) != nil || v.lead(v.lxcfs) != nil {
+		return nil
 	}
-	if err := v.lead(v.lxcfs); err != nil {
-		return nil, err
-	}
-	all := make([]mount.Mount, 0, len(procFiles))
 	for _, name := range procFiles {
 		all = append(all, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(v.links, name), Target: "/proc/" + name, ReadOnly: true})
 	}
-	return all, nil
+	return all
 }
 
-// refresh is to be called before a container is started that may have such mounts.
+// refresh is to be called before a container is started, which may have such mounts, also of another time of this data folder.
 func (v *procView) refresh(ctx context.Context) error {
 	if v.links == "" {
 		return nil
-	}
-	if _, err := os.Lstat(filepath.Join(v.links, procFiles[0])); errors.Is(err, fs.ErrNotExist) {
-		return nil // no container has any
 	}
 	if v.answers(ctx) != nil {
 		return v.lead("/proc")
@@ -97,7 +90,7 @@ func (v *procView) lead(to string) error {
 	return nil
 }
 
-// answers returns nil if lxcfs gives all of procFiles within lxcfsWithin. Errors: fs.ErrNotExist where it does not run, ErrNoAnswer.
+// answers returns nil if lxcfs has all of procFiles, and gives one, within lxcfsWithin. Errors: fs.ErrNotExist where it does not run, ErrNoAnswer.
 func (v *procView) answers(ctx context.Context) error {
 	v.mu.Lock()
 	q := v.asked
@@ -125,22 +118,18 @@ func (v *procView) answers(ctx context.Context) error {
 	}
 }
 
-// ask waits for lxcfs as long as it takes.
+// ask waits for lxcfs as long as it takes. To read all files would take more than twice as long.
 func (v *procView) ask() error {
-	for _, name := range procFiles {
-		f, err := os.Open(filepath.Join(v.lxcfs, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	_, err := os.ReadFile(filepath.Join(v.lxcfs, procFiles[0]))
+	for _, name := range procFiles[1:] {
 		if err == nil {
-			_, err = f.Read(make([]byte, 1))
-			_ = f.Close() // only read from
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+			_, err = os.Stat(filepath.Join(v.lxcfs, name))
 		}
 	}
-	return nil
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 }
 
 // CheckLXCFS returns nil where sandboxes see their own memory and processors in /proc, by way of lxcfs. Errors: fs.ErrNotExist where that does not run,
