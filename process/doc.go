@@ -23,6 +23,9 @@
 // Code in the sandbox works against this program too: a crowd that wants all processors stands back (crowd.go), limits that were changed are set back or told (limits.go), and
 // signals of faults that somebody sent are ignored (faults.go).
 //
+// An end by SIGKILL that the kernel brought about because memory was full is told from others by the count that the kernel keeps (memory.go). It is read at
+// each start and whenever the sandbox is observed, which costs about 2 µs.
+//
 // Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
 // (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal
 // has them in the exact order they were written in, as one stream. With Spec.Split they have a pipe each: what belongs to which

@@ -32,6 +32,7 @@ type Config struct {
 	Limits     Limits // of the output of each process; zeros mean what Limits says
 	SpoolBytes int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
 	Shield     Shield // of this program, which its children are not to have
+	Memory     Memory // the sandbox's; without it no end is told to be for memory
 
 	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
 }
@@ -49,6 +50,7 @@ type Manager struct {
 	shells   shellFinder
 	crowds   *crowds
 	limits   *ownLimits
+	memory   *memoryKills
 	spool    *spool
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
@@ -80,7 +82,7 @@ func NewManager(cfg Config) (*Manager, error) {
 		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	m.crowds = newCrowds(m.children)
-	m.limits, m.began = newOwnLimits(cfg.Warn), time.Now()
+	m.limits, m.memory, m.began = newOwnLimits(cfg.Warn), newMemoryKills(cfg.Memory), time.Now()
 	m.observed.Store(-int64(observeEvery)) // the first look is not too soon
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -181,6 +183,7 @@ const observeEvery = 10 * time.Millisecond
 
 func (m *Manager) observe() {
 	m.limits.check()
+	m.memory.look()
 	m.crowds.look()
 }
 

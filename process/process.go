@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -62,6 +63,8 @@ type Result struct {
 	PeakRSS   int64         // of the largest of these, in bytes; 0 when it was less than this program's own, and so cannot be told
 	Output    *Journal
 
+	OutOfMemory *OutOfMemory // it was killed for memory, or a shell says so of its last command; nil for any other end
+
 	kept bool // others may be given the same Result
 }
 
@@ -82,7 +85,9 @@ type Process struct {
 	spec   Spec
 	output *Journal
 	began  time.Time
-	ownRSS int64 // KiB
+	ownRSS int64       // KiB
+	kills  int64       // for memory, before it was started
+	asked  atomic.Bool // its end was, by way of this program
 
 	done    chan struct{} // closed when result is set
 	drained chan struct{} // closed when also both streams are at their end
@@ -221,7 +226,7 @@ func (p *Process) start() error {
 	}
 	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
-	p.ownRSS = own.Maxrss
+	p.ownRSS, p.kills = own.Maxrss, p.m.memory.noticed() // launch has just looked
 	p.began, p.since = time.Now(), ticks()
 	if p.child, err = p.m.children.start(path, prog, attr, p.tag, p.leaderExited); err != nil {
 		return p.explain(err, prog.argv[0])
@@ -350,6 +355,9 @@ func (p *Process) leaderExited(e exit) {
 		p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
 		if e.usage.Maxrss > p.ownRSS {
 			p.result.PeakRSS = e.usage.Maxrss << 10
+		}
+		if e.code == CodeKilled && !p.asked.Load() {
+			p.result.OutOfMemory = p.m.memory.take(p.kills)
 		}
 	}
 	if p.streams > 0 && !p.published {
@@ -505,7 +513,12 @@ func (p *Process) Result() Result {
 }
 
 // Signal sends a signal to the leader, or to its process group. It does nothing once the leader has ended.
-func (p *Process) Signal(sig syscall.Signal, group bool) { p.m.children.signal(p.child, sig, group) }
+func (p *Process) Signal(sig syscall.Signal, group bool) {
+	if sig == unix.SIGKILL {
+		p.asked.Store(true)
+	}
+	p.m.children.signal(p.child, sig, group)
+}
 
 // Scope says which processes end with a process.
 type Scope int
@@ -520,7 +533,10 @@ const (
 func (p *Process) Kill() { p.KillWith(Descendants) }
 
 // KillWith is Kill of what scope says.
-func (p *Process) KillWith(scope Scope) { killAll(p.finder(scope), time.Now().Add(killTime)) }
+func (p *Process) KillWith(scope Scope) {
+	p.asked.Store(true)
+	killAll(p.finder(scope), time.Now().Add(killTime))
+}
 
 // End asks the process and all its descendants to end by SIGTERM; interactive shells get SIGHUP at once, and what is left without a handler of
 // SIGTERM gets it a second later. It kills what is left after grace, and returns when they are gone, at most 2 s after that. More than 256 have a
@@ -528,7 +544,10 @@ func (p *Process) KillWith(scope Scope) { killAll(p.finder(scope), time.Now().Ad
 func (p *Process) End(grace time.Duration) { p.EndWith(Descendants, grace) }
 
 // EndWith is End of what scope says.
-func (p *Process) EndWith(scope Scope, grace time.Duration) { endAll(p.finder(scope), grace, killTime) }
+func (p *Process) EndWith(scope Scope, grace time.Duration) {
+	p.asked.Store(true)
+	endAll(p.finder(scope), grace, killTime)
+}
 
 func (p *Process) finder(scope Scope) finder {
 	if scope == Descendants {

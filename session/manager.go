@@ -226,7 +226,9 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	} else {
 		c.output = p.Output()
 		go func() {
-			c.complete(p.Result().ExitCode, nil)
+			res := p.Result()
+			c.oom = res.OutOfMemory
+			c.complete(res.ExitCode, nil)
 			<-p.Drained()
 			c.output.Settle()
 		}()

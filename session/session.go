@@ -108,7 +108,7 @@ func (s *Session) start(dir string) (err error) {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	go s.watch()
-	go func() { s.shellEnded(s.shell.Result().ExitCode) }()
+	go func() { s.shellEnded(s.shell.Result()) }()
 	return nil
 }
 
@@ -333,6 +333,7 @@ func (s *Session) launchLocked(c *Command) error {
 		}
 		c.stdinPath = j.in
 	}
+	c.kills = s.m.cfg.Processes.MemoryKills()
 	line := s.dialect.line(j, s.last, s.base)
 	n, err := unix.Write(s.stdin, []byte(line))
 	switch {
@@ -533,6 +534,9 @@ func (s *Session) report() (eof bool) {
 	said := s.complaintsLocked(r)
 	s.control.forget()
 	s.last, s.running = r, nil
+	if r.code == process.CodeKilled && !s.deleted {
+		c.oom = s.m.cfg.Processes.EndedForMemory(c.kills)
+	}
 	s.nextLocked()
 	s.mu.Unlock()
 	s.finish(c, r.code, nil, said)
@@ -731,8 +735,9 @@ func (s *Session) closed(key int32) {
 	}
 }
 
-// shellEnded completes what runs with the shell's exit code, and what waits with ErrEnded.
-func (s *Session) shellEnded(code int) {
+// shellEnded completes what runs with the shell's end, and what waits with ErrEnded.
+func (s *Session) shellEnded(shell process.Result) {
+	code := shell.ExitCode
 	s.report() // the last command's own code, if it came to that
 	s.mu.Lock()
 	s.ended = true
@@ -758,6 +763,7 @@ func (s *Session) shellEnded(code int) {
 		if s.deaf {
 			running.output.Append(process.Stderr, []byte(ErrDeaf.Msg+"\n"))
 		}
+		running.oom = shell.OutOfMemory
 		s.finish(running, code, err, nil)
 	}
 	for _, c := range waiting {

@@ -3,6 +3,7 @@ package toolbox
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -128,7 +129,7 @@ func wireSession(s *session.Session) api.Session {
 func wireCommand(cmd *session.Command) api.SessionCommand {
 	wire := api.SessionCommand{ID: cmd.ID, Command: cmd.Text}
 	if code, ok := cmd.ExitCode(); ok {
-		wire.ExitCode = &code
+		wire.ExitCode, wire.OutOfMemory = &code, wireOutOfMemory(cmd.OutOfMemory())
 	}
 	return wire
 }
@@ -165,6 +166,11 @@ func (s *Server) sessionExec(c *gin.Context) error {
 	return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
 		_, _ = fmt.Fprintf(w, `{"cmdId":"%s","exitCode":%d,`, cmd.ID, code)
 		err := writeLogs(w, cmd, d)
+		if o := wireOutOfMemory(cmd.OutOfMemory()); o != nil {
+			data, jsonErr := json.Marshal(o)
+			err = errors.Join(err, jsonErr)
+			_, _ = fmt.Fprintf(w, `,"outOfMemory":%s`, data)
+		}
 		_ = w.WriteByte('}')
 		return err
 	})
