@@ -16,6 +16,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 )
@@ -27,7 +28,7 @@ func (s *Server) createSession(c *gin.Context) error {
 		return err
 	}
 	dir := ""
-	if v := sdkVersion(c); v != "" && !atLeast(v, 0, 103) {
+	if v := sdkVersion(c); v != "" && !version.AtLeast(v, 0, 103) {
 		dir = s.cfg.Home // where older clients' programs expect it
 	}
 	if _, err := s.cfg.Sessions.Create(req.SessionID, dir); err != nil {

@@ -85,7 +85,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	}
 	where.fleet = in.fleet
 	in.coordinator, err = coordinator.New(coordinator.Config{
-		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Version: version.Version, Revision: version.Revision,
+		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Toolboxes: in.proxy, Version: version.Version, Revision: version.Revision,
 		Region: cfg.Region, Runner: keys.Runner, DefaultSnapshot: cfg.DefaultSnapshot, ToolboxURL: cfg.ToolboxURL,
 		PreviewURL: cfg.PreviewURL, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
 		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),
