@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sandlot-dev/sandlot/coordinator"
@@ -49,10 +48,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err := tenants.Begin(ctx, keys.API); err != nil {
 		return nil, err
 	}
-	snapshot := fleet.Snapshot{
-		ID: uuid.NewString(), Name: cfg.DefaultSnapshot, Image: cfg.DefaultImage, CPU: 1, Memory: 1, Disk: 3, CreatedAt: time.Now().UTC(),
-	}
-	if err := in.db.PutSnapshot(ctx, snapshot); err != nil {
+	if err := putSnapshots(ctx, in.db, cfg); err != nil {
 		return nil, err
 	}
 	after, err := in.db.LastSeen(ctx, keys.Runner)
