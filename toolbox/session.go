@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
@@ -83,11 +84,26 @@ func scopeOf(c *gin.Context) (process.Scope, error) {
 	}
 }
 
-// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}.
+// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the command may be about to end.
+const (
+	young = 50 * time.Millisecond // the age up to which a command's question is held
+	held  = 25 * time.Millisecond // and for how long at most
+)
+
+// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
 func (s *Server) getSessionCommand(c *gin.Context) error {
 	cmd, err := s.command(c)
 	if err != nil {
 		return err
+	}
+	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < young {
+		late := time.NewTimer(held)
+		defer late.Stop()
+		select {
+		case <-cmd.Done():
+		case <-late.C:
+		case <-c.Request.Context().Done():
+		}
 	}
 	c.JSON(http.StatusOK, wireCommand(cmd))
 	return nil
