@@ -91,7 +91,7 @@ func pip(env string, packages ...string) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"pip", "install", "-q", "--system-certs", "--cache-dir", cache, "--python", filepath.Join(env, "bin", "python")}, packages...)
+	args := append([]string{"pip", "install", "-q", "--compile-bytecode", "--system-certs", "--cache-dir", cache, "--python", filepath.Join(env, "bin", "python")}, packages...)
 	_, err = harness.Run(nil, nil, filepath.Join(uv, "bin", "uv"), args...)
 	return err
 }

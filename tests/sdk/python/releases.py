@@ -5,12 +5,10 @@ under another name, or not at all, is found out by looking.
 """
 
 import importlib.metadata
-import socket
-import urllib.parse
-import urllib.request
 import uuid
 
 import daytona
+from preview import fetch
 
 client = daytona.Daytona()
 one, two = uuid.uuid4().hex, uuid.uuid4().hex  # labels
@@ -23,18 +21,6 @@ def listed(labels):
     else:
         found = client.list(labels)
     return [item.id for item in getattr(found, "items", found)]
-
-
-def fetch(link):
-    """What a preview answers, also where the system does not know its name."""
-    host = urllib.parse.urlsplit(link.url)
-    try:
-        socket.getaddrinfo(host.hostname, host.port or 80)
-        address = link.url
-    except OSError:
-        address = host._replace(netloc=f"127.0.0.1:{host.port or 80}").geturl()
-    headers = {"Host": host.netloc, "X-Daytona-Preview-Token": link.token}
-    return urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=20).read()
 
 
 def same(got, want):
@@ -90,9 +76,7 @@ try:
     server = box.process.execute_session_command("s", served)
     same(output("until curl -sf localhost:8123/page; do sleep 0.05; done"), "page")
     same(box.process.get_session_command("s", server.cmd_id).exit_code, None)
-    link = box.get_preview_link(8123)
-    link.url = link.url.rstrip("/") + "/page"
-    same(fetch(link), b"page\n")
+    same(fetch(box.get_preview_link(8123), "/page"), b"page\n")
     box.process.delete_session("s")
     same([s.session_id for s in box.process.list_sessions() if s.session_id != "entrypoint"], [])
 

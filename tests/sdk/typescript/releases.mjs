@@ -4,11 +4,11 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import { request } from 'node:http'
 import { createRequire } from 'node:module'
 import { sep } from 'node:path'
+
+import { fetched } from './preview.mjs'
 
 const require = createRequire(import.meta.url)
 const name = process.argv[2]
@@ -26,21 +26,6 @@ async function listed(labels) {
   const ids = []
   for await (const item of found.items ?? found) ids.push(item.id)
   return ids
-}
-
-// What a preview answers, also where the system does not know its name.
-async function fetched(link, path) {
-  const url = new URL(link.url)
-  const known = await lookup(url.hostname).then(() => true, () => false)
-  const options = { host: known ? url.hostname : '127.0.0.1', port: url.port || 80, path: url.pathname.replace(/\/$/, '') + path }
-  const headers = { Host: url.host, 'X-Daytona-Preview-Token': link.token }
-  return new Promise((resolve, reject) => {
-    const asked = request({ ...options, headers, timeout: 20_000 }, (answer) => {
-      let text = ''
-      answer.on('data', (chunk) => (text += chunk)).on('end', () => resolve(text))
-    })
-    asked.on('error', reject).on('timeout', () => asked.destroy(new Error('no answer within 20 s'))).end()
-  })
 }
 
 const box = await client.create({ language: 'python', labels: { release: one }, envVars: { A: 'b' } })
