@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // listAs lists sandboxes as a release of the published clients.
@@ -114,5 +115,29 @@ func TestToolboxCallsOfOlderClientsPassThrough(t *testing.T) {
 				t.Errorf("the proxy was asked %q, want %q", raw, want)
 			}
 		})
+	}
+}
+
+// TestAPassedThroughBodyHasItsTime has a body that takes longer than one of the control API may.
+func TestAPassedThroughBodyHasItsTime(t *testing.T) {
+	c := newControl(t)
+	r, w := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(w, "first ")
+		<-time.After(2500 * time.Millisecond) // newControl's bodies have 2 s
+		_, _ = io.WriteString(w, "last")
+		_ = w.Close()
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+"/toolbox/b-1/toolbox/files/upload", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if raw, err := io.ReadAll(res.Body); err != nil || !strings.HasSuffix(string(raw), " first last") {
+		t.Errorf("%q, %v", raw, err)
 	}
 }
