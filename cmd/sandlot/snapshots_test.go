@@ -13,11 +13,13 @@ func TestSnapshotsThereFromTheStart(t *testing.T) {
 		want string
 	}{
 		{
-			"a large machine", config{DefaultSnapshot: "default", DefaultImage: "i", MaxCPU: 16, MaxMemory: 64, MaxDisk: 100},
+			"a large machine",
+			config{DefaultSnapshot: "default", DefaultImage: "i", MaxCPU: 16, MaxMemory: 64, MaxDisk: 100},
 			"daytona-small i 1/1/3, daytona-medium i 2/4/8, daytona-large i 4/8/10, default i 1/1/3, ",
 		},
 		{
-			"a small machine", config{DefaultSnapshot: "default", DefaultImage: "i", MaxCPU: 2, MaxMemory: 3, MaxDisk: 9},
+			"a small machine",
+			config{DefaultSnapshot: "default", DefaultImage: "i", MaxCPU: 2, MaxMemory: 3, MaxDisk: 9},
 			"daytona-small i 1/1/3, daytona-medium i 2/3/8, daytona-large i 2/3/9, default i 1/1/3, ",
 		},
 	} {
