@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,8 +18,9 @@ import (
 
 // Command is one command of a session.
 type Command struct {
-	ID   string // a UUID
-	Text string // as it was given
+	ID    string    // a UUID
+	Text  string    // as it was given
+	Given time.Time // when it was given
 
 	output *process.Journal
 	echo   bool // input is part of the output

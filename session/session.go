@@ -208,7 +208,7 @@ func (s *Session) Exec(spec Spec) (*Command, error) {
 		return nil, fault.New(fault.Invalid, "the command holds a NUL byte, which no shell can be given")
 	}
 	c := &Command{
-		ID: newID(), Text: spec.Script, async: spec.Async, echo: spec.Async && !spec.HideEcho, stdin: -1, done: make(chan struct{}),
+		ID: newID(), Text: spec.Script, Given: time.Now(), async: spec.Async, echo: spec.Async && !spec.HideEcho, stdin: -1, done: make(chan struct{}),
 		output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits),
 	}
 	s.mu.Lock()
