@@ -63,6 +63,7 @@ func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 	if err != nil {
 		return fmt.Errorf("the toolbox, asked for port %d: %w", port, err)
 	}
+	defer res.Body.Close() // it is short, and not of interest
 	switch res.StatusCode {
 	case http.StatusSwitchingProtocols:
 	case http.StatusBadGateway:

@@ -243,8 +243,10 @@ func (x *Exchange) Finish(within time.Duration) {
 // heads holds headers of requests.
 var heads = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// unsent are fields that header writes itself or leaves out.
+// unsent are fields that header writes itself, or leaves out.
 var unsent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true}
+
+// unsentAgent is unsent for a request without a User-Agent, which a ReverseProxy gives an empty one.
 var unsentAgent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "User-Agent": true}
 
 // header writes the header of a request as it goes to the server, and reports whether that is asked whether the body may come.
@@ -266,7 +268,7 @@ func header(r *http.Request) (head *bytes.Buffer, expects bool, err error) {
 	head.Reset()
 	_, _ = fmt.Fprintf(head, "%s %s HTTP/1.1\r\nHost: %s\r\n", r.Method, target, host) // a buffer takes all
 	without := unsent
-	if r.Header.Get("User-Agent") == "" { // how a ReverseProxy says that there is none
+	if r.Header.Get("User-Agent") == "" {
 		without = unsentAgent
 	}
 	_ = r.Header.WriteSubset(head, without)

@@ -146,12 +146,12 @@ func (b *bench) talking(s *harness.Sandlot, x box, at string) ([]Row, error) {
 	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, s.Proxy) // the name need not resolve
 	}}
-	through, _, err := dialer.Dial("ws://"+host.Host+"/echo", http.Header{"X-Daytona-Preview-Token": {link.Token}})
+	through, _, err := dialer.Dial("ws://"+host.Host+"/echo", http.Header{"X-Daytona-Preview-Token": {link.Token}}) //nolint:bodyclose // a handshake has no body
 	if err != nil {
 		return nil, err
 	}
 	defer through.Close()
-	straight, _, err := websocket.DefaultDialer.Dial(fmt.Sprintf("ws://%s:%d/echo", at, wayFloor), nil)
+	straight, _, err := websocket.DefaultDialer.Dial(fmt.Sprintf("ws://%s:%d/echo", at, wayFloor), nil) //nolint:bodyclose // likewise
 	if err != nil {
 		return nil, err
 	}
