@@ -1,0 +1,11 @@
+// The page's own, in this release.
+export const ignore = /reading 'schema'/
+
+export default async function ({ view, unique }) {
+  await view.locator('#password_input').fill('secret')
+  await view.locator('#login_submit').click()
+  const cell = view.locator('.jp-Notebook .jp-CodeCell .cm-content').first()
+  await cell.fill(`print(6 * 7, "${unique}")`)
+  await cell.press('Shift+Enter') // it waits for the kernel
+  await view.locator('.jp-OutputArea-output').getByText(`42 ${unique}`).waitFor()
+}
