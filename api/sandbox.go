@@ -103,7 +103,15 @@ type SandboxLabels struct {
 type PortPreviewURL struct {
 	SandboxID string `json:"sandboxId"`
 	URL       string `json:"url"`
-	Token     string `json:"token"` // for the header X-Daytona-Preview-Token
+	Token     string `json:"token"` // of this port alone, for the header X-Daytona-Preview-Token
+}
+
+// SignedPortPreviewURL answers GET /sandbox/{id}/ports/{port}/signed-preview-url.
+type SignedPortPreviewURL struct {
+	SandboxID string `json:"sandboxId"`
+	Port      int    `json:"port"`
+	Token     string `json:"token"` // is in the address
+	URL       string `json:"url"`
 }
 
 // URL answers the operations that answer an address.

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
@@ -156,17 +158,67 @@ func (s *Server) toolboxURL(c *gin.Context) error {
 
 // previewURL handles GET /sandbox/{idOrName}/ports/{port}/preview-url.
 func (s *Server) previewURL(c *gin.Context) error {
-	port, err := wholeNumber("port", c.Param("port"))
-	if err != nil || port < 1 || port > 65535 {
-		return fault.Newf(fault.Invalid, "port must be a whole number from 1 to 65535, not %q", c.Param("port"))
+	port, err := portParam(c)
+	if err != nil {
+		return err
 	}
 	sb, err := s.cfg.Fleet.Get(c.Request.Context(), caller(c).Organization, c.Param("sandbox"))
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: sb.PreviewToken, URL: strings.NewReplacer(
-		"{{PORT}}", strconv.Itoa(port), "{{sandboxId}}", sb.ID).Replace(s.cfg.PreviewURL)})
+	url, err := s.cfg.Previews.Address(c.Request.Context(), sb.ID, port, "")
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, port), URL: url})
 	return nil
+}
+
+// signedPreviewURL handles GET /sandbox/{idOrName}/ports/{port}/signed-preview-url.
+func (s *Server) signedPreviewURL(c *gin.Context) error {
+	port, err := portParam(c)
+	if err != nil {
+		return err
+	}
+	lasts := fleet.DefaultLinkTime
+	if text := c.Query("expiresInSeconds"); text != "" {
+		n, err := wholeNumber("expiresInSeconds", text)
+		if err != nil {
+			return err
+		}
+		lasts = time.Duration(min(max(n, 0), int(fleet.MaxLinkTime.Seconds())+1)) * time.Second
+	}
+	token, link, err := s.cfg.Fleet.NewLink(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), port, lasts)
+	if err != nil {
+		return err
+	}
+	url, err := s.cfg.Previews.Address(c.Request.Context(), link.Sandbox, port, token)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, api.SignedPortPreviewURL{SandboxID: link.Sandbox, Port: port, Token: token, URL: url})
+	return nil
+}
+
+// expireSignedPreviewURL handles POST /sandbox/{idOrName}/ports/{port}/signed-preview-url/{token}/expire.
+func (s *Server) expireSignedPreviewURL(c *gin.Context) error {
+	port, err := portParam(c)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Fleet.ExpireLink(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), port, c.Param("token")); err != nil {
+		return err
+	}
+	c.Status(http.StatusOK)
+	return nil
+}
+
+func portParam(c *gin.Context) (int, error) {
+	port, err := wholeNumber("port", c.Param("port"))
+	if err != nil || port < 1 || port > 65535 {
+		return 0, fault.Newf(fault.Invalid, "port must be a whole number from 1 to 65535, not %q", shorten(c.Param("port")))
+	}
+	return port, nil
 }
 
 // signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (api.md 0.7).

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -17,6 +18,13 @@ import (
 // Source is what error bodies of this server say in their source field.
 const Source = "DAYTONA_API"
 
+// Previews tells where ports of sandboxes are met.
+type Previews interface {
+	// Address returns the address of a port for visitors, who show its token; with link, the token of a signed link, one that needs no
+	// other. It opens the address where that has to be.
+	Address(ctx context.Context, sandbox string, port int, link string) (string, error)
+}
+
 // Config is what a Server needs; all fields are required but Revision.
 type Config struct {
 	Fleet           *fleet.Manager
@@ -28,7 +36,8 @@ type Config struct {
 	Runner          string // id of the runner
 	DefaultSnapshot string
 	ToolboxURL      string // base of toolbox calls: http://host:port/toolbox
-	PreviewURL      string // address of a port, with {{PORT}} and {{sandboxId}} in its place
+	PreviewURL      string // address of a port, with {{PORT}} and {{sandboxId}} in its place, for clients that make it themselves
+	Previews        Previews
 	DashboardURL    string
 	MaxCPU          int // of one sandbox, as MaxMemory and MaxDisk in GiB
 	MaxMemory       int
@@ -45,7 +54,7 @@ type Server struct {
 
 // New checks cfg and returns a Server. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.Fleet == nil || cfg.Tenancy == nil || cfg.Ready == nil || cfg.Logger == nil || cfg.ToolboxURL == "" || cfg.PreviewURL == "" {
+	if cfg.Fleet == nil || cfg.Tenancy == nil || cfg.Ready == nil || cfg.Previews == nil || cfg.Logger == nil || cfg.ToolboxURL == "" || cfg.PreviewURL == "" {
 		return nil, fault.New(fault.Invalid, "coordinator: Fleet, Tenancy, Ready, Logger and the addresses are required")
 	}
 	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}}, nil

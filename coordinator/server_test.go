@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/coordinator/store"
 	"github.com/sandlot-dev/sandlot/coordinator/tenancy"
+	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
@@ -101,7 +103,7 @@ func newControl(t *testing.T) *control {
 	}
 	s, err := coordinator.New(coordinator.Config{
 		Fleet: boxes, Tenancy: tenants, Ready: h.Ready, Version: "v1", Region: "us", Runner: "r", DefaultSnapshot: "default",
-		ToolboxURL: "http://t/toolbox", PreviewURL: "http://{{PORT}}-{{sandboxId}}.t", Logger: logger,
+		ToolboxURL: "http://t/toolbox", PreviewURL: "http://{{PORT}}-{{sandboxId}}.t", Previews: previews{}, Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +124,13 @@ func newControl(t *testing.T) *control {
 		}
 	})
 	return &control{t: t, url: server.URL + "/api", addr: server.Listener.Addr().String(), host: h, db: db, org: org.ID}
+}
+
+// previews has addresses that tell what they were made of.
+type previews struct{}
+
+func (previews) Address(_ context.Context, sandbox string, port int, link string) (string, error) {
+	return fmt.Sprintf("http://%d-%s.t/%s", port, sandbox, link), nil
 }
 
 // as calls with a key and returns status and body.
@@ -347,5 +356,76 @@ func TestKeysAreListedByUse(t *testing.T) {
 		if strings.Contains(answer, v) {
 			t.Errorf("the list tells a key: %s", answer)
 		}
+	}
+}
+
+func TestSignedLinks(t *testing.T) {
+	c := newControl(t)
+	_, answer := c.call("POST", "/sandbox", "{}")
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(answer), &made); err != nil {
+		t.Fatalf("%s: %v", answer, err)
+	}
+	ports := "/sandbox/" + made.ID + "/ports/"
+	for path, want := range map[string]int{
+		"3000/signed-preview-url": 200, "3000.0/signed-preview-url?expiresInSeconds=1": 200, "65535/signed-preview-url?expiresInSeconds=86400": 200,
+		"3000/signed-preview-url?expiresInSeconds=0": 400, "3000/signed-preview-url?expiresInSeconds=86401": 400, "3000/signed-preview-url?expiresInSeconds=x": 400,
+		"3000/signed-preview-url?expiresInSeconds=-9007199254740991": 400, "3000/signed-preview-url?expiresInSeconds=1e300": 400, "0/signed-preview-url": 400,
+		"65536/signed-preview-url": 400, "x/signed-preview-url": 400, "3.5/signed-preview-url": 400,
+	} {
+		if status, answer := c.call("GET", ports+path, ""); status != want {
+			t.Errorf("%s: %d %s, want %d", path, status, answer, want)
+		}
+	}
+	var first, second struct {
+		SandboxID, Token, URL string
+		Port                  int
+	}
+	for _, into := range []any{&first, &second} {
+		_, answer = c.call("GET", ports+"3000/signed-preview-url", "")
+		if err := json.Unmarshal([]byte(answer), into); err != nil {
+			t.Fatalf("%s: %v", answer, err)
+		}
+	}
+	if first.SandboxID != made.ID || first.Port != 3000 || len(first.Token) != 16 || first.Token == second.Token || !strings.Contains(first.URL, first.Token) {
+		t.Errorf("links %+v and %+v", first, second)
+	}
+	ask := func(token string) error {
+		_, err := c.db.LinkByHash(t.Context(), auth.Hash(token))
+		return err
+	}
+	expire := func(port, token string) {
+		t.Helper()
+		if status, answer := c.call("POST", ports+port+"/signed-preview-url/"+token+"/expire", ""); status != 200 || answer != "" {
+			t.Errorf("expire: %d %q", status, answer)
+		}
+	}
+	expire("3001", first.Token)
+	if err := ask(first.Token); err != nil {
+		t.Errorf("expired by another port: %v", err)
+	}
+	expire("3000", first.Token)
+	expire("3000", first.Token)
+	if err := ask(first.Token); !errors.Is(err, fleet.ErrNoLink) {
+		t.Errorf("an expired link: %v", err)
+	}
+	if err := ask(second.Token); err != nil {
+		t.Errorf("the other link: %v", err)
+	}
+	if err := c.db.DeleteSandbox(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(second.Token); !errors.Is(err, fleet.ErrNoLink) {
+		t.Errorf("the link of a sandbox that is gone: %v", err)
+	}
+	err := c.db.PutLink(t.Context(), fleet.Link{Hash: "h", Sandbox: made.ID, Port: 1, Until: time.Now().Add(time.Hour)})
+	if !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("a link to a sandbox that is gone: %v", err)
+	}
+	if doors, err := c.db.Doors(t.Context()); err != nil || len(doors) != 0 {
+		t.Errorf("doors %v, %v", doors, err)
+	}
+	if err := c.db.PutDoor(t.Context(), fleet.Door{Sandbox: made.ID, Port: 1}); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("a door of a sandbox that is gone: %v", err)
 	}
 }

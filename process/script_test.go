@@ -246,7 +246,7 @@ func TestCommandDoesNotFindItself(t *testing.T) {
 // TestOneCommandDoesNotFindItsShell wants the same of a script that is one command, however that is started.
 func TestOneCommandDoesNotFindItsShell(t *testing.T) {
 	look := filepath.Join(t.TempDir(), "look")
-	const program = "#!/bin/sh\nfor file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$file 2>/dev/null | grep -e \"-c .*$1\"; done; echo looked\n"
+	const program = "#!/bin/sh\nfor file in /proc/[0-9]*/cmdline; do { tr '\\0' ' ' <$file | grep -e \"-c .*$1\"; } 2>/dev/null; done; echo looked\n"
 	if err := os.WriteFile(look, []byte(program), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}

@@ -1,12 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,15 +15,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-const (
-	tokenHeader = "X-Daytona-Preview-Token"
-	tokenQuery  = "DAYTONA_SANDBOX_AUTH_KEY"
-	cookieName  = "sandlot-preview"
-)
-
 var (
 	errNoCredential = fault.New(fault.Unauthenticated,
-		"no credential; send an API key as `Authorization: Bearer …`, or the preview token in the header "+tokenHeader)
+		"no credential; send an API key as `Authorization: Bearer …`, or the preview token of the port in the header "+tokenHeader)
 	errNotAdmitted = fault.New(fault.Unauthenticated, "the credential is unknown, expired, or not for this sandbox")
 )
 
@@ -33,147 +26,98 @@ func errNotFound(id string) error {
 	return fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox %q not found", serve.Cut(id, serve.MaxWords))
 }
 
-// admit lets a request to a port in, or returns why not, and takes the credential that did it off the request. A sandbox that does not exist
+// admit lets a request to a port in, or returns why not; d is the door that it came to, nil at the toolbox. A sandbox that does not exist
 // goes through the same as p.stranger: who has no credential for a sandbox is not told whether there is one.
-func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int) error {
-	given := credentials(r)
+func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *door) (by credential, err error) {
+	cookie := ""
+	if d != nil && (d.form != byPath || !isReserved(port)) { // pages of byPath doors are not kept apart by browsers
+		cookie = cookieName(box, port)
+	}
+	given := credentials(r, cookie)
 	if len(given) == 0 {
-		return errNoCredential
+		return by, errNoCredential
 	}
 	refusal := errNotAdmitted
 	for _, c := range given {
-		ok := false
-		switch c.kind {
-		case byCookie:
-			ok = box.PreviewToken != "" && auth.Equal(c.value, cookieValue(box, port))
-		default:
-			ok = auth.Equal(c.value, box.PreviewToken) // which c.value is not when there is none: it is never empty
+		err := p.try(r, box, id, port, c)
+		if err == nil && c.kind == byCookie {
+			err = d.fromOwnPage(r)
 		}
-		if !ok && c.kind != byCookie {
-			err := p.byKey(r, box, id, c.value)
-			switch fault.KindOf(err) {
-			case fault.Unauthenticated:
-			case fault.NotFound: // a good key, but of others
-				refusal = errNotFound(id)
-			default:
-				if err != nil {
-					return err
-				}
-				ok = true
-			}
-		}
-		if ok {
-			if c.kind == byBearer {
-				r.Header.Del("Authorization")
-			}
-			stripCredentials(r)
-			return nil
+		switch kind := fault.KindOf(err); {
+		case err == nil:
+			return c, nil
+		case kind == fault.NotFound: // a good key, but of others
+			refusal = errNotFound(id)
+		case kind != fault.Unauthenticated:
+			return by, err
+		case fault.CodeOf(err) != "":
+			refusal = err
 		}
 	}
-	return refusal
+	return by, refusal
 }
 
-// byKey asks whether an API key may use a sandbox, once per key while nothing changes. fault.Unauthenticated, fault.NotFound.
-func (p *Proxy) byKey(r *http.Request, box *sandbox, id, key string) error {
+// try holds one credential against a port of a sandbox. Errors: fault.Unauthenticated for one that is not good for it, fault.NotFound for a
+// key of others.
+func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c credential) error {
+	if c.kind == byCookie && auth.Equal(c.value, cookieValue(box, port)) {
+		return nil
+	}
+	if c.kind != byCookie {
+		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == tokenPort(port) {
+			return nil
+		} else if ok {
+			return fault.Codef(fault.Unauthenticated, "TOKEN_OF_ANOTHER_PORT",
+				"this token is for port %d, not for %d; each port has its own: ask for the preview link of this one", of, port)
+		}
+	}
+	if auth.IsLink(c.value) && box != p.stranger {
+		if l, err := p.link(r.Context(), c.value); err != nil || l.Sandbox == box.ID && l.Port == port {
+			return err
+		}
+	}
+	if c.kind == byQuery || c.kind == byCookie { // keys do not stand in addresses, which others get to see
+		return errNotAdmitted
+	}
+	return p.byKey(r.Context(), box, id, c.value)
+}
+
+// tokenPort is the port whose token opens a port: that of the toolbox has two.
+func tokenPort(port int) int {
+	if port == 1 {
+		return toolboxPort
+	}
+	return port
+}
+
+// byKey asks whether an API key may use a sandbox, once per key, and per word that is none, while nothing changes. fault.Unauthenticated, fault.NotFound.
+func (p *Proxy) byKey(ctx context.Context, box *sandbox, id, key string) error {
 	hash := sha256.Sum256([]byte(key))
 	box.mu.Lock()
 	until, known := box.admitted[hash]
+	_, foreign := box.foreign[hash]
 	box.mu.Unlock()
 	if known && (until.IsZero() || time.Now().Before(until)) {
 		return nil
+	} else if foreign {
+		return errNotAdmitted
 	}
-	until, err := p.cfg.Locator.Admit(r.Context(), key, id)
-	if err != nil {
-		return err
-	}
-	if box == p.stranger { // it has just come to be
-		return errNotFound(id)
+	until, err := p.cfg.Locator.Admit(ctx, key, id)
+	if err == nil && box == p.stranger { // it has just come to be
+		err = errNotFound(id)
 	}
 	box.mu.Lock()
 	defer box.mu.Unlock()
-	if len(box.admitted) < maxAdmitted {
+	switch {
+	case err == nil && len(box.admitted) < maxAdmitted:
 		box.admitted[hash] = until
-	}
-	return nil
-}
-
-type kind int
-
-const (
-	byBearer kind = iota
-	byToken
-	byCookie
-)
-
-type credential struct {
-	kind  kind
-	value string
-}
-
-// credentials lists what a request shows, in the order it is tried.
-func credentials(r *http.Request) []credential {
-	var given []credential
-	add := func(k kind, v string) {
-		if v != "" {
-			given = append(given, credential{k, v})
+	case fault.KindOf(err) == fault.Unauthenticated:
+		if len(box.foreign) >= maxForeign {
+			clear(box.foreign)
 		}
+		box.foreign[hash] = struct{}{}
 	}
-	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	add(byBearer, strings.TrimSpace(bearer))
-	add(byToken, r.Header.Get(tokenHeader))
-	if strings.Contains(r.URL.RawQuery, tokenQuery) {
-		add(byToken, r.URL.Query().Get(tokenQuery))
-	}
-	if c, err := r.Cookie(cookieName); err == nil {
-		add(byCookie, c.Value)
-	}
-	return given
-}
-
-// isStranger reports whether a request shows no credential.
-func isStranger(r *http.Request) bool { return len(credentials(r)) == 0 }
-
-// stripCredentials takes off all that is ours: the app behind must see none of it.
-func stripCredentials(r *http.Request) {
-	r.Header.Del(tokenHeader)
-	if strings.Contains(r.URL.RawQuery, tokenQuery) {
-		r.URL.RawQuery = dropQuery(r.URL.RawQuery, tokenQuery)
-	}
-	if _, err := r.Cookie(cookieName); err == nil {
-		cookies := r.Cookies()
-		r.Header.Del("Cookie")
-		for _, c := range cookies {
-			if c.Name != cookieName {
-				r.AddCookie(c)
-			}
-		}
-	}
-}
-
-// setCookie lets a browser that came with the token in its address fetch what the page needs. The cookie holds for this host, so
-// for one port of one sandbox, and until the token changes.
-func setCookie(w http.ResponseWriter, r *http.Request, box *sandbox, port int) {
-	secure := r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: cookieValue(box, port), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode,
-	})
-}
-
-func cookieValue(box *sandbox, port int) string {
-	mac := hmac.New(sha256.New, []byte(box.PreviewToken))
-	_, _ = mac.Write([]byte("cookie:" + strconv.Itoa(port))) // a hash never fails to write
-	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// dropQuery takes parameters out of a query and leaves the rest as it was, byte for byte.
-func dropQuery(raw string, names ...string) string {
-	var kept []string
-	for pair := range strings.SplitSeq(raw, "&") {
-		if name, _, _ := strings.Cut(pair, "="); !slices.Contains(names, name) {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
+	return err
 }
 
 // signable are the toolbox operations that a signed address may call, with the method it is signed for.

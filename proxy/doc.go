@@ -1,8 +1,11 @@
 // Package proxy carries traffic from outside to the right sandbox.
 //
-// Two forms of address reach a sandbox: the path /toolbox/{sandboxId}/… its toolbox, and the host {port}-{sandboxId}.{domain} a
-// port of it. A caller shows an API key of the sandbox's organisation, or the sandbox's preview token; a public sandbox needs
-// neither, but for the reserved ports. Whatever credential let the caller in is taken off before the request goes on.
+// The path /toolbox/{sandboxId}/… reaches a sandbox's toolbox, and a door a port of it: by host ({port}-{ref}.{domain}), by path
+// (/p/{ref}/{port}/) or at a loopback address that Open gave the sandbox. ref is the sandbox's id, or the token of a signed link, which needs nothing
+// else. A caller shows an API key of the sandbox's organisation or the token of the port; a public sandbox needs neither, but for the reserved
+// ports. Every credential of ours is taken off before a request goes on, whatever let it in.
+//
+// An app is told that it is at http://localhost:PORT; disguise.go makes it so for requests, and the reverse for answers.
 //
 // # Lifetime
 //

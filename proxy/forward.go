@@ -39,12 +39,15 @@ func (b *bufferPool) Put(buf []byte) {
 // newsWithin bounds the wait for the news of a sandbox's end by a request that has met its end.
 const newsWithin = 800 * time.Millisecond
 
-// forward passes a request on to a port of its sandbox and the answer back.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *request, port int, escapedPath string) error {
+// forward passes a request on to its sandbox and the answer back: to the port of its door, or to the toolbox if that is nil.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *request, d *door, escapedPath string) error {
 	if err := q.refused(); err != nil {
 		return err
 	}
-	box := q.to
+	box, port := q.to, toolboxPort
+	if d != nil {
+		port = d.port
+	}
 	if r.Header.Get("X-Daytona-Skip-Last-Activity-Update") != "true" {
 		p.cfg.Locator.Touch(box.ID, +1)
 		defer p.cfg.Locator.Touch(box.ID, -1)
@@ -64,7 +67,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", secretHeader} {
 				pr.Out.Header.Del(name)
 			}
-			if reserved[port] {
+			if d != nil {
+				d.disguise(pr.Out)
+			}
+			if isToolboxd(port) {
 				pr.Out.Header.Set(secretHeader, box.Secret)
 			}
 		},
@@ -78,6 +84,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 				return fmt.Errorf("status %03d is none", res.StatusCode)
 			}
 			in.mark(res.Header)
+			if d != nil {
+				d.reveal(res.Header, box.Addr)
+			}
 			return nil
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
@@ -97,7 +106,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	if in.broken.Load() {
 		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
 	}
-	if errors.Is(failed, syscall.ECONNREFUSED) && !reserved[port] {
+	if errors.Is(failed, syscall.ECONNREFUSED) && !isToolboxd(port) {
 		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
 	}
 	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))

@@ -27,6 +27,7 @@ const (
 // sandbox after the change, or is found when the change is looked at.
 type registry struct {
 	locator Locator
+	doors   *doors
 	logger  *slog.Logger
 	wake    chan struct{} // of capacity 1: changed is not empty
 
@@ -56,9 +57,9 @@ type request struct {
 	why      error // why the proxy ended it; nil while it did not
 }
 
-func newRegistry(locator Locator, logger *slog.Logger) *registry {
+func newRegistry(locator Locator, doors *doors, logger *slog.Logger) *registry {
 	return &registry{
-		locator: locator, logger: logger, wake: make(chan struct{}, 1), entries: map[string]*entry{}, changed: map[string]struct{}{},
+		locator: locator, doors: doors, logger: logger, wake: make(chan struct{}, 1), entries: map[string]*entry{}, changed: map[string]struct{}{},
 	}
 }
 
@@ -118,7 +119,7 @@ func (g *registry) forget(id string) {
 	g.mu.Lock()
 	ids := []string{id}
 	if id == "" {
-		ids = ids[:0]
+		ids = g.doors.sandboxes()
 		for id := range g.entries {
 			ids = append(ids, id)
 		}
@@ -126,6 +127,14 @@ func (g *registry) forget(id string) {
 	var gone []*sandbox
 	for _, id := range ids {
 		e := g.entries[id]
+		if e == nil && !g.doors.has(id) {
+			continue
+		}
+		g.changed[id] = struct{}{}
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
 		if e == nil {
 			continue
 		}
@@ -136,12 +145,6 @@ func (g *registry) forget(id string) {
 		e.changes++
 		if len(e.open) == 0 {
 			delete(g.entries, id)
-			continue
-		}
-		g.changed[id] = struct{}{}
-		select {
-		case g.wake <- struct{}{}:
-		default:
 		}
 	}
 	g.mu.Unlock()
@@ -181,23 +184,27 @@ func (g *registry) run(ctx context.Context) {
 func (g *registry) look(ctx context.Context, id string) error {
 	g.mu.Lock()
 	e := g.entries[id]
-	if e == nil {
+	if e == nil && !g.doors.has(id) {
 		g.mu.Unlock()
 		return nil
 	}
-	changes := e.changes
+	var changes uint64
+	if e != nil {
+		changes = e.changes
+	}
 	g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, lookUpWithin)
 	defer cancel()
 	now, err := g.locator.Locate(ctx, id)
 	if fault.KindOf(err) == fault.NotFound {
 		now = Target{ID: id, State: "destroyed"}
+		g.doors.close(id)
 	} else if err != nil {
 		return err
 	}
 	g.mu.Lock()
 	var over []*request
-	if e.changes == changes { // else a newer look follows, and requests may be open that know more than now
+	if e != nil && e.changes == changes { // else a newer look follows, and requests may be open that know more than now
 		for q := range e.open {
 			if q.to != nil && !q.to.sameRun(now) {
 				over = append(over, q)

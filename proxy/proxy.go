@@ -41,22 +41,34 @@ type Locator interface {
 	Locate(ctx context.Context, id string) (Target, error)
 	// Admit returns until when an API key may use a sandbox, zero for no end. fault.Unauthenticated, fault.NotFound.
 	Admit(ctx context.Context, key, id string) (time.Time, error)
+	// Link returns what a signed link opens. fault.NotFound for one that is unknown, revoked, or of a sandbox that is gone.
+	Link(ctx context.Context, token string) (Link, error)
 	// Touch notes activity: opened is +1 when a request begins and -1 when it ends.
 	Touch(id string, opened int)
 }
 
-// Config is what a Proxy needs.
-type Config struct {
-	Locator Locator      // required
-	Domain  string       // preview hosts are {port}-{id}.Domain, without a port; required
-	Logger  *slog.Logger // required
+// Link is what the token of a signed link opens.
+type Link struct {
+	Sandbox string // id
+	Port    int
+	Until   time.Time
 }
 
-// Proxy is an http.Handler. It is safe for concurrent use. Its one goroutine is that of Run.
+// Config is what a Proxy needs.
+type Config struct {
+	Locator Locator       // required
+	Domain  string        // preview hosts are {port}-{id}.Domain, without a port; required
+	Paths   bool          // previews are also at /p/{id}/{port}/, where browsers do not keep the pages of sandboxes apart
+	Drain   time.Duration // that open requests of ports opened by Open have to end when Run ends
+	Logger  *slog.Logger  // required
+}
+
+// Proxy is an http.Handler. It is safe for concurrent use. Its goroutines are Run's.
 type Proxy struct {
 	cfg      Config
 	face     serve.Face
 	open     *registry
+	doors    *doors
 	stranger *sandbox    // stands for every sandbox that does not exist
 	log      *log.Logger // of what net/http has to say
 }
@@ -68,10 +80,11 @@ type sandbox struct {
 
 	mu       sync.Mutex
 	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
+	foreign  map[[sha256.Size]byte]struct{}  // hashes of what stood in Authorization and is none of ours
 }
 
 func newSandbox(t Target) *sandbox {
-	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}}
+	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
 }
 
 // sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.
@@ -89,12 +102,17 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
-	return &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, open: newRegistry(cfg.Locator, cfg.Logger), stranger: nobody, log: log.New(words, "", 0)}, nil
+	p := &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, stranger: nobody, log: log.New(words, "", 0)}
+	p.doors = newDoors(p, cfg.Drain)
+	p.open = newRegistry(cfg.Locator, p.doors, cfg.Logger)
+	return p, nil
 }
 
 // Run ends the open requests of sandboxes that end, until ctx ends. Without it they end with their connections.
 func (p *Proxy) Run(ctx context.Context) error {
+	p.doors.begin(ctx)
 	p.open.run(ctx)
+	p.doors.wait()
 	return nil
 }
 
@@ -125,10 +143,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 	if r.Method == http.MethodOptions || r.URL.Path == "/health" { // answered here, mostly, and the body is of no use
 		in.mark(w.Header())
 	}
-	label, isPreview := p.previewLabel(r.Host)
+	d, isDoor, err := p.door(r)
 	switch {
-	case isPreview:
-		return p.preview(w, r, in, label)
+	case err != nil:
+		return err
+	case isDoor:
+		return p.preview(w, r, in, d)
 	case strings.HasPrefix(r.URL.Path, "/toolbox/"):
 		if serve.AllowOrigin(w, r) {
 			return nil
@@ -138,6 +158,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":"ok"}`)) // the caller is gone: nothing to tell it
 		return nil
+	}
+	if d, ok := p.stray(r, d); ok {
+		return p.strayed(w, r, in, d)
 	}
 	return fault.Newf(fault.NotFound, "Cannot %s %s: sandboxes are at /toolbox/{sandboxId}/ and at hosts {port}-{sandboxId}.%s",
 		r.Method, serve.Cut(r.URL.Path, serve.MaxWords), p.cfg.Domain)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/proxy"
 )
@@ -43,6 +44,8 @@ type fleet struct {
 	located, asked int
 	open, mostOpen int
 	touched        int
+	links          map[string]proxy.Link
+	linked         int
 }
 
 func (f *fleet) Locate(_ context.Context, ref string) (proxy.Target, error) {
@@ -69,6 +72,17 @@ func (f *fleet) Admit(_ context.Context, key, ref string) (time.Time, error) {
 		return time.Time{}, fault.New(fault.Unauthenticated, "unknown key")
 	}
 	return time.Time{}, nil
+}
+
+func (f *fleet) Link(_ context.Context, token string) (proxy.Link, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.linked++
+	l, ok := f.links[token]
+	if !ok {
+		return proxy.Link{}, fault.New(fault.NotFound, "no such link")
+	}
+	return l, nil
 }
 
 func (f *fleet) Touch(_ string, opened int) {
@@ -104,7 +118,7 @@ func worldOf(t testing.TB, handler http.Handler, log slog.Handler) (*fleet, *pro
 	addr := address()
 	listen(t, netip.AddrPortFrom(addr, 2280), handler)
 	f := &fleet{key: "dtn_good", target: proxy.Target{ID: id, State: "started", Addr: addr, Secret: "s3cret", PreviewToken: "tok"}}
-	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Logger: slog.New(log)})
+	p, err := proxy.New(proxy.Config{Locator: f, Domain: domain, Paths: true, Logger: slog.New(log)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +154,11 @@ func listen(t testing.TB, at netip.AddrPort, handler http.Handler) {
 type call struct {
 	method, host, path, body string
 	header                   map[string]string
+	lines                    []string // of Authorization
 }
+
+// tok is the token of a port.
+func tok(port int) string { return auth.PortToken("tok", port) }
 
 func send(t *testing.T, srv *httptest.Server, c call) (*http.Response, string) {
 	t.Helper()
@@ -157,7 +175,10 @@ func send(t *testing.T, srv *httptest.Server, c call) (*http.Response, string) {
 	for k, v := range c.header {
 		req.Header.Set(k, v)
 	}
-	res, err := http.DefaultClient.Do(req)
+	if c.lines != nil {
+		req.Header["Authorization"] = c.lines
+	}
+	res, err := srv.Client().Transport.RoundTrip(req) // redirects are answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,9 +215,9 @@ func decode(t *testing.T, body string) echoed {
 func TestToolboxPathIsForwardedWholeWithoutTheCallersCredentials(t *testing.T) {
 	_, _, srv := world(t, echo)
 	res, body := send(t, srv, call{
-		method: http.MethodPost, path: "/toolbox/" + id + "/process/session/a%2Fb%20c/exec?x=1&DAYTONA_SANDBOX_AUTH_KEY=tok&y=%zz;&z", body: "payload",
+		method: http.MethodPost, path: "/toolbox/" + id + "/process/session/a%2Fb%20c/exec?x=1&DAYTONA_SANDBOX_AUTH_KEY=" + tok(2280) + "&y=%zz;&z", body: "payload",
 		header: map[string]string{
-			"Authorization": "Bearer dtn_good", "X-Daytona-Preview-Token": "tok", "Cookie": "sandlot-preview=zz; own=1",
+			"Authorization": "Bearer dtn_good", "X-Daytona-Preview-Token": tok(2280), "Cookie": "sandlot-preview=zz; own=1",
 			"X-Sandlot-Secret": "forged", "X-Daytona-SDK-Version": "0.1", "X-Forwarded-For": "6.6.6.6",
 		},
 	})
@@ -229,16 +250,25 @@ func TestWhoIsLetIn(t *testing.T) {
 		{"no credential", false, call{path: "/toolbox/" + id + "/version"}, 401},
 		{"API key", false, call{path: "/toolbox/" + id + "/version", header: bearer}, 200},
 		{"another key", false, call{path: "/toolbox/" + id + "/version", header: map[string]string{"Authorization": "Bearer dtn_bad"}}, 401},
-		{"preview token in header", false, call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": "tok"}}, 200},
-		{"preview token in query", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=tok"}, 200},
-		{"wrong token", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=tox"}, 401},
+		{"token in header", false, call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": tok(2280)}}, 200},
+		{"token in query", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=" + tok(2280)}, 200},
+		{"token as bearer", false, call{path: "/toolbox/" + id + "/version", header: map[string]string{"Authorization": "bearer " + tok(2280)}}, 200},
+		{"token of port 1", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=" + tok(1)}, 200},
+		{"what tokens come from", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=tok"}, 401},
+		{"token of a port at the toolbox", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000)}, 401},
+		{"token of a port at the terminal", true, call{host: preview("22222"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000)}, 401},
+		{"token of a port at another", false, call{host: preview("3001"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000)}, 401},
+		{"token of the toolbox at a port", false, call{host: preview("3000"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(2280)}, 401},
+		{"API key in an address", false, call{host: preview("3000"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=dtn_good"}, 401},
+		{"second line of Authorization", false, call{path: "/toolbox/" + id + "/version", lines: []string{"Basic eDp5", "Bearer dtn_good"}}, 200},
+		{"wrong token", false, call{path: "/toolbox/" + id + "/version?DAYTONA_SANDBOX_AUTH_KEY=tox" + tok(2280)}, 401},
 		{"unknown sandbox", false, call{path: "/toolbox/none/version", header: bearer}, 404},
 		{"unknown sandbox and no credential", false, call{path: "/toolbox/none/version"}, 401},
 		{"claim is the runner's", false, call{method: "POST", path: "/toolbox/" + id + "/init", header: bearer}, 404},
 		{"claim on the preview host", false, call{method: "POST", host: preview("2280"), path: "/init", header: bearer}, 404},
 		{"public sandbox's toolbox", true, call{path: "/toolbox/" + id + "/version"}, 401},
 		{"private port", false, call{host: preview("3000"), path: "/"}, 401},
-		{"private port with token", false, call{host: preview("3000"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=tok"}, 200},
+		{"private port with token", false, call{host: preview("3000"), path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000)}, 200},
 		{"public port", true, call{host: preview("3000"), path: "/"}, 200},
 		{"reserved port of a public sandbox", true, call{host: preview("2280"), path: "/version"}, 401},
 		{"desktop of a public sandbox", true, call{host: preview("6080"), path: "/"}, 401},
@@ -300,7 +330,7 @@ func TestLookUpsAreKeptUntilAChange(t *testing.T) {
 
 func TestTokenIsGoneWithTheNextChange(t *testing.T) {
 	f, p, srv := world(t, echo)
-	c := call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": "tok"}}
+	c := call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": tok(2280)}}
 	if res, _ := send(t, srv, c); res.StatusCode != http.StatusOK {
 		t.Fatalf("status %d", res.StatusCode)
 	}
@@ -315,9 +345,9 @@ func TestBrowserGetsACookieForThisPortAlone(t *testing.T) {
 	f, _, srv := world(t, echo)
 	listen(t, netip.AddrPortFrom(f.target.Addr, 3000), echo)
 	listen(t, netip.AddrPortFrom(f.target.Addr, 3001), echo)
-	res, body := send(t, srv, call{host: "3000-" + id + "." + domain, path: "/?DAYTONA_SANDBOX_AUTH_KEY=tok&a=1"})
+	res, body := send(t, srv, call{host: "3000-" + id + "." + domain, path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000) + "&a=1"})
 	cookies := res.Cookies()
-	if res.StatusCode != http.StatusOK || len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].Domain != "" || strings.Contains(cookies[0].Value, "tok") {
+	if res.StatusCode != http.StatusOK || len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].Domain != "" || strings.Contains(cookies[0].Value, tok(3000)) {
 		t.Fatalf("status %d, cookies %v", res.StatusCode, cookies)
 	}
 	if got := decode(t, body); got.URI != "/?a=1" {
@@ -335,7 +365,7 @@ func TestAppOnLoopbackIsReachedThroughTheToolbox(t *testing.T) {
 	_, _, srv := world(t, echo)
 	_, body := send(t, srv, call{
 		method: http.MethodPost, host: "5173-" + id + "." + domain, path: "/a%2Fb?c=d", body: "whole body",
-		header: map[string]string{"X-Daytona-Preview-Token": "tok"},
+		header: map[string]string{"X-Daytona-Preview-Token": tok(5173)},
 	})
 	if got := decode(t, body); got.URI != "/proxy/5173/a%2Fb?c=d" || got.Body != "whole body" || got.Header.Get("X-Sandlot-Secret") != "s3cret" {
 		t.Errorf("the toolbox saw %+v", got)
@@ -346,10 +376,10 @@ func TestAppNeverSeesTheSecret(t *testing.T) {
 	f, _, srv := world(t, echo)
 	listen(t, netip.AddrPortFrom(f.target.Addr, 3000), echo)
 	_, body := send(t, srv, call{
-		host: "3000-" + id + "." + domain, path: "/?DAYTONA_SANDBOX_AUTH_KEY=tok",
+		host: "3000-" + id + "." + domain, path: "/?DAYTONA_SANDBOX_AUTH_KEY=" + tok(3000),
 		header: map[string]string{"Authorization": "Bearer dtn_good", "X-Sandlot-Secret": "guess"},
 	})
-	for _, secret := range []string{"s3cret", "dtn_good", "tok\"", "guess"} {
+	for _, secret := range []string{"s3cret", "dtn_good", tok(3000), "guess"} {
 		if strings.Contains(body, secret) {
 			t.Errorf("the app saw %q in %s", secret, body)
 		}
@@ -411,7 +441,7 @@ func TestWebsocketPasses(t *testing.T) {
 		}
 	}))
 	dialer := websocket.Dialer{Subprotocols: []string{"two"}}
-	url := "ws" + strings.TrimPrefix(srv.URL, "http") + "/toolbox/" + id + "/ws?DAYTONA_SANDBOX_AUTH_KEY=tok"
+	url := "ws" + strings.TrimPrefix(srv.URL, "http") + "/toolbox/" + id + "/ws?DAYTONA_SANDBOX_AUTH_KEY=" + tok(2280)
 	conn, res, err := dialer.DialContext(t.Context(), url, nil)
 	if err != nil {
 		t.Fatalf("%v (%v)", err, res)

@@ -2,73 +2,189 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"net/http"
-	"strconv"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// toolboxPort is where toolboxd listens.
-const toolboxPort = 2280
+// toolboxd listens on these ports before any program of the image runs: no app can be there in its place.
+const (
+	toolboxPort  = 2280
+	terminalPort = 22222
+)
+
+// isToolboxd reports whether toolboxd itself answers on a port. It alone is given the sandbox's secret.
+func isToolboxd(port int) bool { return port == toolboxPort || port == terminalPort }
 
 // secretHeader carries a sandbox's secret to its toolbox.
 const secretHeader = "X-Sandlot-Secret"
 
-// reserved ports belong to toolboxd or to the desktop: they need a credential on public sandboxes too. Those that are true are
-// toolboxd's own and are given the secret.
-var reserved = map[int]bool{toolboxPort: true, 22220: true, 22222: true, 33333: true, 5901: false, 6080: false}
+// isReserved reports whether a port belongs to toolboxd or to the desktop: such ports need a credential on public sandboxes too.
+func isReserved(port int) bool {
+	switch port {
+	case 1, toolboxPort, 22220, terminalPort, 33333, 5901, 6080:
+		return true
+	}
+	return false
+}
 
 // toolbox forwards /toolbox/{sandboxId}/{path}.
 func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error {
 	id, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/toolbox/"), "/")
-	if isStranger(r) && !strings.Contains(r.URL.RawQuery, "signature=") {
+	if len(credentials(r, "")) == 0 && !strings.Contains(r.URL.RawQuery, "signature=") {
 		return errNoCredential
 	}
 	return p.enter(w, r, in, id, func(r *http.Request, box *sandbox, q *request) error {
 		if signed(r, box, "/"+rest) {
 			r.URL.RawQuery = dropQuery(r.URL.RawQuery, "signature", "expires")
-		} else if err := p.admit(r, box, id, toolboxPort); err != nil {
+		} else if _, err := p.admit(r, box, id, toolboxPort, nil); err != nil {
 			return err
 		} else {
 			q.admitted()
 		}
-		if rest == "init" { // the claim of a sandbox is its runner's
+		p.strip(r, box)
+		if isClaim(rest) {
 			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 		}
-		return p.forward(w, r, in, q, toolboxPort, "/"+rest)
+		return p.forward(w, r, in, q, nil, "/"+rest)
 	})
 }
 
-// preview forwards a request to {port}-{sandboxId}.{domain}.
-func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, label string) error {
-	port, id, err := splitLabel(label)
-	if err != nil {
-		return err
+// isClaim reports whether a path of the toolbox is that by which its runner claims a sandbox.
+func isClaim(escapedPath string) bool {
+	path, err := url.PathUnescape(escapedPath)
+	return err == nil && strings.Trim(path, "/") == "init"
+}
+
+// preview forwards a request that came to a door.
+func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door) error {
+	path := r.URL.EscapedPath()
+	if d.form == byPath {
+		if page, _ := isPage(r); page && path == d.prefix { // what it names by relative paths lies below
+			to := d.prefix + "/"
+			if r.URL.RawQuery != "" {
+				to += "?" + r.URL.RawQuery
+			}
+			return redirect(w, r, in, to)
+		}
+		if path == d.prefix {
+			path += "/"
+		}
+		if under, ok := strings.CutPrefix(path, d.prefix+"/"); ok {
+			path = "/" + under
+		}
 	}
-	_, isReserved := reserved[port]
-	if isReserved && isStranger(r) {
+	if isLinkRef(d.ref) {
+		return p.linked(w, r, in, d, path)
+	}
+	reserved := isReserved(d.port)
+	if reserved && len(credentials(r, "")) == 0 && !strings.Contains(r.Header.Get("Cookie"), ownCookies) {
 		return errNoCredential
 	}
-	return p.enter(w, r, in, id, func(r *http.Request, box *sandbox, q *request) error {
-		if !box.Public || isReserved {
-			inAddress := r.URL.Query().Has(tokenQuery)
-			if err := p.admit(r, box, id, port); err != nil {
+	return p.enter(w, r, in, d.ref, func(r *http.Request, box *sandbox, q *request) error {
+		if !box.Public || reserved {
+			by, err := p.admit(r, box, d.ref, d.port, &d)
+			if err != nil {
 				return err
 			}
 			q.admitted()
-			if inAddress {
-				setCookie(w, r, box, port)
+			if by.kind == byQuery {
+				value := by.value // a link's token
+				if !isLinkRef(value) {
+					value = cookieValue(box, d.port)
+				}
+				d.setCookie(w.Header(), cookieName(box, d.port), value)
 			}
 		}
-		stripCredentials(r)
-		if port == toolboxPort && strings.TrimSuffix(r.URL.Path, "/") == "/init" {
-			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
+		if page, inFrame := isPage(r); page && !inFrame && dropQuery(r.URL.RawQuery, tokenQuery) != r.URL.RawQuery {
+			// The token is not to stay in the address that is shown and kept.
+			to := d.origin() + r.URL.EscapedPath()
+			if query := dropQuery(r.URL.RawQuery, tokenQuery); query != "" {
+				to += "?" + query
+			}
+			return redirect(w, r, in, to)
 		}
-		return p.forward(w, r, in, q, port, r.URL.EscapedPath())
+		return p.pass(w, r, in, q, d, path)
 	})
+}
+
+// linked forwards a request that came by a signed link: its address is the credential.
+func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door, path string) error {
+	l, err := p.link(r.Context(), d.ref)
+	if err == nil && l.Port != d.port {
+		err = errNotAdmitted
+	}
+	if err != nil {
+		return err
+	}
+	return p.enter(w, r, in, l.Sandbox, func(r *http.Request, box *sandbox, q *request) error {
+		if box == p.stranger {
+			return errNotAdmitted
+		}
+		q.admitted()
+		return p.pass(w, r, in, q, d, path)
+	})
+}
+
+// pass forwards a request that has been let in through a door.
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *request, d door, path string) error {
+	d.framed = isFramed(r)
+	var cookies []*http.Cookie
+	if d.stray {
+		cookies = d.copies(r)
+	}
+	p.strip(r, q.to)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	if d.port == toolboxPort && isClaim(path) {
+		return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
+	}
+	d.setMarks(r, w.Header())
+	return p.forward(w, r, in, q, &d, path)
+}
+
+// strayed serves a request that lacks the prefix of its byPath door. A browser is led to where it belongs, so that what it finds there names
+// the right place in turn, and its cookies go along. Websockets cannot be led anywhere.
+func (p *Proxy) strayed(w http.ResponseWriter, r *http.Request, in *body, d door) error {
+	if isUpgrade(r) {
+		d.stray = true
+		return p.preview(w, r, in, d)
+	}
+	to := d.prefix + r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	return redirect(w, r, in, to)
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, in *body, to string) error {
+	in.mark(w.Header())
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "same-origin")
+	http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	return nil
+}
+
+// linkLength is the length of a link's token: a sandbox's id is longer.
+const linkLength = 16
+
+func isLinkRef(ref string) bool { return len(ref) == linkLength && !strings.Contains(ref, "-") }
+
+// link finds what a signed link opens. fault.Unauthenticated for one that is unknown, revoked or over.
+func (p *Proxy) link(ctx context.Context, token string) (Link, error) {
+	l, err := p.cfg.Locator.Link(ctx, token)
+	switch {
+	case fault.KindOf(err) == fault.NotFound, err == nil && !time.Now().Before(l.Until):
+		return Link{}, fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+	case err != nil:
+		return Link{}, err
+	}
+	return l, nil
 }
 
 // enter registers a request to a sandbox for as long as do lasts. A sandbox that is not there is p.stranger to do, which admits nobody to it.
@@ -88,23 +204,4 @@ func (p *Proxy) enter(w http.ResponseWriter, r *http.Request, in *body, id strin
 	}
 	defer p.open.end(q)
 	return do(r, q.to, q)
-}
-
-// previewLabel returns the first label of a preview host.
-func (p *Proxy) previewLabel(host string) (string, bool) {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	label, ok := strings.CutSuffix(strings.ToLower(host), "."+p.cfg.Domain)
-	return label, ok && !strings.Contains(label, ".")
-}
-
-// splitLabel reads {port}-{id}: the port in plain digits without a leading zero, so that no reserved port has a second spelling.
-func splitLabel(label string) (port int, id string, err error) {
-	digits, id, ok := strings.Cut(label, "-")
-	port, convErr := strconv.Atoi(digits)
-	if !ok || id == "" || convErr != nil || port < 1 || port > 65535 || strconv.Itoa(port) != digits {
-		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", serve.Cut(label, serve.MaxWords))
-	}
-	return port, id, nil
 }

@@ -61,7 +61,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.over = true
 	}()
 	r = r.WithContext(httptrace.WithClientTrace(t.ctx, &httptrace.ClientTrace{Got1xxResponse: t.interim}))
-	if reserved[t.port] {
+	if isToolboxd(t.port) {
 		return t.box.transport.RoundTrip(r)
 	}
 	body := r.Body

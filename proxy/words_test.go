@@ -168,7 +168,7 @@ func TestStrangersAreToldNoReasons(t *testing.T) {
 	if res, body := send(t, srv, call{host: host, path: "/"}); res.StatusCode != http.StatusConflict || strings.Contains(body, killed) || !strings.Contains(body, "is stopped") {
 		t.Errorf("a stranger: %d %s", res.StatusCode, body)
 	}
-	if res, body := send(t, srv, call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": "tok"}}); res.StatusCode != http.StatusConflict || !strings.Contains(body, killed) {
+	if res, body := send(t, srv, call{path: "/toolbox/" + id + "/version", header: map[string]string{"X-Daytona-Preview-Token": tok(2280)}}); res.StatusCode != http.StatusConflict || !strings.Contains(body, killed) {
 		t.Errorf("who has the token: %d %s", res.StatusCode, body)
 	}
 }

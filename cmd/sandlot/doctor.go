@@ -44,7 +44,7 @@ func doctorCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what Sandlot needs and say what to mend",
-		Long:  "Checks engine, storage driver, control groups, image, ports, names, certificates, disk, clock and records. Ends with 1 if something is broken.\n" + localHelp,
+		Long:  "Checks engine, storage driver, control groups, image, ports, previews, certificates, disk, clock and records. Ends with 1 if something is broken.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
@@ -90,7 +90,7 @@ func examine(ctx context.Context, cfg config) []finding {
 	for _, p := range []struct{ name, addr string }{{"api port", cfg.APIListen}, {"proxy port", cfg.ProxyListen}} {
 		found = append(found, checkPort(ctx, p.name, p.addr, running))
 	}
-	return append(found, checkNames(ctx), checkCA(cfg), checkDisk("data disk", cfg.Data, 256), checkClock(ctx, cfg, running), checkStrangers(ctx, cfg))
+	return append(found, checkPreviews(ctx, cfg), checkCA(cfg), checkDisk("data disk", cfg.Data, 256), checkClock(ctx, cfg, running), checkStrangers(ctx, cfg))
 }
 
 func checkEngine(ctx context.Context, cfg config) []finding {
@@ -180,12 +180,17 @@ func checkPort(ctx context.Context, name, addr string, running bool) finding {
 	return finding{name, ok, addr + " is free", ""}
 }
 
-func checkNames(ctx context.Context) finding {
-	addrs, err := net.DefaultResolver.LookupHost(ctx, "3000-preview.localhost")
-	if err != nil {
-		return finding{"names", warning, "this machine does not resolve *.localhost; browsers do, some programs will not reach previews", "set preview_url to a domain whose names resolve to this machine"}
+func checkPreviews(ctx context.Context, cfg config) finding {
+	found := resolvePreviews(ctx, cfg)
+	switch {
+	case found.mode == previewHost && found.limits == "":
+		return finding{"previews", ok, "host: " + cfg.PreviewURL, ""}
+	case found.mode == previewHost:
+		return finding{"previews", warning, "host: " + found.limits, "set preview_mode to loopback, or preview_url to a domain whose names resolve to this machine"}
+	case found.mode == previewLoopback:
+		return finding{"previews", ok, "loopback: each sandbox has an address of its own in 127.64.0.0/10; " + found.limits, ""}
 	}
-	return finding{"names", ok, "*.localhost is " + strings.Join(addrs, ", "), ""}
+	return finding{"previews", warning, "path: " + found.limits, "set preview_url to a domain whose names resolve to this machine"}
 }
 
 func checkCA(cfg config) finding {

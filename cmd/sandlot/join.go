@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +33,7 @@ type installation struct {
 	fleet       *fleet.Manager
 	proxy       *proxy.Proxy
 	coordinator *coordinator.Server
+	previews    previewMode
 }
 
 // join makes all parts and begins nothing.
@@ -72,8 +74,18 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 		return nil, err
 	}
 	where := &locator{runner: in.runner, tenants: tenants}
-	if in.proxy, err = proxy.New(proxy.Config{Locator: where, Domain: domain, Logger: logger.With("part", "proxy")}); err != nil {
+	in.previews = resolvePreviews(ctx, cfg)
+	mode := in.previews.mode
+	in.proxy, err = proxy.New(proxy.Config{
+		Locator: where, Domain: domain, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
+	})
+	if err != nil {
 		return nil, err
+	}
+	seen := &previews{mode: mode, host: cfg.PreviewURL, base: strings.TrimSuffix(cfg.ToolboxURL, "/toolbox"), proxy: in.proxy, store: in.db}
+	template := cfg.PreviewURL
+	if mode != previewHost {
+		template = seen.base + "/p/{{sandboxId}}/{{PORT}}"
 	}
 	in.fleet, err = fleet.New(fleet.Config{
 		Store: in.db, Runner: in.runner, RunnerID: keys.Runner, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
@@ -87,7 +99,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.coordinator, err = coordinator.New(coordinator.Config{
 		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Version: version.Version, Revision: version.Revision,
 		Region: cfg.Region, Runner: keys.Runner, DefaultSnapshot: cfg.DefaultSnapshot, ToolboxURL: cfg.ToolboxURL,
-		PreviewURL: cfg.PreviewURL, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
+		PreviewURL: template, Previews: seen, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
 		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),
 	})
 	return in, err
@@ -103,6 +115,7 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	work.Go(func() error { return in.runner.Run(behind, in.fleet) })
 	work.Go(func() error { return in.fleet.Run(behind) })
 	work.Go(func() error { return in.proxy.Run(behind) })
+	in.reopen(ctx)
 	defer func() {
 		end()
 		err = errors.Join(err, work.Wait())
@@ -124,7 +137,7 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	servers, ctx := errgroup.WithContext(ctx)
 	servers.Go(func() error { return serve.Until(ctx, apiListener, in.coordinator.Handler(), in.cfg.Drain) })
 	servers.Go(func() error { return serve.Until(ctx, proxyListener, in.proxy, in.cfg.Drain) })
-	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL, "data", in.cfg.Data)
+	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL, "previews", in.previews.mode, "data", in.cfg.Data)
 	servers.Go(ready)
 	err = servers.Wait()
 	in.logger.Info("sandlot is down", logkey.Err, err)
@@ -180,6 +193,12 @@ func (l *locator) Admit(ctx context.Context, key, id string) (time.Time, error) 
 	}
 	_, err = l.fleet.Get(ctx, k.Organization, id)
 	return k.ExpiresAt, err
+}
+
+// Link implements proxy.Locator.
+func (l *locator) Link(ctx context.Context, token string) (proxy.Link, error) {
+	link, err := l.fleet.LinkOf(ctx, token)
+	return proxy.Link{Sandbox: link.Sandbox, Port: link.Port, Until: link.Until}, err
 }
 
 // Touch implements proxy.Locator.

@@ -33,6 +33,8 @@ type config struct {
 	APIListen, ProxyListen        string
 	APIURL, ToolboxURL            string
 	PreviewURL                    string
+	OwnDomain                     bool // preview_url is set
+	PreviewMode                   string
 	APIKey                        string // "" makes one at the first start
 	DefaultImage, DefaultSnapshot string
 	DockerHost, Instance, Network string
@@ -54,6 +56,7 @@ var table = []setting{
 	{name: "api_url", usage: "address of the control API as clients see it; default from api_listen", parse: text(func(c *config) *string { return &c.APIURL })},
 	{name: "toolbox_url", usage: "base address of toolboxes as clients see it; default from proxy_listen", parse: text(func(c *config) *string { return &c.ToolboxURL })},
 	{name: "preview_url", usage: "address of a port of a sandbox, with {{PORT}}-{{sandboxId}} as its first label; default from proxy_listen", parse: previewURL},
+	{name: "preview_mode", usage: "how ports of sandboxes are met: host (preview_url), loopback (an address of its own for each sandbox, on this machine alone), path (/p/{id}/{port}/ of the proxy) or auto", otherwise: previewAuto, parse: oneOf(func(c *config) *string { return &c.PreviewMode }, previewAuto, previewHost, previewLoopback, previewPath)},
 	{name: "api_key", usage: "the first API key; default: made at the first start and kept in the data folder", secret: true, parse: text(func(c *config) *string { return &c.APIKey })},
 	{name: "default_image", usage: "image of the default snapshot", otherwise: "sandlot/sandbox:latest", parse: text(func(c *config) *string { return &c.DefaultImage })},
 	{name: "default_snapshot", usage: "name of the default snapshot", otherwise: "default", parse: text(func(c *config) *string { return &c.DefaultSnapshot })},
@@ -310,7 +313,7 @@ func previewURL(s string, c *config) error {
 	if _, err := previewDomain(s); err != nil {
 		return err
 	}
-	c.PreviewURL = s
+	c.PreviewURL, c.OwnDomain = s, true
 	return nil
 }
 

@@ -147,7 +147,8 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 		_ = child.Wait() // its log says why
 		return fmt.Errorf("sandlot did not start; the end of %s:\n%s", logPath, lastLines(logPath, 2000))
 	}
-	_, err = fmt.Fprintf(stdout, "sandlot is up (process %d, %s, after %v)\n", child.Process.Pid, version.String(), time.Since(began).Round(time.Millisecond))
+	_, err = fmt.Fprintf(stdout, "sandlot is up (process %d, %s, after %v)\npreviews: %s\n",
+		child.Process.Pid, version.String(), time.Since(began).Round(time.Millisecond), resolvePreviews(ctx, cfg))
 	return errors.Join(err, child.Process.Release())
 }
 

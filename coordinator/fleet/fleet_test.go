@@ -102,6 +102,14 @@ func (m *memory) DeleteSandbox(_ context.Context, id string) error {
 	return nil
 }
 
+func (m *memory) PutLink(context.Context, fleet.Link) error { return nil }
+func (m *memory) LinkByHash(context.Context, string) (fleet.Link, error) {
+	return fleet.Link{}, fleet.ErrNoLink
+}
+func (m *memory) DeleteLink(context.Context, fleet.Link) error { return nil }
+func (m *memory) PutDoor(context.Context, fleet.Door) error    { return nil }
+func (m *memory) Doors(context.Context) ([]fleet.Door, error)  { return nil, nil }
+
 func (m *memory) SandboxesOn(context.Context, string) ([]fleet.Sandbox, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -74,6 +74,12 @@ type Store interface {
 	SandboxesOn(ctx context.Context, runner string) ([]Sandbox, error)
 	Touch(ctx context.Context, id string, at time.Time) error // ErrNotFound
 
+	PutLink(ctx context.Context, l Link) error                 // and forgets those that are over; ErrNotFound when the sandbox is gone
+	LinkByHash(ctx context.Context, hash string) (Link, error) // ErrNoLink
+	DeleteLink(ctx context.Context, l Link) error              // if all but Until is the same
+	PutDoor(ctx context.Context, d Door) error                 // ErrNotFound when the sandbox is gone
+	Doors(ctx context.Context) ([]Door, error)
+
 	Snapshot(ctx context.Context, idOrName string) (Snapshot, error) // fault.NotFound
 	PutSnapshot(ctx context.Context, s Snapshot) error               // by name
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"strconv"
 	"strings"
 )
 
@@ -52,4 +53,51 @@ func SandboxSecret(runnerKey []byte, sandbox string) string {
 	mac := hmac.New(sha256.New, runnerKey)
 	_, _ = mac.Write([]byte("toolbox:" + sandbox)) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// PortToken derives the token of one port from a sandbox's preview token: 32 letters of the same alphabet, of which the first four tell the
+// port. It is void together with the token that it comes from. Port 1, where nobody listens, stands for the toolbox: one client asks for
+// its token to open the toolbox's websockets (api.md 1.6).
+func PortToken(token string, port int) string {
+	if port == 1 {
+		port = toolboxPort
+	}
+	mac := hmac.New(sha256.New, []byte(token))
+	_, _ = mac.Write([]byte("port:" + strconv.Itoa(port))) // a hash never fails to write
+	letters := mac.Sum(nil)
+	for i := range portLetters {
+		letters[i] = byte(port >> (5 * (portLetters - 1 - i)))
+	}
+	for i := range letters {
+		letters[i] = previewAlphabet[letters[i]&31]
+	}
+	return string(letters)
+}
+
+const (
+	toolboxPort = 2280
+	portLetters = 4
+)
+
+// PortOf returns the port that a token derived from a preview token is for; ok is false for any other text.
+func PortOf(token, derived string) (port int, ok bool) {
+	if token == "" || len(derived) <= portLetters {
+		return 0, false
+	}
+	for _, letter := range derived[:portLetters] {
+		digit := strings.IndexRune(previewAlphabet, letter)
+		if digit < 0 {
+			return 0, false
+		}
+		port = port<<5 | digit
+	}
+	return port, Equal(derived, PortToken(token, port))
+}
+
+// NewLink returns the token of a signed preview link: 16 lower-case letters and digits, 80 random bits, fit for a label of a host name.
+func NewLink() string { return NewToken()[:16] }
+
+// IsLink reports whether a text looks like the token of a link.
+func IsLink(text string) bool {
+	return len(text) == 16 && !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(previewAlphabet, r) })
 }

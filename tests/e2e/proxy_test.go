@@ -81,22 +81,40 @@ func fetch(t *testing.T, s *harness.Sandlot, link, token string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// addresses are how the address of port 3000 of a sandbox begins in each mode.
+var addresses = map[string]func(id, proxy string) string{
+	"host": func(id, proxy string) string {
+		return "http://3000-" + id + ".localhost" + proxy[strings.LastIndex(proxy, ":"):]
+	},
+	"loopback": func(string, string) string { return "http://127." },
+	"path":     func(id, proxy string) string { return "http://" + proxy + "/p/" + id + "/3000" },
+}
+
 func TestPreview(t *testing.T) {
-	s, c := full.up(t)
+	for mode, begins := range addresses {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := harness.Start(t, harness.Options{Env: []string{"SANDLOT_PREVIEW_MODE=" + mode}})
+			previewInMode(t, s, s.As(t, s.Key), mode, begins)
+		})
+	}
+}
+
+func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode string, begins func(id, proxy string) string) {
 	box := c.Create(nil)
 	box.MustExec(`mkdir -p /tmp/www && echo "a page" > /tmp/www/index.html && cd /tmp/www && (nohup python3 -m http.server 3000 >/tmp/http.log 2>&1 &)`)
 	link, token := preview(c, box, 3000)
-	at, err := url.Parse(link)
-	if err != nil || !strings.HasPrefix(at.Hostname(), "3000-"+box.ID+".") {
-		t.Fatalf("preview URL %q, want host 3000-%s.<domain>", link, box.ID)
+	if want := begins(box.ID, s.Proxy); !strings.HasPrefix(link, want) {
+		t.Fatalf("preview URL %q, want one that begins with %q", link, want)
 	}
+	other := c.Create(nil)
+	var kept struct{ URL string } // a signed link
 	harness.Until(t, 10*time.Second, "the page behind the preview", func() bool {
-		status, body := fetch(t, s, link, token)
+		status, body := fetch(t, s, link+"/", token)
 		return status == http.StatusOK && body == "a page\n"
 	})
 
 	t.Run("who may see it", func(t *testing.T) {
-		other := c.Create(nil)
 		_, otherToken := preview(c, other, 3000)
 		for _, tc := range []struct {
 			name, token string
@@ -108,14 +126,14 @@ func TestPreview(t *testing.T) {
 			{"another sandbox's token", otherToken, http.StatusUnauthorized},
 			{"the token", token, http.StatusOK},
 		} {
-			if status, _ := fetch(t, s, link, tc.token); status != tc.want {
+			if status, _ := fetch(t, s, link+"/", tc.token); status != tc.want {
 				t.Errorf("%s: status %d, want %d", tc.name, status, tc.want)
 			}
 		}
 		if status, _ := fetch(t, s, link+"/?DAYTONA_SANDBOX_AUTH_KEY="+token, ""); status >= 400 {
 			t.Errorf("token as a query: status %d", status)
 		}
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, link+"/", nil)
 		req.Header.Set("Authorization", "Bearer "+s.Key)
 		if resp, err := s.HTTP().Do(req); err != nil || resp.StatusCode != http.StatusOK {
 			t.Errorf("with the API key: %v %v", resp, err)
@@ -127,25 +145,25 @@ func TestPreview(t *testing.T) {
 	t.Run("public takes effect at once", func(t *testing.T) {
 		for range 3 {
 			c.API("POST", "/sandbox/"+box.ID+"/public/true", nil).Want(http.StatusOK)
-			if status, body := fetch(t, s, link, ""); status != http.StatusOK {
+			if status, body := fetch(t, s, link+"/", ""); status != http.StatusOK {
 				t.Errorf("public: status %d: %s", status, body)
 			}
 			for _, port := range []int{2280, 22222, 33333} {
-				reserved := strings.Replace(link, "3000-", fmt.Sprintf("%d-", port), 1)
+				reserved, _ := preview(c, box, port)
 				if status, _ := fetch(t, s, reserved+"/version", ""); status != http.StatusUnauthorized {
 					t.Errorf("port %d of a public sandbox: status %d, want 401", port, status)
 				}
 			}
 			c.API("POST", "/sandbox/"+box.ID+"/public/false", nil).Want(http.StatusOK)
-			if status, _ := fetch(t, s, link, ""); status != http.StatusUnauthorized {
+			if status, _ := fetch(t, s, link+"/", ""); status != http.StatusUnauthorized {
 				t.Errorf("private again: status %d, want 401", status)
 			}
 		}
 	})
 
 	t.Run("nothing listens", func(t *testing.T) {
-		empty, _ := preview(c, box, 4567)
-		status, body := fetch(t, s, empty, token)
+		empty, token := preview(c, box, 4567)
+		status, body := fetch(t, s, empty+"/", token)
 		if status != http.StatusBadGateway && status != http.StatusServiceUnavailable || !strings.Contains(body, "4567") {
 			t.Errorf("status %d: %s; want 502 that names the port", status, body)
 		}
@@ -161,10 +179,14 @@ func TestPreview(t *testing.T) {
 		c.API("GET", "/sandbox/"+box.ID+"/ports/3000.0/preview-url", nil).Want(http.StatusOK)
 		c.API("POST", "/sandbox/"+box.ID+"/public/true", nil).Want(http.StatusOK)
 		defer c.API("POST", "/sandbox/"+box.ID+"/public/false", nil).Want(http.StatusOK)
+		at := map[string]string{"host": "3000-", "path": "/3000"}[mode]
 		for _, port := range []string{"02280", "+2280", "002280", "0x8e8", "99999", "2280x"} {
-			status, _ := fetch(t, s, strings.Replace(link, "3000-", port+"-", 1)+"/version", "")
+			if mode == "loopback" {
+				continue // the port is no text
+			}
+			status, _ := fetch(t, s, strings.Replace(link, at, strings.Replace(at, "3000", port, 1), 1)+"/version", "")
 			if status < 400 {
-				t.Errorf("host %s-…: status %d", port, status)
+				t.Errorf("port %s: status %d", port, status)
 			}
 		}
 	})
@@ -194,23 +216,59 @@ func TestPreview(t *testing.T) {
 		}
 	})
 
+	t.Run("signed links", func(t *testing.T) {
+		var made struct{ Token, URL string }
+		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=600", nil).Want(http.StatusOK).Into(&made)
+		if status, body := fetch(t, s, made.URL, ""); status >= 400 {
+			t.Errorf("a signed link: %d %s", status, body)
+		}
+		if status, _ := fetch(t, s, link+"/", made.Token); status != http.StatusOK {
+			t.Errorf("a link's token in the header: %d", status)
+		}
+		c.API("POST", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url/"+made.Token+"/expire", nil).Want(http.StatusOK)
+		if status, _ := fetch(t, s, made.URL, ""); status != http.StatusUnauthorized {
+			t.Errorf("a revoked link: %d", status)
+		}
+		var short struct{ URL string }
+		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=1", nil).Want(http.StatusOK).Into(&short)
+		harness.Until(t, 10*time.Second, "the end of a link", func() bool {
+			status, _ := fetch(t, s, short.URL, "")
+			return status == http.StatusUnauthorized
+		})
+		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url", nil).Want(http.StatusOK).Into(&kept)
+	})
+
 	t.Run("a token dies with a restart", func(t *testing.T) {
 		c.API("POST", "/sandbox/"+box.ID+"/stop", nil).Want(http.StatusOK)
 		box.WaitState("stopped")
 		c.API("POST", "/sandbox/"+box.ID+"/start", nil).Want(http.StatusOK)
-		if status, _ := fetch(t, s, link, token); status != http.StatusUnauthorized {
+		if status, _ := fetch(t, s, link+"/", token); status != http.StatusUnauthorized {
 			t.Errorf("the token of before the restart: status %d, want 401", status)
 		}
-		if _, fresh := preview(c, box, 3000); fresh == token {
-			t.Error("the token did not change")
+		again, fresh := preview(c, box, 3000)
+		if fresh == token || again != link {
+			t.Errorf("the token is %q again, or the address %q in place of %q", fresh, again, link)
+		}
+		if status, _ := fetch(t, s, kept.URL, ""); status == http.StatusUnauthorized {
+			t.Error("a signed link died with the restart")
 		}
 	})
 
 	t.Run("a deleted sandbox is gone at once", func(t *testing.T) {
 		_, token := preview(c, box, 3000)
 		c.API("DELETE", "/sandbox/"+box.ID, nil).Want(http.StatusOK)
-		if status, _ := fetch(t, s, link, token); status < 400 || status >= 500 {
-			t.Errorf("status %d, want a refusal", status)
+		refused := func(link, token string) bool {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+			req.Header.Set("X-Daytona-Preview-Token", token)
+			resp, err := s.HTTP().Do(req)
+			if err != nil { // the address of its own is closed
+				return mode == "loopback"
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode >= 400 && resp.StatusCode < 500
+		}
+		if !refused(link+"/", token) || !refused(kept.URL, "") {
+			t.Error("it is still met")
 		}
 	})
 }

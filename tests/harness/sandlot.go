@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -257,9 +258,12 @@ func (s *Sandlot) HTTP() *http.Client {
 	}
 }
 
-// DialProxy connects to the proxy whatever the address asked for.
-func (s *Sandlot) DialProxy(ctx context.Context, _, _ string) (net.Conn, error) {
+// DialProxy connects to the proxy whatever name was asked for: this machine may not resolve those of previews. Addresses stay as they are.
+func (s *Sandlot) DialProxy(ctx context.Context, _, addr string) (net.Conn, error) {
 	var d net.Dialer
+	if at, err := netip.ParseAddrPort(addr); err == nil {
+		return d.DialContext(ctx, "tcp", at.String())
+	}
 	return d.DialContext(ctx, "tcp", s.Proxy)
 }
 

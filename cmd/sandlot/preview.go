@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/coordinator"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/proxy"
+)
+
+// The ways in which ports of sandboxes are met.
+const (
+	previewAuto     = "auto"
+	previewHost     = "host"
+	previewLoopback = "loopback"
+	previewPath     = "path"
+)
+
+// previewMode is how ports of sandboxes are met, and what that cannot do.
+type previewMode struct{ mode, limits string }
+
+// String tells both.
+func (m previewMode) String() string {
+	if m.limits == "" {
+		return m.mode
+	}
+	return m.mode + " (" + m.limits + ")"
+}
+
+// resolvePreviews chooses the mode that is set, or the best one that works here.
+func resolvePreviews(ctx context.Context, cfg config) previewMode {
+	host, _, _ := net.SplitHostPort(cfg.ProxyListen)
+	ip, err := netip.ParseAddr(host)
+	here := runtime.GOOS == "linux" && (err == nil && ip.IsLoopback() || host == "localhost")
+	mode := cfg.PreviewMode
+	if mode == previewAuto {
+		switch {
+		case cfg.OwnDomain || namesResolve(ctx, cfg.PreviewURL):
+			mode = previewHost
+		case here:
+			mode = previewLoopback
+		default:
+			mode = previewPath
+		}
+	}
+	switch mode {
+	case previewHost:
+		if !cfg.OwnDomain && !namesResolve(ctx, cfg.PreviewURL) {
+			return previewMode{mode, "browsers resolve *.localhost, but most programs on this machine do not"}
+		}
+		return previewMode{mode, ""}
+	case previewLoopback:
+		return previewMode{mode, "reachable from this machine alone; ports below 1024 need root"}
+	}
+	return previewMode{mode, "browsers do not keep the pages of different sandboxes apart; apps that name websockets by absolute paths work one at a time"}
+}
+
+// namesResolve reports whether programs on this machine resolve the names of previews to it.
+func namesResolve(ctx context.Context, template string) bool {
+	domain, err := previewDomain(template)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	name := "3000-preview." + domain
+	var addrs []string
+	if out, err := exec.CommandContext(ctx, "getent", "ahosts", name).Output(); err == nil { // as programs that use the C library do
+		addrs = strings.Fields(string(out))[:1]
+	} else if errors.Is(err, exec.ErrNotFound) {
+		addrs, _ = net.DefaultResolver.LookupHost(ctx, name)
+	}
+	return len(addrs) > 0
+}
+
+// previews tells and opens the addresses of ports.
+type previews struct {
+	mode  string
+	host  string // template of addresses by host
+	base  string // of the proxy, as clients see it
+	proxy *proxy.Proxy
+	store fleet.Store
+}
+
+// Address implements coordinator.Previews.
+func (p *previews) Address(ctx context.Context, sandbox string, port int, link string) (string, error) {
+	ref := sandbox
+	if link != "" {
+		ref = link
+	}
+	toolbox := port == 2280 || port == 1 // whose token one client asks for to open the toolbox
+	switch {
+	case toolbox && link == "":
+		return p.base + "/toolbox/" + sandbox, nil
+	case p.mode == previewHost:
+		return strings.NewReplacer("{{PORT}}", strconv.Itoa(port), "{{sandboxId}}", ref).Replace(p.host), nil
+	case p.mode == previewLoopback && !toolbox:
+		at, err := p.proxy.Open(ctx, sandbox, port)
+		if err == nil {
+			err = p.store.PutDoor(ctx, fleet.Door{Sandbox: sandbox, Port: port})
+		}
+		if err == nil {
+			address := "http://" + at.String()
+			if link != "" {
+				address += "/?" + proxy.TokenQuery + "=" + link
+			}
+			return address, nil
+		}
+		if fault.KindOf(err) == fault.NotFound { // it was deleted meanwhile
+			p.proxy.Forget(sandbox)
+		}
+		if fault.KindOf(err) != fault.Conflict {
+			return "", err
+		}
+	}
+	return p.base + "/p/" + ref + "/" + strconv.Itoa(port), nil
+}
+
+// reopen opens again what was open before a restart.
+func (in *installation) reopen(ctx context.Context) {
+	doors, err := in.db.Doors(ctx)
+	if err != nil {
+		in.logger.Warn("addresses of previews not opened again", logkey.Err, err)
+	}
+	for _, d := range doors {
+		if _, err := in.proxy.Open(ctx, d.Sandbox, d.Port); err != nil {
+			in.logger.Warn("address of a preview not opened again", logkey.Sandbox, d.Sandbox, "port", d.Port, logkey.Err, err)
+		}
+	}
+}
+
+var _ coordinator.Previews = (*previews)(nil)

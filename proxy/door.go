@@ -1,0 +1,169 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+// form is how an address tells the sandbox and the port.
+type form int
+
+const (
+	byHost    form = iota // {port}-{ref}.{domain}
+	byPath                // /p/{ref}/{port}/
+	byAddress             // a loopback address of the sandbox's own, with the app's own port
+)
+
+// door is an address at which visitors meet a port of a sandbox.
+type door struct {
+	form   form
+	ref    string // the sandbox's id, or a link's token
+	port   int
+	prefix string // of paths, before the app's own; "" but for byPath
+	host   string // as visitors see it, with its port if it has one
+	secure bool   // visitors come by HTTPS
+	stray  bool   // the request came without prefix
+	framed bool   // the request is one of a frame in another site's page
+}
+
+const pathPrefix = "/p/"
+
+// door finds the door that a request came to. is reports whether it came to one at all. Error: fault.NotFound for an address of a door that
+// is written wrongly.
+func (p *Proxy) door(r *http.Request) (d door, is bool, err error) {
+	d.host, d.secure = r.Host, isSecure(r)
+	if v := first(r.Header.Get("X-Forwarded-Host")); v != "" { // of a proxy before this one
+		d.host = v
+	}
+	if own, ok := p.doors.at(r); ok {
+		if !strings.EqualFold(r.Host, own.at.String()) { // a name that somebody made lead here
+			return d, true, fault.Newf(fault.NotFound, "this is http://%s, not %q", own.at, serve.Cut(r.Host, serve.MaxWords))
+		}
+		d.form, d.ref, d.port = byAddress, own.sandbox, int(own.at.Port())
+		return d, true, nil
+	}
+	if label, ok := p.previewLabel(r.Host); ok {
+		d.port, d.ref, err = splitLabel(label)
+		return d, true, err
+	}
+	if p.cfg.Paths && strings.HasPrefix(r.URL.EscapedPath(), pathPrefix) {
+		d.form = byPath
+		d.ref, d.port, d.prefix, err = splitPath(r.URL.EscapedPath())
+		return d, true, err
+	}
+	return d, false, nil
+}
+
+// stray finds the door of a request that lacks its prefix, as when the page of a byPath door names what it needs by absolute paths: by the
+// page that it comes from, else, as for websockets, by the page that this browser loaded last.
+func (p *Proxy) stray(r *http.Request, d door) (door, bool) {
+	if !p.cfg.Paths {
+		return d, false
+	}
+	d.form = byPath
+	var err error
+	if from, bad := url.Parse(r.Referer()); bad == nil && sameHost(from.Host, d.host) && strings.HasPrefix(from.EscapedPath(), pathPrefix) {
+		d.ref, d.port, d.prefix, err = splitPath(from.EscapedPath())
+		return d, err == nil
+	}
+	for _, c := range r.CookiesNamed(lastCookie) {
+		if d.ref, d.port, d.prefix, err = splitPath(pathPrefix + c.Value); err == nil {
+			return d, true
+		}
+	}
+	return d, false
+}
+
+// previewLabel returns the first label of a preview host.
+func (p *Proxy) previewLabel(host string) (string, bool) {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	label, ok := strings.CutSuffix(strings.ToLower(host), "."+p.cfg.Domain)
+	return label, ok && !strings.Contains(label, ".")
+}
+
+// splitLabel reads {port}-{ref}.
+func splitLabel(label string) (port int, ref string, err error) {
+	digits, ref, _ := strings.Cut(label, "-")
+	port, ok := portOf(digits)
+	if !ok || ref == "" {
+		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", serve.Cut(label, serve.MaxWords))
+	}
+	return port, ref, nil
+}
+
+// splitPath reads /p/{ref}/{port} and what follows; prefix is that without what follows.
+func splitPath(escaped string) (ref string, port int, prefix string, err error) {
+	ref, rest, _ := strings.Cut(strings.TrimPrefix(escaped, pathPrefix), "/")
+	digits, _, _ := strings.Cut(rest, "/")
+	port, ok := portOf(digits)
+	if !ok || ref == "" || strings.ContainsAny(ref, "%;\"") {
+		return "", 0, "", fault.Newf(fault.NotFound, "%q is not the path of a preview; they look like /p/{sandboxId}/3000/", serve.Cut(escaped, serve.MaxWords))
+	}
+	return strings.ToLower(ref), port, pathPrefix + ref + "/" + digits, nil
+}
+
+// portOf reads a port in plain digits without a leading zero, so that no reserved port has a second spelling.
+func portOf(digits string) (port int, ok bool) {
+	port, err := strconv.Atoi(digits)
+	return port, err == nil && port >= 1 && port <= 65535 && strconv.Itoa(port) == digits
+}
+
+// origin is the door as the browser's Origin says it.
+func (d door) origin() string { return d.scheme() + "://" + d.host }
+
+func (d door) scheme() string {
+	if d.secure {
+		return "https"
+	}
+	return "http"
+}
+
+// owns reports whether a page or origin belongs to this door. One of plain http does not where visitors come by HTTPS; where they seem to
+// come by http, a proxy before this one may not have told.
+func (d door) owns(page string) bool {
+	u, err := url.Parse(page)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && !d.secure) && sameHost(withPort(u.Scheme, u.Host), withPort(u.Scheme, d.host))
+}
+
+// trusted reports whether browsers count the door as secure, and so keep a cookie that says Secure.
+func (d door) trusted() bool {
+	name := d.host
+	if h, _, err := net.SplitHostPort(name); err == nil {
+		name = h
+	}
+	ip, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return d.secure || err == nil && ip.IsLoopback() || strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
+}
+
+// isSecure reports whether a visitor came by HTTPS: to this server, or to a proxy before it.
+func isSecure(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(first(r.Header.Get("X-Forwarded-Proto")), "https")
+}
+
+// first returns the first entry of a list in a header.
+func first(list string) string {
+	one, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(one)
+}
+
+func sameHost(a, b string) bool { return a != "" && strings.EqualFold(a, b) }
+
+// withPort adds the port that a scheme stands for.
+func withPort(scheme, host string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	if scheme == "https" {
+		return host + ":443"
+	}
+	return host + ":80"
+}

@@ -1,0 +1,154 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+)
+
+// doors are ports of sandboxes at loopback addresses of this machine, for browsers and programs that know no names: each sandbox has an
+// address of its own, so that browsers keep their pages apart, and each app its own port. It is safe for concurrent use.
+type doors struct {
+	handler http.Handler
+	drain   time.Duration
+
+	begun chan struct{}   // closed when ctx is set
+	ctx   context.Context //nolint:containedctx // of Run
+
+	mu     sync.Mutex
+	owners map[netip.Addr]string
+	open   map[netip.AddrPort]*ownDoor
+	work   sync.WaitGroup
+}
+
+type ownDoor struct {
+	at      netip.AddrPort
+	sandbox string
+	stop    context.CancelFunc
+}
+
+// maxDoors bounds the open ports of one sandbox: each holds a descriptor.
+const maxDoors = 64
+
+func newDoors(handler http.Handler, drain time.Duration) *doors {
+	return &doors{handler: handler, drain: drain, begun: make(chan struct{}), owners: map[netip.Addr]string{}, open: map[netip.AddrPort]*ownDoor{}}
+}
+
+func (s *doors) begin(ctx context.Context) {
+	s.ctx = ctx
+	close(s.begun)
+}
+
+func (s *doors) wait() { s.work.Wait() }
+
+// Open lets visitors reach a port of a sandbox at a loopback address, and returns that. It is always the same for a sandbox, and stays open
+// until the sandbox is gone. It waits for Run to begin. Errors: fault.Conflict when the port cannot be had there: something else listens on
+// it, it is below 1024 and this program not root's, or there are too many; fault.Unavailable once Run has ended.
+func (p *Proxy) Open(ctx context.Context, id string, port int) (netip.AddrPort, error) {
+	s := p.doors
+	at := netip.AddrPortFrom(addressOf(id), uint16(port))
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return at, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return at, fault.New(fault.Unavailable, "the proxy is stopping")
+	}
+	if owner, taken := s.owners[at.Addr()]; taken && owner != id {
+		return at, fault.Newf(fault.Conflict, "%s belongs to another sandbox", at.Addr())
+	}
+	if s.open[at] != nil {
+		return at, nil
+	}
+	count := 0
+	for other := range s.open {
+		if other.Addr() == at.Addr() {
+			count++
+		}
+	}
+	if count >= maxDoors {
+		return at, fault.Newf(fault.Conflict, "%d ports of this sandbox are open already", count)
+	}
+	ln, err := serve.Listen(s.ctx, at.String(), visitorSilence)
+	if err != nil {
+		return at, fault.Newf(fault.Conflict, "port %d of %s: %w", port, at.Addr(), err)
+	}
+	open, stop := context.WithCancel(s.ctx)
+	s.open[at], s.owners[at.Addr()] = &ownDoor{at, id, stop}, id
+	s.work.Go(func() {
+		defer stop()
+		if err := serve.Until(open, ln, s.handler, s.drain); err != nil {
+			p.cfg.Logger.Warn("preview address closed", logkey.Sandbox, id, logkey.Err, err)
+		}
+	})
+	return at, nil
+}
+
+// visitorSilence is the time after which a visitor that acknowledges nothing counts as vanished.
+const visitorSilence = 5 * time.Minute
+
+// addressOf returns a sandbox's loopback address: one of the four million of 127.64.0.0/10, by its id.
+func addressOf(id string) netip.Addr {
+	sum := sha256.Sum256([]byte(id))
+	n := binary.BigEndian.Uint32(sum[:])
+	return netip.AddrFrom4([4]byte{127, 64 | byte(n>>16)&63, byte(n >> 8), byte(n)})
+}
+
+// at returns the door whose address a request came to.
+func (s *doors) at(r *http.Request) (ownDoor, bool) {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return ownDoor{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := local.AddrPort()
+	d := s.open[netip.AddrPortFrom(at.Addr().Unmap(), at.Port())]
+	if d == nil {
+		return ownDoor{}, false
+	}
+	return *d, true
+}
+
+func (s *doors) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owners[addressOf(id)] == id
+}
+
+func (s *doors) sandboxes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.owners))
+}
+
+// close closes the doors of a sandbox that is gone.
+func (s *doors) close(id string) {
+	addr := addressOf(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owners[addr] != id {
+		return
+	}
+	delete(s.owners, addr)
+	maps.DeleteFunc(s.open, func(at netip.AddrPort, d *ownDoor) bool {
+		if at.Addr() == addr {
+			d.stop()
+		}
+		return at.Addr() == addr
+	})
+}
