@@ -66,11 +66,27 @@ func TestFrameworks(t *testing.T) {
 					t.Run(app, func(t *testing.T) {
 						y.start(t, app)
 						link, _ := y.link(t, ports[app])
-						y.visit(t, app, mode+" public", link+"/", y.outside)
+						y.visit(t, app, mode+" public framed", link+"/", y.outside)
 					})
 				}
 			})
 		})
+	}
+}
+
+// TestJavaOpensAPreview is the part of e2e's TestProgramsOpenPreviews that needs a JDK.
+func TestJavaOpensAPreview(t *testing.T) {
+	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
+	y := &yard{s: s, box: s.As(t, s.Key).Create(nil)}
+	y.box.MustExec(`mkdir -p /tmp/www && echo "a page" >/tmp/www/index.html && (setsid httpd -f -p 3000 -h /tmp/www >/dev/null 2>&1 &)`)
+	link, token := y.link(t, 3000)
+	var out string
+	var err error
+	if !harness.Wait(20*time.Second, func() bool { // the server comes to listen
+		out, err = harness.Run(nil, nil, "java", filepath.Join(folder(), "Get.java"), link+"/?DAYTONA_SANDBOX_AUTH_KEY="+token)
+		return err == nil && out == "a page\n"
+	}) {
+		t.Errorf("java printed %q of %s: %v", out, link, err)
 	}
 }
 

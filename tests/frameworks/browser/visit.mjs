@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import { chromium } from 'playwright-core'
 
-const patience = 20_000 // ms for each step
+const patience = 30_000 // ms for each step
 const task = JSON.parse(process.argv[2])
 const { default: visit, ignore = /^$/ } = await import(task.visit)
 
@@ -21,12 +21,15 @@ const browser = await chromium.launch({
 const page = await (await browser.newContext()).newPage()
 page.setDefaultTimeout(patience)
 
+// What a browser that is strict with frames of other sites says of them, whatever server they are from.
+const ofFrames = task.outside ? /Access is denied for this document|Blocked autofocusing/ : /^$/
+
 // What a developer would see in red. The machine has no internet, so what an app wants from there is no fault.
 const problems = []
 const isHere = (url) => !URL.canParse(url) || /^(localhost|127\.[\d.]+|\[::1?\]|0\.0\.0\.0|.*\.localhost)$/.test(new URL(url).hostname)
 const note = (what, url) => {
   const text = `${what}${url ? ` (${url})` : ''}`.replaceAll(/DAYTONA_SANDBOX_AUTH_KEY=\w+/g, 'DAYTONA_SANDBOX_AUTH_KEY=…')
-  if (isHere(url ?? '') && !/\/favicon\.ico/.test(url) && !ignore.test(text) && !problems.includes(text)) problems.push(text)
+  if (isHere(url ?? '') && !/\/favicon\.ico/.test(url) && !ignore.test(text) && !ofFrames.test(text) && !problems.includes(text)) problems.push(text)
 }
 page.on('response', (r) => { if (r.status() >= 400) note(`${r.request().method()} answered ${r.status()}`, r.url()) })
 page.on('requestfailed', (r) => { if (r.failure().errorText !== 'net::ERR_ABORTED') note(`${r.method()} failed: ${r.failure().errorText}`, r.url()) })

@@ -1,4 +1,5 @@
 export default async function ({ view, write, unique }) {
+  await view.locator('[data-ready=true]').waitFor()
   await view.locator('[name=name]').fill('Ada')
   await view.getByRole('button', { name: 'Greet' }).click()
   await view.getByText('Hello, Ada').waitFor()
