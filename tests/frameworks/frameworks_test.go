@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +37,13 @@ var ports = map[string]int{
 // order is that of the table.
 var order = []string{"tornado", "origin", "jupyter", "redirect", "django", "vite", "webpack", "next", "streamlit", "gradio"}
 
+// forms are those of a preview's address in each mode.
+var forms = map[string]*regexp.Regexp{
+	"host":     regexp.MustCompile(`^http://\d+-[0-9a-f-]{36}\.(\w+\.)?localhost:\d+$`),
+	"loopback": regexp.MustCompile(`^http://127\.[\d.]+:88\d\d$`),
+	"path":     regexp.MustCompile(`^http://127\.0\.0\.1:\d+/p/[0-9a-f-]{36}/88\d\d$`),
+}
+
 const startWithin = 3 * time.Minute // an app, on a busy machine
 
 // TestFrameworks opens every app in every way. One of them: -run 'TestFrameworks/^host$/^framed$/^vite$'.
@@ -54,6 +62,9 @@ func TestFrameworks(t *testing.T) {
 				t.Run(way.name, func(t *testing.T) {
 					y.each(t, mode+" "+way.name, func(t *testing.T, app string) {
 						link, token := y.link(t, ports[app])
+						if form := forms[mode]; !form.MatchString(link) {
+							t.Fatalf("link %s, want %s", link, form)
+						}
 						y.visit(t, app, mode+" "+way.name, link+"/?DAYTONA_SANDBOX_AUTH_KEY="+token, way.outside)
 					})
 				})
