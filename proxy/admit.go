@@ -109,6 +109,9 @@ func (p *Proxy) byKey(ctx context.Context, box *sandbox, id, key string) error {
 		return errNotAdmitted
 	}
 	until, err := p.cfg.Locator.Admit(ctx, key, id)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // the sandbox ended meanwhile, or the caller has left
+	}
 	if err == nil && box == p.stranger { // it has just come to be
 		err = errNotFound(id)
 	}
