@@ -454,6 +454,34 @@ func TestDeleteDuringCreate(t *testing.T) {
 	})
 }
 
+// TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen has a request come during a step of the other kind, and that step fail.
+func TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen(t *testing.T) {
+	refuse := fault.New(fault.Invalid, "no")
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		s := create(t, m, fleet.Request{})
+		flip := func(first, second func() error) { // second comes while first is under way, and first fails
+			h.set(func(h *host) { h.took, h.fail = 2*time.Second, refuse })
+			failed := make(chan error)
+			go func() { failed <- first() }()
+			time.Sleep(time.Second)
+			if err := second(); err != nil {
+				t.Errorf("the later request: %v", err)
+			}
+			<-failed
+		}
+		stop := func() error { _, err := m.Stop(t.Context(), org, s.ID, false); return err }
+		start := func() error { _, err := m.Start(t.Context(), org, s.ID); return err }
+		flip(stop, start)
+		mustBe(t, m, s.ID, lifecycle.Started)
+		h.set(func(h *host) { h.took = 0 })
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		flip(start, stop)
+		mustBe(t, m, s.ID, lifecycle.Stopped)
+	})
+}
+
 func report(t *testing.T, m *fleet.Manager, r lifecycle.Report) {
 	t.Helper()
 	if deleted, err := m.Report(t.Context(), r); err != nil || len(deleted) > 0 {
