@@ -12,4 +12,15 @@
 // Idle sandboxes are stopped, and stopped ones deleted, by their own intervals: one timer waits for the earliest of all deadlines,
 // from the first full report on: until then the records may be older than what is.
 // A sandbox with an open proxied connection is not idle.
+//
+// # Parts
+//
+// Manager is the face. It holds one type for each subject, each with a lock of its own and in a file of its own:
+//
+//   - records reads and changes records in the Store, and publishes every change
+//   - workers close the difference between what is and what is wanted, one goroutine for each sandbox that has one
+//   - watchers are the requests that wait for a sandbox to settle
+//   - activity knows the latest traffic and the open connections of sandboxes
+//   - clock stops the idle and deletes what has reached its end
+//   - strangers are the sandboxes that a runner has and no record knows
 package fleet
