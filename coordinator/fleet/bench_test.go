@@ -50,7 +50,7 @@ func crowd(b *testing.B) (*fleet.Manager, []string) {
 		r.Sandboxes = append(r.Sandboxes, lifecycle.Observed{ID: ids[i], State: lifecycle.Started})
 	}
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runner: &host{}, RunnerID: "r", Region: "us", DefaultSnapshot: "default", MaxCPU: 1, MaxMemory: 1, MaxDisk: 1,
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: &host{}}, Region: "us", DefaultSnapshot: "default", MaxCPU: 1, MaxMemory: 1, MaxDisk: 1,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

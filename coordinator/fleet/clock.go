@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,13 +21,12 @@ const clockInterval = time.Second
 type clock struct {
 	records *records
 	workers *workers
-	runner  string
 	logger  *slog.Logger
 	began   time.Time     // UTC; nobody saw before it whether a sandbox was idle
 	changed chan struct{} // holds one: a deadline may have changed
 
-	mu       sync.Mutex
-	reported bool
+	mu      sync.Mutex
+	trusted map[string]bool // runners that have reported
 }
 
 // wake has the clock look for new deadlines.
@@ -36,10 +37,10 @@ func (c *clock) wake() {
 	}
 }
 
-// trust has the clock keep deadlines from now on: the runner has reported what it has.
-func (c *clock) trust() {
+// trust has the clock keep the deadlines of a runner from now on: it has reported what it has.
+func (c *clock) trust(runner string) {
 	c.mu.Lock()
-	c.reported = true
+	c.trusted[runner] = true
 	c.mu.Unlock()
 	c.wake()
 }
@@ -77,12 +78,21 @@ func (c *clock) run(ctx context.Context) {
 // expire does what is due now and returns the next deadline, zero for none.
 func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err error) {
 	c.mu.Lock()
-	reported := c.reported
+	trusted := slices.Collect(maps.Keys(c.trusted))
 	c.mu.Unlock()
-	if !reported {
-		return time.Time{}, nil
+	for _, runner := range trusted {
+		at, err := c.expireOn(ctx, runner, now)
+		if err != nil {
+			return time.Time{}, err
+		}
+		next = earliest(next, at)
 	}
-	all, err := c.records.store.SandboxesOn(ctx, c.runner)
+	return next, nil
+}
+
+// expireOn is expire for one runner.
+func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (next time.Time, err error) {
+	all, err := c.records.store.SandboxesOn(ctx, runner)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -94,8 +104,8 @@ func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err 
 			if err := c.expireOne(ctx, s.ID, now, to); err != nil {
 				return time.Time{}, err
 			}
-		case next.IsZero() || at.Before(next):
-			next = at
+		default:
+			next = earliest(next, at)
 		}
 	}
 	return next, nil
@@ -128,7 +138,7 @@ func (c *clock) deadline(s Sandbox) (at time.Time, to lifecycle.State) {
 		return time.Time{}, ""
 	}
 	sooner := func(t time.Time, state lifecycle.State) {
-		if at.IsZero() || t.Before(at) {
+		if earliest(at, t) != at {
 			at, to = t, state
 		}
 	}
@@ -143,6 +153,14 @@ func (c *clock) deadline(s Sandbox) (at time.Time, to lifecycle.State) {
 		sooner(s.StateAt.Add(time.Duration(s.AutoDelete)*time.Minute), lifecycle.Destroyed)
 	}
 	return at, to
+}
+
+// earliest returns the earlier of two times; zero is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func latest(of ...time.Time) (last time.Time) {

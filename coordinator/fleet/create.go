@@ -42,8 +42,8 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	if err != nil {
 		return Sandbox{}, err
 	}
-	if err := m.cfg.Runner.Ready(); err != nil {
-		return Sandbox{}, fmt.Errorf("create sandbox: %w", err)
+	if s.Region, s.Runner, err = m.placement.place(req.Target); err != nil {
+		return Sandbox{}, err
 	}
 	watcher := m.watchers.watch(s.ID)
 	defer watcher.stop()
@@ -69,7 +69,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	now := time.Now().UTC()
 	s := Sandbox{
-		ID: uuid.NewString(), Organization: req.Organization, Name: req.Name, Region: m.cfg.Region, Runner: m.cfg.RunnerID,
+		ID: uuid.NewString(), Organization: req.Organization, Name: req.Name,
 		User: req.User, Env: maps.Clone(req.Env), Labels: maps.Clone(req.Labels), Public: req.Public,
 		State: lifecycle.Creating, Desired: lifecycle.Started, PreviewToken: auth.NewToken(),
 		CreatedAt: now, UpdatedAt: now, LastActivityAt: now, StateAt: now,
@@ -84,9 +84,6 @@ func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	}
 	if err := checkLabels(s.Labels); err != nil {
 		return Sandbox{}, err
-	}
-	if req.Target != "" && req.Target != m.cfg.Region {
-		return Sandbox{}, fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", req.Target, m.cfg.Region)
 	}
 	if err := checkEnv(s.Env); err != nil {
 		return Sandbox{}, err

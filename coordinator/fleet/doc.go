@@ -19,6 +19,7 @@
 //
 //   - records reads and changes records in the Store, and publishes every change
 //   - workers close the difference between what is and what is wanted, one goroutine for each sandbox that has one
+//   - placement chooses the runner of a new sandbox
 //   - watchers are the requests that wait for a sandbox to settle
 //   - activity knows the latest traffic and the open connections of sandboxes
 //   - clock stops the idle and deletes what has reached its end

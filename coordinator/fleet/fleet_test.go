@@ -240,7 +240,7 @@ func (h *host) report() lifecycle.Report {
 func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 	t.Helper()
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runner: h, RunnerID: "r", Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

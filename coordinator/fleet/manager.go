@@ -15,9 +15,8 @@ import (
 // Config is what a Manager needs; all but Hold and Changed are required.
 type Config struct {
 	Store           Store
-	Runner          Runner
-	RunnerID        string
-	Region          string // id of the region of Runner
+	Runners         Runners
+	Region          string // id of the region of requests that name none
 	DefaultSnapshot string // name used when a request names none
 	MaxCPU          int    // cores of one sandbox
 	MaxMemory       int    // GiB
@@ -30,6 +29,7 @@ type Config struct {
 // Manager is the face of an installation's sandboxes. It is safe for concurrent use. Workers run from New until Run has ended.
 type Manager struct {
 	cfg       Config
+	placement placement
 	records   *records
 	activity  *activity
 	watchers  *watchers
@@ -40,9 +40,9 @@ type Manager struct {
 
 // New checks cfg and returns a Manager.
 func New(cfg Config) (*Manager, error) {
-	if cfg.Store == nil || cfg.Runner == nil || cfg.RunnerID == "" || cfg.Region == "" || cfg.Logger == nil ||
+	if cfg.Store == nil || cfg.Runners == nil || cfg.Region == "" || cfg.Logger == nil ||
 		cfg.DefaultSnapshot == "" || cfg.MaxCPU < 1 || cfg.MaxMemory < 1 || cfg.MaxDisk < 1 {
-		return nil, fault.New(fault.Invalid, "fleet: Store, Runner, RunnerID, Region, DefaultSnapshot, limits and Logger are required")
+		return nil, fault.New(fault.Invalid, "fleet: Store, Runners, Region, DefaultSnapshot, limits and Logger are required")
 	}
 	if cfg.Hold == 0 {
 		cfg.Hold = 8 * time.Second
@@ -50,11 +50,13 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	m := &Manager{cfg: cfg, activity: newActivity(cfg.Store, cfg.Logger), watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger}}
+	m := &Manager{
+		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger), watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
+	}
 	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
-	m.workers = newWorkers(m.records, m.watchers, cfg.Runner, cfg.Logger)
+	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
 	m.clock = &clock{
-		records: m.records, workers: m.workers, runner: cfg.RunnerID, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1),
+		records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1), trusted: map[string]bool{},
 	}
 	return m, nil
 }
@@ -159,7 +161,7 @@ func (m *Manager) transition(ctx context.Context, organization, idOrName, act st
 	if s.State == to && s.Desired == to {
 		return s, nil
 	}
-	if err := m.cfg.Runner.Ready(); err != nil {
+	if err := m.placement.ready(s.Runner); err != nil {
 		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
 	watcher := m.watchers.watch(s.ID)

@@ -54,7 +54,7 @@ func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []str
 		return nil, err
 	}
 	m.strangers.log(slices.DeleteFunc(strangers, func(id string) bool { return slices.Contains(deleted, id) }))
-	m.clock.trust()
+	m.clock.trust(r.Runner)
 	return deleted, nil
 }
 

@@ -139,12 +139,3 @@ func (q Query) cursor(s Sandbox) *Cursor {
 	}
 	return &Cursor{Value: value[q.Sort], ID: s.ID}
 }
-
-// Runner is what a Manager asks of a Docker host. Every method may be repeated safely.
-type Runner interface {
-	Ready() error // nil, or why nothing can be made there now
-	Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error)
-	Start(ctx context.Context, id string) (lifecycle.Observed, error)
-	Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error)
-	Remove(ctx context.Context, id string) error
-}

@@ -24,7 +24,7 @@ const stepLimit = 5 * time.Minute
 type workers struct {
 	records  *records
 	watchers *watchers
-	runner   Runner
+	runners  Runners
 	logger   *slog.Logger
 	ctx      context.Context //nolint:containedctx // of the steps, which outlive the requests that cause them; ended by close
 	cancel   context.CancelFunc
@@ -38,9 +38,9 @@ type workers struct {
 // worker closes the difference of one sandbox. again asks it for another look.
 type worker struct{ again bool }
 
-func newWorkers(r *records, w *watchers, runner Runner, logger *slog.Logger) *workers {
+func newWorkers(r *records, w *watchers, runners Runners, logger *slog.Logger) *workers {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &workers{records: r, watchers: w, runner: runner, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{}}
+	return &workers{records: r, watchers: w, runners: runners, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{}}
 }
 
 // enqueue makes sure that a worker looks at a sandbox after now.
@@ -152,9 +152,13 @@ var acts = map[lifecycle.Action]func(context.Context, Runner, Sandbox) (lifecycl
 
 // act asks the sandbox's runner for an action.
 func (ws *workers) act(ctx context.Context, action lifecycle.Action, s Sandbox) (lifecycle.Observed, error) {
+	runner, err := ws.runners.ByID(s.Runner)
+	if err != nil {
+		return lifecycle.Observed{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
-	return acts[action](ctx, ws.runner, s)
+	return acts[action](ctx, runner, s)
 }
 
 // reach takes the result of an action. errOld if the runner has reported something that came after it.

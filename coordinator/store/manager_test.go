@@ -12,7 +12,7 @@ import (
 func manager(t *testing.T, db *store.DB) *fleet.Manager {
 	t.Helper()
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runner: struct{ fleet.Runner }{}, RunnerID: runner, Region: "us", DefaultSnapshot: "default",
+		Store: db, Runners: fleet.SoleRunner{}, Region: "us", DefaultSnapshot: "default",
 		MaxCPU: 1, MaxMemory: 1, MaxDisk: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
