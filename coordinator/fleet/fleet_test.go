@@ -4,82 +4,49 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet/fleettest"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
 const org = "org"
 
-// memory is a Store of one snapshot.
+// memory is a Store whose changes can be made to fail.
 type memory struct {
-	fleet.Store
+	*fleettest.Memory
 
 	mu      sync.Mutex
-	rows    map[string]fleet.Sandbox
-	deleted []string
 	fail    error          // of every change of ids that are not in spare
 	spare   string         // of whose changes fail is not
 	touched map[string]int // writes of activity
 }
 
-func (m *memory) InsertSandbox(_ context.Context, s fleet.Sandbox) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, other := range m.rows {
-		if other.Name == s.Name && other.Desired != lifecycle.Destroyed {
-			return fleet.ErrNameTaken
-		}
+func newMemory(t *testing.T) *memory {
+	t.Helper()
+	m := &memory{Memory: fleettest.NewMemory(), touched: map[string]int{}}
+	if err := m.PutSnapshot(t.Context(), fleet.Snapshot{ID: "s", Name: "default", Image: "img", CPU: 1, Memory: 1, Disk: 3}); err != nil {
+		t.Fatal(err)
 	}
-	m.rows[s.ID] = s
-	return nil
+	return m
 }
 
-func (m *memory) Sandbox(_ context.Context, organization, ref string) (fleet.Sandbox, error) {
+func (m *memory) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.rows {
-		if s.Organization == organization && (s.ID == ref || s.Name == ref && s.Desired != lifecycle.Destroyed) {
-			return s, nil
-		}
+	fail := m.fail
+	if id == m.spare {
+		fail = nil
 	}
-	return fleet.Sandbox{}, fleet.ErrNotFound
-}
-
-func (m *memory) SandboxByID(_ context.Context, id string) (fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.rows[id]
-	if !ok {
-		return s, fleet.ErrNotFound
+	m.mu.Unlock()
+	if fail != nil {
+		return fleet.Sandbox{}, fail
 	}
-	return s, nil
-}
-
-func (m *memory) ChangeSandbox(_ context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.rows[id]
-	if !ok {
-		return s, fleet.ErrNotFound
-	}
-	if m.fail != nil && id != m.spare {
-		return s, m.fail
-	}
-	version := s.Version + 1
-	if err := change(&s); err != nil {
-		return s, err
-	}
-	s.Version = version
-	m.rows[id] = s
-	return s, nil
+	return m.Memory.ChangeSandbox(ctx, id, change)
 }
 
 func (m *memory) set(change func(*memory)) {
@@ -88,53 +55,19 @@ func (m *memory) set(change func(*memory)) {
 	change(m)
 }
 
-func (m *memory) Deleted(_ context.Context, ids []string) ([]string, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !slices.Contains(m.deleted, id) }), nil
+func (m *memory) Touch(ctx context.Context, id string, at time.Time) error {
+	m.set(func(m *memory) { m.touched[id]++ })
+	return m.Memory.Touch(ctx, id, at)
 }
 
-func (m *memory) DeleteSandbox(_ context.Context, id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.rows, id)
-	m.deleted = append(m.deleted, id)
-	return nil
-}
-
-func (m *memory) PutLink(context.Context, fleet.Link) error { return nil }
-func (m *memory) LinkByHash(context.Context, string) (fleet.Link, error) {
-	return fleet.Link{}, fleet.ErrNoLink
-}
-func (m *memory) DeleteLink(context.Context, fleet.Link) error { return nil }
-func (m *memory) PutDoor(context.Context, fleet.Door) error    { return nil }
-func (m *memory) Doors(context.Context) ([]fleet.Door, error)  { return nil, nil }
-
-func (m *memory) SandboxesOn(context.Context, string) ([]fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []fleet.Sandbox
-	for s := range maps.Values(m.rows) {
-		all = append(all, s)
+// count returns how many records there are.
+func (m *memory) count(t *testing.T) int {
+	t.Helper()
+	all, err := m.SandboxesOn(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all, nil
-}
-
-func (m *memory) Touch(_ context.Context, id string, _ time.Time) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.touched[id]++
-	if _, ok := m.rows[id]; !ok {
-		return fleet.ErrNotFound
-	}
-	return nil
-}
-
-func (m *memory) Snapshot(_ context.Context, name string) (fleet.Snapshot, error) {
-	if name != "default" {
-		return fleet.Snapshot{}, fault.New(fault.NotFound, "no")
-	}
-	return fleet.Snapshot{Name: name, Image: "img", CPU: 1, Memory: 1, Disk: 3}, nil
+	return len(all)
 }
 
 // host is a Runner that keeps its sandboxes in a map.
@@ -253,7 +186,7 @@ func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 func world(t *testing.T, do func(t *testing.T, m *fleet.Manager, h *host, db *memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db := &memory{rows: map[string]fleet.Sandbox{}, touched: map[string]int{}}
+		db := newMemory(t)
 		h := &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
 		m := manager(t, db, h)
 		ctx, end := context.WithCancel(t.Context())
@@ -288,6 +221,10 @@ func mustBe(t *testing.T, m *fleet.Manager, id string, want lifecycle.State) fle
 		t.Fatalf("sandbox is %q (%q), %v; want %s", s.Shown(), s.Reason, err, want)
 	}
 	return s
+}
+
+func TestMemory(t *testing.T) {
+	fleettest.Store(t, func(*testing.T) (fleet.Store, string) { return fleettest.NewMemory(), org })
 }
 
 func TestCreateAnswersWhenStarted(t *testing.T) {
@@ -330,8 +267,8 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 					t.Errorf("error = %v, want %v", err, fail)
 				}
 				synctest.Wait()
-				if len(db.rows) != 0 || len(h.has) != 0 {
-					t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+				if db.count(t) != 0 || len(h.has) != 0 {
+					t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 				}
 			})
 		})
@@ -344,7 +281,7 @@ func TestCreateIsRefusedWhileTheEngineIsDown(t *testing.T) {
 		if _, err := m.Create(t.Context(), fleet.Request{Organization: org}); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("error = %v, want unavailable", err)
 		}
-		if len(db.rows) != 0 {
+		if db.count(t) != 0 {
 			t.Error("a refused create left a record")
 		}
 	})
@@ -360,8 +297,8 @@ func TestCallerGoneMeansNoSandbox(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if len(db.rows) != 0 || len(h.has) != 0 {
-			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		if db.count(t) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 		}
 	})
 }
@@ -396,7 +333,7 @@ func TestBadInputNamesTheFieldAndTheRange(t *testing.T) {
 				if fault.KindOf(err) != tc.kind || err == nil || err.Error() != tc.text {
 					t.Errorf("error = %v (%v), want %v: %s", err, fault.KindOf(err), tc.kind, tc.text)
 				}
-				if len(db.rows) != 0 {
+				if db.count(t) != 0 {
 					t.Error("a refused create left a record")
 				}
 			})
@@ -428,8 +365,8 @@ func TestStopStartDelete(t *testing.T) {
 			t.Error("the name was not free at once")
 		}
 		mustBe(t, m, s.ID, lifecycle.Destroyed)
-		if len(db.rows) != 1 || len(h.has) != 1 {
-			t.Errorf("%d records, %d containers; want 1 of each", len(db.rows), len(h.has))
+		if db.count(t) != 1 || len(h.has) != 1 {
+			t.Errorf("%d records, %d containers; want 1 of each", db.count(t), len(h.has))
 		}
 	})
 }
@@ -448,8 +385,8 @@ func TestDeleteDuringCreate(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(db.rows) != 0 || len(h.has) != 0 {
-			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		if db.count(t) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 		}
 	})
 }

@@ -32,7 +32,7 @@ func TestSandboxesArePlacedOnARunnerThatIsReadyAndStayThere(t *testing.T) {
 	hs := hosts{"down": newHost(), "up": newHost()}
 	hs["down"].down = fault.New(fault.Unavailable, "engine down")
 	m, err := fleet.New(fleet.Config{
-		Store: &memory{rows: map[string]fleet.Sandbox{}, touched: map[string]int{}}, Runners: hs, Region: "us", DefaultSnapshot: "default",
+		Store: newMemory(t), Runners: hs, Region: "us", DefaultSnapshot: "default",
 		MaxCPU: 1, MaxMemory: 1, MaxDisk: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
