@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,20 +9,17 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// activityInterval is how much newer activity must be to be written.
+// activityInterval is the time between two writes of activity, each of which is for all sandboxes. A crash loses no more than that.
 const activityInterval = 5 * time.Second
 
-// activity knows the traffic of every sandbox that had some lately. It is kept here so that a busy sandbox is not a write per request.
+// activity knows the latest traffic and the open connections of sandboxes. A sandbox that has neither is not in it.
 type activity struct {
-	store  Store
-	logger *slog.Logger
-	ctx    context.Context //nolint:containedctx // of the writes, which outlive the requests that cause them; ended by close
-	cancel context.CancelFunc
-	writes sync.WaitGroup
+	store   Activities
+	logger  *slog.Logger
+	changed chan struct{} // holds one: there is something to write, or to forget
 
-	mu     sync.Mutex
-	closed bool
-	byID   map[string]*traffic
+	mu   sync.Mutex
+	byID map[string]*traffic
 }
 
 // traffic is that of one sandbox.
@@ -32,39 +28,31 @@ type traffic struct {
 	open         int // proxied connections
 }
 
-func newActivity(store Store, logger *slog.Logger) *activity {
-	ctx, cancel := context.WithCancel(context.Background())
-	return &activity{store: store, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*traffic{}}
+func newActivity(store Activities, logger *slog.Logger) *activity {
+	return &activity{store: store, logger: logger, changed: make(chan struct{}, 1), byID: map[string]*traffic{}}
 }
 
-// touch notes traffic of a sandbox. It reports whether its last open connection ended.
-func (a *activity) touch(id string, opened int) (idle bool) {
+// touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+func (a *activity) touch(id string, opened int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := a.byID[id]
 	if t == nil {
-		if opened < 0 { // it was removed, with its connections open
-			return false
+		if opened < 0 { // the sandbox was removed, with its connections open
+			return
 		}
 		t = &traffic{}
 		a.byID[id] = t
 	}
 	t.last = time.Now().UTC()
-	t.open += opened
-	if t.last.Sub(t.stored) >= activityInterval && !a.closed {
-		at := t.last
-		t.stored = at
-		a.writes.Go(func() { a.write(a.ctx, id, at) })
-	}
-	return opened < 0 && t.open == 0
+	t.open = max(0, t.open+opened)
+	a.notify()
 }
 
-func (a *activity) write(ctx context.Context, id string, at time.Time) {
-	switch err := a.store.Touch(ctx, id, at); {
-	case errors.Is(err, ErrNotFound): // a request that was on its way when the sandbox was removed
-		a.forget(id)
-	case err != nil && ctx.Err() == nil:
-		a.logger.Warn("activity not written", logkey.Sandbox, id, logkey.Err, err)
+func (a *activity) notify() {
+	select {
+	case a.changed <- struct{}{}:
+	default: // it is noted already
 	}
 }
 
@@ -72,17 +60,24 @@ func (a *activity) write(ctx context.Context, id string, at time.Time) {
 func (a *activity) addTo(s Sandbox) Sandbox {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := a.byID[s.ID]; t != nil && t.last.After(s.LastActivityAt) {
-		s.LastActivityAt = t.last
+	if t := a.byID[s.ID]; t != nil {
+		s.LastActivityAt = latest(t.last, s.LastActivityAt)
 	}
 	return s
 }
 
-// open reports whether a sandbox has open connections.
-func (a *activity) open(id string) bool {
+// lastOf returns when a sandbox was active last: now, if it has an open connection.
+func (a *activity) lastOf(s Sandbox, now time.Time) time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.byID[id] != nil && a.byID[id].open > 0
+	switch t := a.byID[s.ID]; {
+	case t == nil:
+		return s.LastActivityAt
+	case t.open > 0:
+		return now
+	default:
+		return latest(t.last, s.LastActivityAt)
+	}
 }
 
 func (a *activity) forget(id string) {
@@ -91,27 +86,59 @@ func (a *activity) forget(id string) {
 	delete(a.byID, id)
 }
 
-// flush writes what is not stored yet.
-func (a *activity) flush(ctx context.Context) {
-	a.mu.Lock()
-	last := map[string]time.Time{}
-	for id, t := range a.byID {
-		if t.last.After(t.stored) {
-			last[id] = t.last
+// run writes activity, at most once in activityInterval, until ctx ends. Then it writes the rest.
+func (a *activity) run(ctx context.Context) {
+	defer a.flush(context.WithoutCancel(ctx))
+	for {
+		select {
+		case <-a.changed:
+		case <-ctx.Done():
+			return
 		}
-	}
-	a.mu.Unlock()
-	for id, at := range last {
-		a.write(ctx, id, at)
+		select {
+		case <-time.After(activityInterval):
+		case <-ctx.Done():
+			return
+		}
+		a.flush(ctx)
 	}
 }
 
-// close ends the writes under way and writes the rest.
-func (a *activity) close(ctx context.Context) {
+// flush writes what is not stored, for all sandboxes at once. What was stored by the flush before is forgotten: whoever read a record before that write
+// still finds its activity here.
+func (a *activity) flush(ctx context.Context) {
+	last := a.unstored()
+	if len(last) == 0 {
+		return
+	}
+	defer a.notify()
+	if err := a.store.PutActivity(ctx, last); err != nil {
+		if ctx.Err() == nil {
+			a.logger.Warn("activity not written; trying again", "count", len(last), logkey.Err, err)
+		}
+		return
+	}
 	a.mu.Lock()
-	a.closed = true
-	a.mu.Unlock()
-	a.cancel()
-	a.writes.Wait()
-	a.flush(ctx)
+	defer a.mu.Unlock()
+	for id, at := range last {
+		if t := a.byID[id]; t != nil {
+			t.stored = at
+		}
+	}
+}
+
+// unstored returns what is not stored, and forgets what is stored and has no open connection.
+func (a *activity) unstored() map[string]time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last := map[string]time.Time{}
+	for id, t := range a.byID {
+		switch {
+		case t.last.After(t.stored):
+			last[id] = t.last
+		case t.open == 0:
+			delete(a.byID, id)
+		}
+	}
+	return last
 }

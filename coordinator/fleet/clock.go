@@ -90,31 +90,41 @@ func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err 
 	return next, nil
 }
 
-// expireOn is expire for one runner.
+// expireBatch is how many sandboxes that may be due are read at once.
+const expireBatch = 500
+
+// expireOn is expire for one runner. It reads only sandboxes that the store has as due. Of these it postpones those that were active since, or have an
+// open connection.
 func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (next time.Time, err error) {
-	all, err := c.records.store.SandboxesOn(ctx, runner)
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, s := range all {
-		at, to := c.deadline(s)
-		switch {
-		case at.IsZero():
-		case !at.After(now):
-			if err := c.expireOne(ctx, s.ID, now, to); err != nil {
+	for more := true; more; {
+		due, err := c.records.store.Due(ctx, runner, now, expireBatch)
+		if err != nil {
+			return time.Time{}, err
+		}
+		more = len(due) == expireBatch
+		var later []Postponed
+		for _, s := range due {
+			at, to := c.deadline(s, now)
+			if to == "" || at.After(now) {
+				later = append(later, Postponed{ID: s.ID, Version: s.Version, DueAt: at})
+			} else if err := c.expireOne(ctx, s.ID, now, to); err != nil {
 				return time.Time{}, err
 			}
-		default:
-			next = earliest(next, at)
+		}
+		if len(later) == 0 {
+			continue
+		}
+		if err := c.records.store.Postpone(ctx, later); err != nil {
+			return time.Time{}, err
 		}
 	}
-	return next, nil
+	return c.records.store.NextDue(ctx, runner)
 }
 
 // expireOne changes what is wanted of a sandbox, if that is still due.
 func (c *clock) expireOne(ctx context.Context, id string, now time.Time, to lifecycle.State) error {
 	_, err := c.records.change(ctx, id, func(s *Sandbox) error {
-		at, again := c.deadline(*s)
+		at, again := c.deadline(*s, now)
 		if again != to || at.After(now) {
 			return errOld
 		}
@@ -122,7 +132,7 @@ func (c *clock) expireOne(ctx context.Context, id string, now time.Time, to life
 		return nil
 	})
 	switch {
-	case errors.Is(err, errOld), errors.Is(err, ErrNotFound): // something came in between, which wakes the clock
+	case errors.Is(err, errOld), errors.Is(err, ErrNotFound): // something came in between; the next look finds what
 		return nil
 	case err != nil:
 		return err
@@ -132,23 +142,34 @@ func (c *clock) expireOne(ctx context.Context, id string, now time.Time, to life
 	return nil
 }
 
-// deadline returns when a sandbox is to be stopped or destroyed by itself, zero for never.
-func (c *clock) deadline(s Sandbox) (at time.Time, to lifecycle.State) {
+// deadline is Sandbox.deadline with the activity that is known.
+func (c *clock) deadline(s Sandbox, now time.Time) (at time.Time, to lifecycle.State) {
+	return s.deadline(latest(c.records.activity.lastOf(s, now), c.began))
+}
+
+// Due returns when the sandbox may have to be stopped or destroyed by itself, zero for never. It looks at the record alone. Activity that the record
+// does not hold only makes it later, so no deadline is before Due.
+func (s *Sandbox) Due() time.Time {
+	at, _ := s.deadline(s.LastActivityAt)
+	return at
+}
+
+// deadline returns when a sandbox that was active last at a time is to be stopped or destroyed by itself, zero and "" for never.
+func (s *Sandbox) deadline(active time.Time) (at time.Time, to lifecycle.State) {
 	if s.Desired == lifecycle.Destroyed {
 		return time.Time{}, ""
 	}
+	if !s.DestroyAt.IsZero() {
+		at, to = s.DestroyAt, lifecycle.Destroyed
+	}
 	sooner := func(t time.Time, state lifecycle.State) {
-		if earliest(at, t) != at {
+		if to == "" || t.Before(at) {
 			at, to = t, state
 		}
 	}
-	if !s.DestroyAt.IsZero() {
-		sooner(s.DestroyAt, lifecycle.Destroyed)
-	}
-	s = c.records.activity.addTo(s)
 	switch {
-	case s.State == lifecycle.Started && s.Desired == lifecycle.Started && s.AutoStop > 0 && !c.records.activity.open(s.ID):
-		sooner(latest(s.LastActivityAt, s.StateAt, c.began).Add(time.Duration(s.AutoStop)*time.Minute), lifecycle.Stopped)
+	case s.State == lifecycle.Started && s.Desired == lifecycle.Started && s.AutoStop > 0:
+		sooner(latest(active, s.StateAt).Add(time.Duration(s.AutoStop)*time.Minute), lifecycle.Stopped)
 	case s.State == lifecycle.Stopped && s.Desired == lifecycle.Stopped && s.AutoDelete >= 0:
 		sooner(s.StateAt.Add(time.Duration(s.AutoDelete)*time.Minute), lifecycle.Destroyed)
 	}
@@ -163,11 +184,9 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-func latest(of ...time.Time) (last time.Time) {
-	for _, t := range of {
-		if t.After(last) {
-			last = t
-		}
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return last
+	return b
 }

@@ -24,7 +24,9 @@ type memory struct {
 	mu      sync.Mutex
 	fail    error          // of every change of ids that are not in spare
 	spare   string         // of whose changes fail is not
-	touched map[string]int // writes of activity
+	touched map[string]int // writes of activity, by sandbox
+	writes  int            // of activity
+	scans   int            // readings of all sandboxes
 }
 
 func newMemory(t *testing.T) *memory {
@@ -55,9 +57,30 @@ func (m *memory) set(change func(*memory)) {
 	change(m)
 }
 
-func (m *memory) Touch(ctx context.Context, id string, at time.Time) error {
-	m.set(func(m *memory) { m.touched[id]++ })
-	return m.Memory.Touch(ctx, id, at)
+func (m *memory) PutActivity(ctx context.Context, last map[string]time.Time) error {
+	m.mu.Lock()
+	m.writes++
+	for id := range last {
+		m.touched[id]++
+	}
+	fail := m.fail
+	m.mu.Unlock()
+	if fail != nil {
+		return fail
+	}
+	return m.Memory.PutActivity(ctx, last)
+}
+
+func (m *memory) SandboxesOn(ctx context.Context, runner string) ([]fleet.Sandbox, error) {
+	m.set(func(m *memory) { m.scans++ })
+	return m.Memory.SandboxesOn(ctx, runner)
+}
+
+// calls returns how often activity was written and all sandboxes were read.
+func (m *memory) calls() (writes, scans int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.writes, m.scans
 }
 
 // count returns how many records there are.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
@@ -68,11 +69,13 @@ func (m *Manager) publish(id string) {
 	m.clock.wake()
 }
 
-// Run expires sandboxes until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
+// Run expires sandboxes and writes activity until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
 func (m *Manager) Run(ctx context.Context) error {
-	m.clock.run(ctx)
+	var own sync.WaitGroup
+	own.Go(func() { m.clock.run(ctx) })
+	own.Go(func() { m.activity.run(ctx) })
+	own.Wait()
 	m.workers.close()
-	m.activity.close(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -88,9 +91,7 @@ func (m *Manager) ByID(ctx context.Context, id string) (Sandbox, error) {
 
 // Touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
 func (m *Manager) Touch(id string, opened int) {
-	if idle := m.activity.touch(id, opened); idle {
-		m.clock.wake()
-	}
+	m.activity.touch(id, opened)
 }
 
 // Refresh notes activity of a sandbox of an organisation. ErrNotFound.

@@ -307,9 +307,9 @@ func TestActivityOfRemovedSandboxesIsForgotten(t *testing.T) {
 		time.Sleep(time.Minute)
 		m.Touch(id, -1) // its last connection ends
 		m.Touch(id, 0)  // a request was on its way
-		synctest.Wait()
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute)
 		m.Touch(id, -1)
+		time.Sleep(time.Minute)
 		written[id] = 0
 	})
 	if written[id] != 0 {

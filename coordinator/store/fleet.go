@@ -49,6 +49,7 @@ type sandboxRow struct {
 	Forced         bool
 	Seen           uint64
 	Version        int64
+	DueAt          time.Time `bun:",nullzero"`
 }
 
 // deletedRow is what is left of the record of a deleted sandbox.
@@ -84,7 +85,7 @@ func toRow(s fleet.Sandbox) *sandboxRow {
 		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
 		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
-		Forced: s.Forced, Seen: s.Seen, Version: s.Version,
+		Forced: s.Forced, Seen: s.Seen, Version: s.Version, DueAt: s.Due().UTC(),
 	}
 }
 
@@ -197,20 +198,6 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 		return fleet.Sandbox{}, fleet.ErrNameTaken
 	}
 	return s, err
-}
-
-// Touch implements fleet.Store.
-func (d *DB) Touch(ctx context.Context, id string, at time.Time) error {
-	return d.write(ctx, func(tx bun.Tx) error {
-		done, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
-		if err != nil {
-			return err
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fleet.ErrNotFound)
-		}
-		return nil
-	})
 }
 
 // DeleteSandbox implements fleet.Store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,6 +42,24 @@ func TestStore(t *testing.T) {
 		db, org := open(t)
 		return db, org.ID
 	})
+}
+
+// TestDeadlinesAreFoundByIndex asks the database how it finds them: by the index alone, in its order.
+func TestDeadlinesAreFoundByIndex(t *testing.T) {
+	db, _ := open(t)
+	plans, err := store.Plans(t.Context(), db, func(db *store.DB) error {
+		_, err := db.Due(t.Context(), "r", time.Now(), 500)
+		_, err2 := db.NextDue(t.Context(), "r")
+		return errors.Join(err, err2)
+	})
+	if err != nil || len(plans) != 2 {
+		t.Fatalf("plans %q, %v; want 2", plans, err)
+	}
+	for _, plan := range plans {
+		if !strings.Contains(plan, "sandboxes_due") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("found by %q", plan)
+		}
+	}
 }
 
 func TestKnownAreThoseWithARecord(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 type Memory struct {
 	mu        sync.Mutex
 	sandboxes map[string]fleet.Sandbox
+	due       map[string]time.Time // by sandbox
 	deleted   map[string]bool
 	links     map[string]fleet.Link
 	doors     map[fleet.Door]bool
@@ -32,7 +33,7 @@ var _ fleet.Store = (*Memory)(nil)
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
 	return &Memory{
-		sandboxes: map[string]fleet.Sandbox{}, deleted: map[string]bool{}, links: map[string]fleet.Link{}, doors: map[fleet.Door]bool{},
+		sandboxes: map[string]fleet.Sandbox{}, due: map[string]time.Time{}, deleted: map[string]bool{}, links: map[string]fleet.Link{}, doors: map[fleet.Door]bool{},
 		snapshots: map[string]fleet.Snapshot{},
 	}
 }
@@ -52,7 +53,7 @@ func (m *Memory) putLocked(s fleet.Sandbox) error {
 			return fleet.ErrNameTaken
 		}
 	}
-	m.sandboxes[s.ID] = own(s)
+	m.sandboxes[s.ID], m.due[s.ID] = own(s), s.Due()
 	return nil
 }
 
@@ -113,6 +114,7 @@ func (m *Memory) DeleteSandbox(_ context.Context, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.sandboxes, id)
+	delete(m.due, id)
 	maps.DeleteFunc(m.links, func(_ string, l fleet.Link) bool { return l.Sandbox == id })
 	maps.DeleteFunc(m.doors, func(d fleet.Door, _ bool) bool { return d.Sandbox == id })
 	m.deleted[id] = true
@@ -139,16 +141,63 @@ func (m *Memory) SandboxesOn(_ context.Context, runner string) ([]fleet.Sandbox,
 	return m.where(func(s fleet.Sandbox) bool { return s.Runner == runner }), nil
 }
 
-// Touch implements fleet.Store.
-func (m *Memory) Touch(_ context.Context, id string, at time.Time) error {
+// Due implements fleet.Store.
+func (m *Memory) Due(_ context.Context, runner string, by time.Time, limit int) ([]fleet.Sandbox, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s, ok := m.sandboxes[id]
-	if !ok {
-		return fleet.ErrNotFound
+	ids := slices.DeleteFunc(m.dueOnLocked(runner), func(id string) bool { return m.due[id].After(by) })
+	var list []fleet.Sandbox
+	for _, id := range ids[:min(limit, len(ids))] {
+		list = append(list, own(m.sandboxes[id]))
 	}
-	s.LastActivityAt = at
-	m.sandboxes[id] = s
+	return list, nil
+}
+
+// NextDue implements fleet.Store.
+func (m *Memory) NextDue(_ context.Context, runner string) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ids := m.dueOnLocked(runner)
+	if len(ids) == 0 {
+		return time.Time{}, nil
+	}
+	return m.due[ids[0]], nil
+}
+
+// dueOnLocked returns the sandboxes of a runner that may be due some time, the earliest first.
+func (m *Memory) dueOnLocked(runner string) []string {
+	var ids []string
+	for id, at := range m.due {
+		if !at.IsZero() && m.sandboxes[id].Runner == runner {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int { return m.due[a].Compare(m.due[b]) })
+	return ids
+}
+
+// Postpone implements fleet.Store.
+func (m *Memory) Postpone(_ context.Context, list []fleet.Postponed) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range list {
+		if s, ok := m.sandboxes[p.ID]; ok && s.Version == p.Version {
+			m.due[p.ID] = p.DueAt
+		}
+	}
+	return nil
+}
+
+// PutActivity implements fleet.Store.
+func (m *Memory) PutActivity(_ context.Context, last map[string]time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, at := range last {
+		if s, ok := m.sandboxes[id]; ok && at.After(s.LastActivityAt) {
+			s.LastActivityAt = at
+			m.sandboxes[id] = s
+		}
+	}
 	return nil
 }
 

@@ -32,6 +32,8 @@ func Store(t *testing.T, open OpenStore) {
 		"LabelsCanBeReplaced":                     labelsCanBeReplaced,
 		"LabelsThatPrintAlikeAreNotTheSame":       labelsThatPrintAlikeAreNotTheSame,
 		"WritersDoNotLoseEachOther":               writersDoNotLoseEachOther,
+		"DeadlinesComeInOrderAndCanBePostponed":   deadlinesComeInOrderAndCanBePostponed,
+		"ActivityIsWrittenForAllAtOnce":           activityIsWrittenForAllAtOnce,
 		"LinksAndDoorsEndWithTheirSandbox":        linksAndDoorsEndWithTheirSandbox,
 		"SnapshotsAreReplacedByName":              snapshotsAreReplacedByName,
 		"AForeignCursorIsRefused":                 aForeignCursorIsRefused,
@@ -143,9 +145,6 @@ func changesAreCountedAndDeletionsRemembered(t *testing.T, open OpenStore) {
 	}
 	if got, err := db.Deleted(t.Context(), ids); err != nil || fmt.Sprint(got) != fmt.Sprint([]string{a.ID}) {
 		t.Errorf("Deleted = %v, %v; want the deleted one", got, err)
-	}
-	if err := db.Touch(t.Context(), a.ID, time.Now()); !errors.Is(err, fleet.ErrNotFound) {
-		t.Errorf("Touch of a deleted sandbox: %v, want ErrNotFound", err)
 	}
 }
 
@@ -321,6 +320,109 @@ func aForeignCursorIsRefused(t *testing.T, open OpenStore) {
 		q := fleet.Query{Organization: org, Sort: by, Limit: 1, After: &fleet.Cursor{Value: "name", ID: "x"}}
 		if _, _, err := db.ListSandboxes(t.Context(), q); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a cursor of names in a list by %s: %v, want it refused", by, err)
+		}
+	}
+}
+
+func deadlinesComeInOrderAndCanBePostponed(t *testing.T, open OpenStore) {
+	db, org := open(t)
+	if next, err := db.NextDue(t.Context(), runner); err != nil || !next.IsZero() {
+		t.Errorf("the next deadline of nothing: %v, %v", next, err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	byName := map[string]fleet.Sandbox{}
+	for name, change := range map[string]func(*fleet.Sandbox){
+		"1 over":       func(s *fleet.Sandbox) { s.DestroyAt = now.Add(-time.Hour) },
+		"2 now":        func(s *fleet.Sandbox) { s.State, s.Desired, s.AutoDelete = lifecycle.Stopped, lifecycle.Stopped, 0 },
+		"3 idle later": nil,
+		"never":        func(s *fleet.Sandbox) { s.AutoStop = 0 },
+		"elsewhere":    func(s *fleet.Sandbox) { s.Runner, s.DestroyAt = "runner-2", now.Add(-time.Hour) },
+	} {
+		byName[name] = sandbox(org, name, func(s *fleet.Sandbox) {
+			s.StateAt, s.LastActivityAt = now, now
+			if change != nil {
+				change(s)
+			}
+		})
+		if err := db.InsertSandbox(t.Context(), byName[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(when string, next time.Time, limit int, want ...string) {
+		t.Helper()
+		names := []string{}
+		due, err := db.Due(t.Context(), runner, now, limit)
+		for _, s := range due {
+			names = append(names, s.Name)
+		}
+		if err != nil || fmt.Sprint(names) != fmt.Sprint(want) {
+			t.Errorf("%s: due are %q, %v; want %q", when, names, err, want)
+		}
+		if got, err := db.NextDue(t.Context(), runner); err != nil || !got.Equal(next) {
+			t.Errorf("%s: next is %v, %v; want %v", when, got, err, next)
+		}
+	}
+	check("at first", now.Add(-time.Hour), 10, "1 over", "2 now")
+	check("one at a time", now.Add(-time.Hour), 1, "1 over")
+	if _, err := db.ChangeSandbox(t.Context(), byName["1 over"].ID, func(s *fleet.Sandbox) error {
+		s.DestroyAt = now.Add(time.Hour)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	check("after a change", now, 10, "2 now")
+	if err := db.Postpone(t.Context(), []fleet.Postponed{
+		{ID: byName["1 over"].ID, Version: 0, DueAt: now.Add(-time.Minute)}, // its version is 1 by now
+		{ID: byName["2 now"].ID, DueAt: now.Add(time.Minute)},
+		{ID: "none", DueAt: now},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	check("after it was postponed", now.Add(time.Minute), 10)
+	if err := db.Postpone(t.Context(), []fleet.Postponed{{ID: byName["2 now"].ID}}); err != nil {
+		t.Fatal(err)
+	}
+	check("after it was postponed for good", now.Add(15*time.Minute), 10)
+	if got, err := db.SandboxByID(t.Context(), byName["2 now"].ID); err != nil || got.Version != 0 {
+		t.Errorf("postponing counted as a change: version %d, %v", got.Version, err)
+	}
+	if err := db.PutActivity(t.Context(), map[string]time.Time{byName["3 idle later"].ID: now.Add(5 * time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := db.NextDue(t.Context(), runner); err != nil || next.After(now.Add(20*time.Minute)) {
+		t.Errorf("after activity the next is %v, %v; want nothing later than its deadline", next, err)
+	}
+}
+
+func activityIsWrittenForAllAtOnce(t *testing.T, open OpenStore) {
+	db, org := open(t)
+	last := map[string]time.Time{"none": time.Now()}
+	later := time.Now().UTC().Truncate(time.Microsecond).Add(time.Minute)
+	newer := sandbox(org, "newer", func(s *fleet.Sandbox) { s.LastActivityAt = later.Add(time.Hour) })
+	all := []fleet.Sandbox{newer}
+	for i := range 1100 {
+		all = append(all, sandbox(org, fmt.Sprint("s", i), nil))
+	}
+	for _, s := range all {
+		if err := db.InsertSandbox(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		last[s.ID] = later
+	}
+	if err := db.PutActivity(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := db.SandboxesOn(t.Context(), runner)
+	if err != nil || len(stored) != len(all) {
+		t.Fatalf("%d sandboxes, %v; want %d", len(stored), err, len(all))
+	}
+	for _, s := range stored {
+		want := later
+		if s.ID == newer.ID {
+			want = newer.LastActivityAt
+		}
+		if !s.LastActivityAt.Equal(want) || s.Version != 0 {
+			t.Errorf("%s was active at %v (version %d), want %v (version 0)", s.Name, s.LastActivityAt, s.Version, want)
 		}
 	}
 }
