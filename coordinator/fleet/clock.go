@@ -19,6 +19,7 @@ const clockInterval = time.Second
 // clock expires sandboxes: it stops the idle and deletes what has reached its end. It keeps no deadline of a runner that has not reported: until
 // then the records may be older than what is.
 type clock struct {
+	store   Deadlines
 	records *records
 	workers *workers
 	logger  *slog.Logger
@@ -97,7 +98,7 @@ const expireBatch = 500
 // open connection.
 func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (next time.Time, err error) {
 	for more := true; more; {
-		due, err := c.records.store.Due(ctx, runner, now, expireBatch)
+		due, err := c.store.Due(ctx, runner, now, expireBatch)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -114,11 +115,11 @@ func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (nex
 		if len(later) == 0 {
 			continue
 		}
-		if err := c.records.store.Postpone(ctx, later); err != nil {
+		if err := c.store.Postpone(ctx, later); err != nil {
 			return time.Time{}, err
 		}
 	}
-	return c.records.store.NextDue(ctx, runner)
+	return c.store.NextDue(ctx, runner)
 }
 
 // expireOne changes what is wanted of a sandbox, if that is still due.

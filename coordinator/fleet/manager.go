@@ -57,7 +57,8 @@ func New(cfg Config) (*Manager, error) {
 	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
 	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
 	m.clock = &clock{
-		records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1), trusted: map[string]bool{},
+		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1),
+		trusted: map[string]bool{},
 	}
 	return m, nil
 }

@@ -16,7 +16,7 @@ var errDeleted = fault.New(fault.Conflict, "it is being deleted")
 
 // records reads and changes the records of sandboxes. What it reads includes activity that is not stored yet.
 type records struct {
-	store    Store
+	store    Sandboxes
 	activity *activity
 	publish  func(id string) // called after every change is stored
 	logger   *slog.Logger

@@ -43,21 +43,6 @@ func (d *DB) Postpone(ctx context.Context, list []fleet.Postponed) error {
 	})
 }
 
-// PutActivity implements fleet.Activities.
-func (d *DB) PutActivity(ctx context.Context, last map[string]time.Time) error {
-	type values struct {
-		ID string
-		At time.Time
-	}
-	rows := make([]values, 0, len(last))
-	for id, at := range last {
-		rows = append(rows, values{ID: id, At: at.UTC()})
-	}
-	return d.write(ctx, func(tx bun.Tx) error {
-		return updateAll(ctx, tx, rows, "last_activity_at = _data.at", "sandbox_row.id = _data.id AND sandbox_row.last_activity_at < _data.at")
-	})
-}
-
 // updateAll updates the sandboxes that meet where from rows, which are called _data in it, by few statements.
 func updateAll[T any](ctx context.Context, tx bun.Tx, rows []T, set, where string) error {
 	for some := range slices.Chunk(rows, 500) { // a statement takes some thousands of values

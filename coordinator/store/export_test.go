@@ -31,6 +31,16 @@ func Plans(ctx context.Context, d *DB, do func(*DB) error) ([]string, error) {
 	return plans, nil
 }
 
+// Downgrade takes the schema of a database back to a version.
+func Downgrade(ctx context.Context, d *DB, version int64) error {
+	p, err := provider(d.db.DB)
+	if err != nil {
+		return err
+	}
+	_, err = p.DownTo(ctx, version)
+	return err
+}
+
 // queries keeps the text of queries.
 type queries []string
 

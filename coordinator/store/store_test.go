@@ -62,6 +62,42 @@ func TestDeadlinesAreFoundByIndex(t *testing.T) {
 	}
 }
 
+// TestOldSandboxesAreDueAtOnce opens a database from before deadlines were kept: the clock has to look at each sandbox once.
+func TestOldSandboxesAreDueAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	db, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tenancy.New(db, nil).Begin(t.Context(), "dtn_first"); err != nil {
+		t.Fatal(err)
+	}
+	org, err := db.PersonalOrganization(t.Context(), tenancy.Administrator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := fleet.Sandbox{ID: "a", Organization: org.ID, Name: "a", Runner: "r", CreatedAt: time.Now().UTC()}
+	if err := db.InsertSandbox(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.Downgrade(t.Context(), db, 5), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = store.Open(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if due, err := db.Due(t.Context(), "r", time.Now(), 10); err != nil || len(due) != 1 {
+		t.Errorf("due are %v, %v; want the one", due, err)
+	}
+	if err := db.Postpone(t.Context(), []fleet.Postponed{{ID: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := db.NextDue(t.Context(), "r"); err != nil || !next.IsZero() {
+		t.Errorf("the next deadline is %v, %v; want none", next, err)
+	}
+}
+
 func TestKnownAreThoseWithARecord(t *testing.T) {
 	db, org := open(t)
 	if err := db.InsertSandbox(t.Context(), fleet.Sandbox{ID: "a", Organization: org.ID, Name: "a", Runner: "r"}); err != nil {
