@@ -106,6 +106,10 @@ type host struct {
 	begun  func(id string)               // called when a start has its result, before that is returned
 }
 
+func newHost() *host {
+	return &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
+}
+
 func (h *host) Ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -153,6 +157,12 @@ func (h *host) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Obser
 }
 
 func (h *host) Start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	h.mu.Lock()
+	_, there := h.has[id]
+	h.mu.Unlock()
+	if !there {
+		return lifecycle.Observed{}, fault.New(fault.NotFound, "no such container")
+	}
 	o, err := h.put(ctx, id, lifecycle.Started)
 	if h.begun != nil {
 		h.begun(id)
@@ -210,7 +220,7 @@ func world(t *testing.T, do func(t *testing.T, m *fleet.Manager, h *host, db *me
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		db := newMemory(t)
-		h := &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
+		h := newHost()
 		m := manager(t, db, h)
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -248,6 +258,11 @@ func mustBe(t *testing.T, m *fleet.Manager, id string, want lifecycle.State) fle
 
 func TestMemory(t *testing.T) {
 	fleettest.Store(t, func(*testing.T) (fleet.Store, string) { return fleettest.NewMemory(), org })
+}
+
+// TestHost holds the fake host to what a real one is held to.
+func TestHost(t *testing.T) {
+	fleettest.Runner(t, func(*testing.T) (fleet.Runner, string) { return newHost(), "image" })
 }
 
 func TestCreateAnswersWhenStarted(t *testing.T) {

@@ -28,7 +28,6 @@ func (hs hosts) In(region string) []string {
 }
 
 func TestSandboxesArePlacedOnARunnerThatIsReadyAndStayThere(t *testing.T) {
-	newHost := func() *host { return &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}} }
 	hs := hosts{"down": newHost(), "up": newHost()}
 	hs["down"].down = fault.New(fault.Unavailable, "engine down")
 	m, err := fleet.New(fleet.Config{

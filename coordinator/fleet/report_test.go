@@ -206,7 +206,7 @@ func TestWhatNoRecordKnowsIsLeftAlone(t *testing.T) {
 func TestAnOldDatabaseDeletesNothing(t *testing.T) {
 	one, zero := 1, 0
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
+		h := newHost()
 		db := newMemory(t)
 		old := func(id string, state lifecycle.State, autoDelete int) {
 			at := time.Now().Add(-7 * 24 * time.Hour)
