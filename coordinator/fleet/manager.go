@@ -52,7 +52,8 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Changed = func(string) {}
 	}
 	m := &Manager{
-		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger), watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
+		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger),
+		watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
 	}
 	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
 	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
