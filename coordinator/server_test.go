@@ -96,7 +96,7 @@ func newControl(t *testing.T) *control {
 	}
 	h, logger := &host{}, slog.New(slog.DiscardHandler)
 	boxes, err := fleet.New(fleet.Config{
-		Store: db, Runner: h, RunnerID: "r", Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 4, MaxDisk: 4, Logger: logger,
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 4, MaxDisk: 4, Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)

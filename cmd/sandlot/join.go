@@ -84,7 +84,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 		template = seen.base + "/p/{{sandboxId}}/{{PORT}}"
 	}
 	in.fleet, err = fleet.New(fleet.Config{
-		Store: in.db, Runner: in.runner, RunnerID: keys.Runner, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
+		Store: in.db, Runners: fleet.SoleRunner{ID: keys.Runner, Region: cfg.Region, Runner: in.runner}, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
 		MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory, MaxDisk: cfg.MaxDisk, Logger: logger.With("part", "coordinator"),
 		Changed: func(id string) { in.proxy.Forget(id) },
 	})

@@ -38,27 +38,26 @@ type Request struct {
 // Create makes a sandbox and waits for it as the package comment says. Errors: fault.Invalid naming the field, ErrNameTaken,
 // fault.Unavailable when no runner can take it, fault.Full. After an error there is no sandbox.
 func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
-	s, err := m.plan(ctx, req)
+	s, err := m.draft(ctx, req)
 	if err != nil {
 		return Sandbox{}, err
 	}
-	if err := m.cfg.Runner.Ready(); err != nil {
-		return Sandbox{}, fmt.Errorf("create sandbox: %w", err)
+	if s.Region, s.Runner, err = m.placement.place(req.Target); err != nil {
+		return Sandbox{}, err
 	}
-	wait := m.watch(s.ID)
-	defer wait.stop()
-	if err := m.cfg.Store.InsertSandbox(ctx, s); err != nil {
+	watcher := m.watchers.watch(s.ID)
+	defer watcher.stop()
+	if err := m.records.insert(ctx, s); err != nil {
 		if errors.Is(err, ErrNameTaken) {
 			return Sandbox{}, fmt.Errorf("sandbox %q: %w", s.Name, ErrNameTaken)
 		}
 		return Sandbox{}, err
 	}
-	m.changed(s.ID)
-	m.kick(s.ID)
-	made, err := wait.settled(ctx, m.cfg.Hold, s)
+	m.workers.enqueue(s.ID)
+	made, err := watcher.settled(ctx, m.records, m.cfg.Hold, s)
 	if err != nil {
 		// The caller is told of a failure, so nothing may stay behind, even if the caller is gone.
-		if _, dropErr := m.want(context.WithoutCancel(ctx), s.ID, lifecycle.Destroyed); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {
+		if _, dropErr := m.destroy(context.WithoutCancel(ctx), s.ID); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {
 			return Sandbox{}, errors.Join(err, dropErr)
 		}
 		return Sandbox{}, err
@@ -66,11 +65,11 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	return made, nil
 }
 
-// plan checks req and fills in what it leaves open.
-func (m *Manager) plan(ctx context.Context, req Request) (Sandbox, error) {
+// draft checks req and fills in what it leaves open.
+func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	now := time.Now().UTC()
 	s := Sandbox{
-		ID: uuid.NewString(), Organization: req.Organization, Name: req.Name, Region: m.cfg.Region, Runner: m.cfg.RunnerID,
+		ID: uuid.NewString(), Organization: req.Organization, Name: req.Name,
 		User: req.User, Env: maps.Clone(req.Env), Labels: maps.Clone(req.Labels), Public: req.Public,
 		State: lifecycle.Creating, Desired: lifecycle.Started, PreviewToken: auth.NewToken(),
 		CreatedAt: now, UpdatedAt: now, LastActivityAt: now, StateAt: now,
@@ -85,9 +84,6 @@ func (m *Manager) plan(ctx context.Context, req Request) (Sandbox, error) {
 	}
 	if err := checkLabels(s.Labels); err != nil {
 		return Sandbox{}, err
-	}
-	if req.Target != "" && req.Target != m.cfg.Region {
-		return Sandbox{}, fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", req.Target, m.cfg.Region)
 	}
 	if err := checkEnv(s.Env); err != nil {
 		return Sandbox{}, err

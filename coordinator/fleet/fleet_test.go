@@ -4,82 +4,51 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet/fleettest"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
 const org = "org"
 
-// memory is a Store of one snapshot.
+// memory is a Store whose changes can be made to fail.
 type memory struct {
-	fleet.Store
+	*fleettest.Memory
 
 	mu      sync.Mutex
-	rows    map[string]fleet.Sandbox
-	deleted []string
 	fail    error          // of every change of ids that are not in spare
 	spare   string         // of whose changes fail is not
-	touched map[string]int // writes of activity
+	touched map[string]int // writes of activity, by sandbox
+	writes  int            // of activity
+	scans   int            // readings of all sandboxes
 }
 
-func (m *memory) InsertSandbox(_ context.Context, s fleet.Sandbox) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, other := range m.rows {
-		if other.Name == s.Name && other.Desired != lifecycle.Destroyed {
-			return fleet.ErrNameTaken
-		}
+func newMemory(t *testing.T) *memory {
+	t.Helper()
+	m := &memory{Memory: fleettest.NewMemory(), touched: map[string]int{}}
+	if err := m.PutSnapshot(t.Context(), fleet.Snapshot{ID: "s", Name: "default", Image: "img", CPU: 1, Memory: 1, Disk: 3}); err != nil {
+		t.Fatal(err)
 	}
-	m.rows[s.ID] = s
-	return nil
+	return m
 }
 
-func (m *memory) Sandbox(_ context.Context, organization, ref string) (fleet.Sandbox, error) {
+func (m *memory) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.rows {
-		if s.Organization == organization && (s.ID == ref || s.Name == ref && s.Desired != lifecycle.Destroyed) {
-			return s, nil
-		}
+	fail := m.fail
+	if id == m.spare {
+		fail = nil
 	}
-	return fleet.Sandbox{}, fleet.ErrNotFound
-}
-
-func (m *memory) SandboxByID(_ context.Context, id string) (fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.rows[id]
-	if !ok {
-		return s, fleet.ErrNotFound
+	m.mu.Unlock()
+	if fail != nil {
+		return fleet.Sandbox{}, fail
 	}
-	return s, nil
-}
-
-func (m *memory) ChangeSandbox(_ context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s, ok := m.rows[id]
-	if !ok {
-		return s, fleet.ErrNotFound
-	}
-	if m.fail != nil && id != m.spare {
-		return s, m.fail
-	}
-	version := s.Version + 1
-	if err := change(&s); err != nil {
-		return s, err
-	}
-	s.Version = version
-	m.rows[id] = s
-	return s, nil
+	return m.Memory.ChangeSandbox(ctx, id, change)
 }
 
 func (m *memory) set(change func(*memory)) {
@@ -88,53 +57,40 @@ func (m *memory) set(change func(*memory)) {
 	change(m)
 }
 
-func (m *memory) Deleted(_ context.Context, ids []string) ([]string, error) {
+func (m *memory) PutActivity(ctx context.Context, last map[string]time.Time) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !slices.Contains(m.deleted, id) }), nil
-}
-
-func (m *memory) DeleteSandbox(_ context.Context, id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.rows, id)
-	m.deleted = append(m.deleted, id)
-	return nil
-}
-
-func (m *memory) PutLink(context.Context, fleet.Link) error { return nil }
-func (m *memory) LinkByHash(context.Context, string) (fleet.Link, error) {
-	return fleet.Link{}, fleet.ErrNoLink
-}
-func (m *memory) DeleteLink(context.Context, fleet.Link) error { return nil }
-func (m *memory) PutDoor(context.Context, fleet.Door) error    { return nil }
-func (m *memory) Doors(context.Context) ([]fleet.Door, error)  { return nil, nil }
-
-func (m *memory) SandboxesOn(context.Context, string) ([]fleet.Sandbox, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var all []fleet.Sandbox
-	for s := range maps.Values(m.rows) {
-		all = append(all, s)
+	m.writes++
+	for id := range last {
+		m.touched[id]++
 	}
-	return all, nil
+	fail := m.fail
+	m.mu.Unlock()
+	if fail != nil {
+		return fail
+	}
+	return m.Memory.PutActivity(ctx, last)
 }
 
-func (m *memory) Touch(_ context.Context, id string, _ time.Time) error {
+func (m *memory) SandboxesOn(ctx context.Context, runner string) ([]fleet.Sandbox, error) {
+	m.set(func(m *memory) { m.scans++ })
+	return m.Memory.SandboxesOn(ctx, runner)
+}
+
+// calls returns how often activity was written and all sandboxes were read.
+func (m *memory) calls() (writes, scans int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.touched[id]++
-	if _, ok := m.rows[id]; !ok {
-		return fleet.ErrNotFound
-	}
-	return nil
+	return m.writes, m.scans
 }
 
-func (m *memory) Snapshot(_ context.Context, name string) (fleet.Snapshot, error) {
-	if name != "default" {
-		return fleet.Snapshot{}, fault.New(fault.NotFound, "no")
+// count returns how many records there are.
+func (m *memory) count(t *testing.T) int {
+	t.Helper()
+	all, err := m.SandboxesOn(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fleet.Snapshot{Name: name, Image: "img", CPU: 1, Memory: 1, Disk: 3}, nil
+	return len(all)
 }
 
 // host is a Runner that keeps its sandboxes in a map.
@@ -148,6 +104,10 @@ type host struct {
 	seq    uint64
 	found  map[string]lifecycle.Observed // the newest of each
 	begun  func(id string)               // called when a start has its result, before that is returned
+}
+
+func newHost() *host {
+	return &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
 }
 
 func (h *host) Ready() error {
@@ -197,6 +157,12 @@ func (h *host) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Obser
 }
 
 func (h *host) Start(ctx context.Context, id string) (lifecycle.Observed, error) {
+	h.mu.Lock()
+	_, there := h.has[id]
+	h.mu.Unlock()
+	if !there {
+		return lifecycle.Observed{}, fault.New(fault.NotFound, "no such container")
+	}
 	o, err := h.put(ctx, id, lifecycle.Started)
 	if h.begun != nil {
 		h.begun(id)
@@ -240,7 +206,7 @@ func (h *host) report() lifecycle.Report {
 func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 	t.Helper()
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runner: h, RunnerID: "r", Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -253,8 +219,8 @@ func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 func world(t *testing.T, do func(t *testing.T, m *fleet.Manager, h *host, db *memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db := &memory{rows: map[string]fleet.Sandbox{}, touched: map[string]int{}}
-		h := &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
+		db := newMemory(t)
+		h := newHost()
 		m := manager(t, db, h)
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -288,6 +254,15 @@ func mustBe(t *testing.T, m *fleet.Manager, id string, want lifecycle.State) fle
 		t.Fatalf("sandbox is %q (%q), %v; want %s", s.Shown(), s.Reason, err, want)
 	}
 	return s
+}
+
+func TestMemory(t *testing.T) {
+	fleettest.Store(t, func(*testing.T) (fleet.Store, string) { return fleettest.NewMemory(), org })
+}
+
+// TestHost holds the fake host to what a real one is held to.
+func TestHost(t *testing.T) {
+	fleettest.Runner(t, func(*testing.T) (fleet.Runner, string) { return newHost(), "image" })
 }
 
 func TestCreateAnswersWhenStarted(t *testing.T) {
@@ -330,8 +305,8 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 					t.Errorf("error = %v, want %v", err, fail)
 				}
 				synctest.Wait()
-				if len(db.rows) != 0 || len(h.has) != 0 {
-					t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+				if db.count(t) != 0 || len(h.has) != 0 {
+					t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 				}
 			})
 		})
@@ -344,7 +319,7 @@ func TestCreateIsRefusedWhileTheEngineIsDown(t *testing.T) {
 		if _, err := m.Create(t.Context(), fleet.Request{Organization: org}); fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("error = %v, want unavailable", err)
 		}
-		if len(db.rows) != 0 {
+		if db.count(t) != 0 {
 			t.Error("a refused create left a record")
 		}
 	})
@@ -360,8 +335,8 @@ func TestCallerGoneMeansNoSandbox(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if len(db.rows) != 0 || len(h.has) != 0 {
-			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		if db.count(t) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 		}
 	})
 }
@@ -396,7 +371,7 @@ func TestBadInputNamesTheFieldAndTheRange(t *testing.T) {
 				if fault.KindOf(err) != tc.kind || err == nil || err.Error() != tc.text {
 					t.Errorf("error = %v (%v), want %v: %s", err, fault.KindOf(err), tc.kind, tc.text)
 				}
-				if len(db.rows) != 0 {
+				if db.count(t) != 0 {
 					t.Error("a refused create left a record")
 				}
 			})
@@ -428,8 +403,8 @@ func TestStopStartDelete(t *testing.T) {
 			t.Error("the name was not free at once")
 		}
 		mustBe(t, m, s.ID, lifecycle.Destroyed)
-		if len(db.rows) != 1 || len(h.has) != 1 {
-			t.Errorf("%d records, %d containers; want 1 of each", len(db.rows), len(h.has))
+		if db.count(t) != 1 || len(h.has) != 1 {
+			t.Errorf("%d records, %d containers; want 1 of each", db.count(t), len(h.has))
 		}
 	})
 }
@@ -448,9 +423,37 @@ func TestDeleteDuringCreate(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(db.rows) != 0 || len(h.has) != 0 {
-			t.Errorf("%d records and %d containers are left", len(db.rows), len(h.has))
+		if db.count(t) != 0 || len(h.has) != 0 {
+			t.Errorf("%d records and %d containers are left", db.count(t), len(h.has))
 		}
+	})
+}
+
+// TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen has a request come during a step of the other kind, and that step fail.
+func TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen(t *testing.T) {
+	refuse := fault.New(fault.Invalid, "no")
+	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
+		s := create(t, m, fleet.Request{})
+		flip := func(first, second func() error) { // second comes while first is under way, and first fails
+			h.set(func(h *host) { h.took, h.fail = 2*time.Second, refuse })
+			failed := make(chan error)
+			go func() { failed <- first() }()
+			time.Sleep(time.Second)
+			if err := second(); err != nil {
+				t.Errorf("the later request: %v", err)
+			}
+			<-failed
+		}
+		stop := func() error { _, err := m.Stop(t.Context(), org, s.ID, false); return err }
+		start := func() error { _, err := m.Start(t.Context(), org, s.ID); return err }
+		flip(stop, start)
+		mustBe(t, m, s.ID, lifecycle.Started)
+		h.set(func(h *host) { h.took = 0 })
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		flip(start, stop)
+		mustBe(t, m, s.ID, lifecycle.Stopped)
 	})
 }
 

@@ -11,15 +11,13 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
-	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
 // Config is what a Manager needs; all but Hold and Changed are required.
 type Config struct {
 	Store           Store
-	Runner          Runner
-	RunnerID        string
-	Region          string // id of the region of Runner
+	Runners         Runners
+	Region          string // id of the region of requests that name none
 	DefaultSnapshot string // name used when a request names none
 	MaxCPU          int    // cores of one sandbox
 	MaxMemory       int    // GiB
@@ -29,38 +27,23 @@ type Config struct {
 	Logger          *slog.Logger
 }
 
-// Manager owns the sandboxes of an installation. It is safe for concurrent use. Its workers run from New until Run has ended.
+// Manager is the face of an installation's sandboxes. It is safe for concurrent use. Workers run from New until Run has ended.
 type Manager struct {
-	cfg   Config
-	ctx   context.Context //nolint:containedctx // of the workers, which outlive the requests that start them; ended by Run
-	cut   context.CancelFunc
-	wg    sync.WaitGroup
-	alarm chan struct{} // tells the clock that a deadline may have changed
-	began time.Time     // UTC; before it nobody saw whether a sandbox was idle
-
-	mu        sync.Mutex
-	closed    bool
-	reported  bool // the runner has told what it has: until then the records may be older than what is
-	workers   map[string]*worker
-	watchers  map[string]map[*watcher]struct{}
-	active    map[string]*activity
-	strangers []string // what the runner has and no record knows, as last told to the operator
-}
-
-// worker closes the difference of one sandbox. again asks it for another look.
-type worker struct{ again bool }
-
-// activity is the traffic of one sandbox, kept here so that a busy one is not a write per request.
-type activity struct {
-	last, stored time.Time
-	open         int // proxied connections
+	cfg       Config
+	placement placement
+	records   *records
+	activity  *activity
+	watchers  *watchers
+	workers   *workers
+	clock     *clock
+	strangers *strangers
 }
 
 // New checks cfg and returns a Manager.
 func New(cfg Config) (*Manager, error) {
-	if cfg.Store == nil || cfg.Runner == nil || cfg.RunnerID == "" || cfg.Region == "" || cfg.Logger == nil ||
+	if cfg.Store == nil || cfg.Runners == nil || cfg.Region == "" || cfg.Logger == nil ||
 		cfg.DefaultSnapshot == "" || cfg.MaxCPU < 1 || cfg.MaxMemory < 1 || cfg.MaxDisk < 1 {
-		return nil, fault.New(fault.Invalid, "fleet: Store, Runner, RunnerID, Region, DefaultSnapshot, limits and Logger are required")
+		return nil, fault.New(fault.Invalid, "fleet: Store, Runners, Region, DefaultSnapshot, limits and Logger are required")
 	}
 	if cfg.Hold == 0 {
 		cfg.Hold = 8 * time.Second
@@ -68,41 +51,59 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
 	}
-	ctx, cut := context.WithCancel(context.Background())
-	return &Manager{
-		cfg: cfg, ctx: ctx, cut: cut, alarm: make(chan struct{}, 1), workers: map[string]*worker{},
-		watchers: map[string]map[*watcher]struct{}{}, active: map[string]*activity{}, began: time.Now().UTC(),
-	}, nil
+	m := &Manager{
+		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger),
+		watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
+	}
+	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
+	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
+	m.clock = &clock{
+		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1),
+		trusted: map[string]bool{},
+	}
+	return m, nil
 }
 
-// Run keeps the idle clock until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
+// publish makes a stored change known.
+func (m *Manager) publish(id string) {
+	m.cfg.Changed(id)
+	m.watchers.notify(id)
+	m.clock.wake()
+}
+
+// Run expires sandboxes and writes activity until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
 func (m *Manager) Run(ctx context.Context) error {
-	m.clock(ctx)
-	m.mu.Lock()
-	m.closed = true
-	m.mu.Unlock()
-	m.cut()
-	m.wg.Wait()
-	m.storeActivity(context.WithoutCancel(ctx))
+	var own sync.WaitGroup
+	own.Go(func() { m.clock.run(ctx) })
+	own.Go(func() { m.activity.run(ctx) })
+	own.Wait()
+	m.workers.close()
 	return nil
 }
 
 // Get returns a sandbox of an organisation by id or name. ErrNotFound.
 func (m *Manager) Get(ctx context.Context, organization, idOrName string) (Sandbox, error) {
-	s, err := m.cfg.Store.Sandbox(ctx, organization, idOrName)
-	if err != nil {
-		return Sandbox{}, fmt.Errorf("sandbox %q: %w", idOrName, err)
-	}
-	return m.withActivity(s), nil
+	return m.records.get(ctx, organization, idOrName)
 }
 
 // ByID returns a sandbox of any organisation. ErrNotFound.
 func (m *Manager) ByID(ctx context.Context, id string) (Sandbox, error) {
-	s, err := m.cfg.Store.SandboxByID(ctx, id)
+	return m.records.byID(ctx, id)
+}
+
+// Touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+func (m *Manager) Touch(id string, opened int) {
+	m.activity.touch(id, opened)
+}
+
+// Refresh notes activity of a sandbox of an organisation. ErrNotFound.
+func (m *Manager) Refresh(ctx context.Context, organization, idOrName string) error {
+	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
-		return Sandbox{}, fmt.Errorf("sandbox %q: %w", id, err)
+		return err
 	}
-	return m.withActivity(s), nil
+	m.Touch(s.ID, 0)
+	return nil
 }
 
 // Page is a part of a list.
@@ -126,14 +127,14 @@ func (m *Manager) List(ctx context.Context, q Query) (Page, error) {
 		p.Next = q.cursor(list[limit-1])
 	}
 	for i := range p.Sandboxes {
-		p.Sandboxes[i] = m.withActivity(p.Sandboxes[i])
+		p.Sandboxes[i] = m.activity.addTo(p.Sandboxes[i])
 	}
 	return p, nil
 }
 
 // Start starts a stopped sandbox, or one in error, and waits as the package comment says. One that runs is left alone.
 func (m *Manager) Start(ctx context.Context, organization, idOrName string) (Sandbox, error) {
-	return m.turn(ctx, organization, idOrName, "start", lifecycle.Started, func(s *Sandbox) {
+	return m.transition(ctx, organization, idOrName, "start", lifecycle.Started, func(s *Sandbox) {
 		if s.State == lifecycle.Error {
 			s.State, s.StateAt = lifecycle.Stopped, time.Now().UTC()
 		}
@@ -143,7 +144,7 @@ func (m *Manager) Start(ctx context.Context, organization, idOrName string) (San
 
 // Stop ends the processes of a sandbox and keeps its files. With force they are killed at once.
 func (m *Manager) Stop(ctx context.Context, organization, idOrName string, force bool) (Sandbox, error) {
-	return m.turn(ctx, organization, idOrName, "stop", lifecycle.Stopped, func(s *Sandbox) {
+	return m.transition(ctx, organization, idOrName, "stop", lifecycle.Stopped, func(s *Sandbox) {
 		if s.State == lifecycle.Error {
 			s.State, s.StateAt = lifecycle.Stopping, time.Now().UTC()
 		}
@@ -151,7 +152,8 @@ func (m *Manager) Stop(ctx context.Context, organization, idOrName string, force
 	})
 }
 
-func (m *Manager) turn(ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox)) (Sandbox, error) {
+// transition changes what is wanted of a sandbox and waits for the result.
+func (m *Manager) transition(ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox)) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return Sandbox{}, err
@@ -162,20 +164,20 @@ func (m *Manager) turn(ctx context.Context, organization, idOrName, act string, 
 	if s.State == to && s.Desired == to {
 		return s, nil
 	}
-	if err := m.cfg.Runner.Ready(); err != nil {
+	if err := m.placement.ready(s.Runner); err != nil {
 		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
-	wait := m.watch(s.ID)
-	defer wait.stop()
-	if s, err = m.change(ctx, s.ID, func(s *Sandbox) error {
+	watcher := m.watchers.watch(s.ID)
+	defer watcher.stop()
+	if s, err = m.records.change(ctx, s.ID, func(s *Sandbox) error {
 		s.Desired, s.Reason = to, ""
 		prepare(s)
 		return nil
 	}); err != nil {
 		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
-	m.kick(s.ID)
-	done, err := wait.settled(ctx, m.cfg.Hold, s)
+	m.workers.enqueue(s.ID)
+	done, err := watcher.settled(ctx, m.records, m.cfg.Hold, s)
 	if err != nil {
 		return Sandbox{}, fmt.Errorf("%s sandbox %q: %w", act, idOrName, err)
 	}
@@ -188,18 +190,18 @@ func (m *Manager) Delete(ctx context.Context, organization, idOrName string) (Sa
 	if err != nil {
 		return Sandbox{}, err
 	}
-	return m.want(ctx, s.ID, lifecycle.Destroyed)
+	return m.destroy(ctx, s.ID)
 }
 
-func (m *Manager) want(ctx context.Context, id string, desired lifecycle.State) (Sandbox, error) {
-	s, err := m.change(ctx, id, func(s *Sandbox) error {
-		s.Desired = desired
+func (m *Manager) destroy(ctx context.Context, id string) (Sandbox, error) {
+	s, err := m.records.change(ctx, id, func(s *Sandbox) error {
+		s.Desired = lifecycle.Destroyed
 		return nil
 	})
 	if err != nil {
 		return Sandbox{}, fmt.Errorf("sandbox %q: %w", id, err)
 	}
-	m.kick(id)
+	m.workers.enqueue(id)
 	return s, nil
 }
 
@@ -232,7 +234,7 @@ func (m *Manager) SigningKey(ctx context.Context, organization, idOrName string,
 	if s.SigningKey != "" && !rotate {
 		return s.SigningKey, nil
 	}
-	s, err = m.change(ctx, s.ID, func(s *Sandbox) error {
+	s, err = m.records.change(ctx, s.ID, func(s *Sandbox) error {
 		if s.SigningKey == "" || rotate {
 			s.SigningKey = "sk_" + auth.NewToken() // letters in front: one client reads a key of digits as a number
 		}
@@ -283,41 +285,5 @@ func (m *Manager) edit(ctx context.Context, organization, idOrName string, chang
 	if err != nil {
 		return Sandbox{}, err
 	}
-	return m.change(ctx, s.ID, change)
-}
-
-// errDeleted is returned for what is asked of a sandbox whose deletion has been asked for.
-var errDeleted = fault.New(fault.Conflict, "it is being deleted; make a new one")
-
-// change stores a change and has everybody look who waits for one. Nothing takes back a deletion: errDeleted.
-func (m *Manager) change(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) {
-	s, err := m.cfg.Store.ChangeSandbox(ctx, id, func(s *Sandbox) error {
-		before := *s
-		if err := change(s); err != nil {
-			return err
-		}
-		if before.Desired == lifecycle.Destroyed && s.Desired != lifecycle.Destroyed {
-			return errDeleted
-		}
-		s.UpdatedAt = time.Now().UTC()
-		if s.State != before.State {
-			if !lifecycle.CanStep(before.State, s.State) {
-				return fault.Newf(fault.Conflict, "sandbox %s cannot go from %s to %s", s.ID, before.State, s.State)
-			}
-			s.StateAt = s.UpdatedAt
-		}
-		return nil
-	})
-	if err != nil {
-		return Sandbox{}, err
-	}
-	m.cfg.Logger.Debug("sandbox changed", logkey.Sandbox, s.ID, logkey.State, s.State, "desired", s.Desired)
-	m.changed(id)
-	return m.withActivity(s), nil
-}
-
-func (m *Manager) changed(id string) {
-	m.cfg.Changed(id)
-	m.wake(id)
-	m.ring()
+	return m.records.change(ctx, s.ID, change)
 }

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -58,32 +57,6 @@ var (
 	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN", "a sandbox of this name exists; choose another or delete that one")
 )
 
-// Store keeps records. Names are unique among the sandboxes of an organisation that are not wanted destroyed.
-type Store interface {
-	InsertSandbox(ctx context.Context, s Sandbox) error // ErrNameTaken
-	// Sandbox finds by id, else by name. ErrNotFound.
-	Sandbox(ctx context.Context, organization, idOrName string) (Sandbox, error)
-	SandboxByID(ctx context.Context, id string) (Sandbox, error) // ErrNotFound
-	// ChangeSandbox reads, changes, counts the change and writes in one transaction; an error of change writes nothing and is returned.
-	ChangeSandbox(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) // ErrNotFound, ErrNameTaken
-	// DeleteSandbox removes the record and keeps for a week that there was one.
-	DeleteSandbox(ctx context.Context, id string) error
-	Deleted(ctx context.Context, ids []string) ([]string, error)        // those of ids that DeleteSandbox was called for
-	LastSeen(ctx context.Context, runner string) (uint64, error)        // the highest Seen on a runner
-	ListSandboxes(ctx context.Context, q Query) ([]Sandbox, int, error) // with the number of all that match
-	SandboxesOn(ctx context.Context, runner string) ([]Sandbox, error)
-	Touch(ctx context.Context, id string, at time.Time) error // ErrNotFound
-
-	PutLink(ctx context.Context, l Link) error                 // and forgets those that are over; ErrNotFound when the sandbox is gone
-	LinkByHash(ctx context.Context, hash string) (Link, error) // ErrNoLink
-	DeleteLink(ctx context.Context, l Link) error              // if all but Until is the same
-	PutDoor(ctx context.Context, d Door) error                 // ErrNotFound when the sandbox is gone
-	Doors(ctx context.Context) ([]Door, error)
-
-	Snapshot(ctx context.Context, idOrName string) (Snapshot, error) // fault.NotFound
-	PutSnapshot(ctx context.Context, s Snapshot) error               // by name
-}
-
 // Query selects sandboxes of one organisation.
 type Query struct {
 	Organization             string
@@ -138,13 +111,4 @@ func (q Query) cursor(s Sandbox) *Cursor {
 		SortUpdated: s.UpdatedAt.Format(time.RFC3339Nano),
 	}
 	return &Cursor{Value: value[q.Sort], ID: s.ID}
-}
-
-// Runner is what a Manager asks of a Docker host. Every method may be repeated safely.
-type Runner interface {
-	Ready() error // nil, or why nothing can be made there now
-	Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error)
-	Start(ctx context.Context, id string) (lifecycle.Observed, error)
-	Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error)
-	Remove(ctx context.Context, id string) error
 }

@@ -29,7 +29,7 @@ type doorRow struct {
 	Port      int    `bun:",pk"`
 }
 
-// PutLink implements fleet.Store.
+// PutLink implements fleet.Links.
 func (d *DB) PutLink(ctx context.Context, l fleet.Link) error {
 	return orphaned(d.write(ctx, func(tx bun.Tx) error {
 		if _, err := tx.NewDelete().Model((*linkRow)(nil)).Where("until < ?", time.Now().UTC()).Exec(ctx); err != nil {
@@ -49,7 +49,7 @@ func orphaned(err error) error {
 	return err
 }
 
-// LinkByHash implements fleet.Store.
+// LinkByHash implements fleet.Links.
 func (d *DB) LinkByHash(ctx context.Context, hash string) (fleet.Link, error) {
 	var r linkRow
 	err := explain(d.db.NewSelect().Model(&r).Where("hash = ?", hash).Scan(ctx))
@@ -59,7 +59,7 @@ func (d *DB) LinkByHash(ctx context.Context, hash string) (fleet.Link, error) {
 	return fleet.Link{Hash: r.Hash, Sandbox: r.SandboxID, Port: r.Port, Until: r.Until}, err
 }
 
-// DeleteLink implements fleet.Store.
+// DeleteLink implements fleet.Links.
 func (d *DB) DeleteLink(ctx context.Context, l fleet.Link) error {
 	return d.write(ctx, func(tx bun.Tx) error {
 		_, err := tx.NewDelete().Model((*linkRow)(nil)).Where("hash = ? AND sandbox_id = ? AND port = ?", l.Hash, l.Sandbox, l.Port).Exec(ctx)
@@ -67,7 +67,7 @@ func (d *DB) DeleteLink(ctx context.Context, l fleet.Link) error {
 	})
 }
 
-// PutDoor implements fleet.Store.
+// PutDoor implements fleet.Doors.
 func (d *DB) PutDoor(ctx context.Context, door fleet.Door) error {
 	return orphaned(d.write(ctx, func(tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&doorRow{SandboxID: door.Sandbox, Port: door.Port}).On("CONFLICT DO NOTHING").Exec(ctx)
@@ -75,7 +75,7 @@ func (d *DB) PutDoor(ctx context.Context, door fleet.Door) error {
 	}))
 }
 
-// Doors implements fleet.Store.
+// Doors implements fleet.Doors.
 func (d *DB) Doors(ctx context.Context) ([]fleet.Door, error) {
 	var rows []doorRow
 	if err := d.db.NewSelect().Model(&rows).Scan(ctx); err != nil {

@@ -41,12 +41,43 @@ func TestPlanOverAllPairs(t *testing.T) {
 	}
 }
 
+// TestPlanKeepsToTheAllowedSteps holds the two tables against each other.
+func TestPlanKeepsToTheAllowedSteps(t *testing.T) {
+	underway := map[lifecycle.State]bool{}
+	for _, is := range lifecycle.States {
+		for _, desired := range lifecycle.Wanted {
+			do, during := lifecycle.Plan(is, desired)
+			if do == lifecycle.Nothing {
+				if during != is {
+					t.Errorf("Plan(%s, %s) does nothing and yet moves to %s", is, desired, during)
+				}
+				continue
+			}
+			underway[during] = true
+			if !lifecycle.CanStep(is, during) {
+				t.Errorf("Plan(%s, %s) moves to %s, which is no allowed step", is, desired, during)
+			}
+			if do == lifecycle.Create && desired == lifecycle.Stopped {
+				continue // it is started first, and stopped by the next step
+			}
+			if !lifecycle.CanStep(during, desired) {
+				t.Errorf("Plan(%s, %s) cannot end: %s may not become %s", is, desired, during, desired)
+			}
+		}
+	}
+	for _, s := range lifecycle.States {
+		if s.Settled() == underway[s] {
+			t.Errorf("%s: settled %v, and a step is under way in it: %v", s, s.Settled(), underway[s])
+		}
+	}
+}
+
 func TestStepsOverAllPairs(t *testing.T) {
 	allowed := map[lifecycle.State]string{ // to: space-separated list of what may follow
 		lifecycle.Creating:   "creating started stopped error destroying",
-		lifecycle.Starting:   "starting started stopped error destroying",
+		lifecycle.Starting:   "starting started stopping stopped error destroying",
 		lifecycle.Started:    "started stopping stopped error destroying",
-		lifecycle.Stopping:   "stopping stopped started error destroying",
+		lifecycle.Stopping:   "stopping stopped starting started error destroying",
 		lifecycle.Stopped:    "stopped starting started error destroying",
 		lifecycle.Error:      "error starting stopping started stopped destroying",
 		lifecycle.Destroying: "destroying destroyed error",

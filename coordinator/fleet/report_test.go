@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/coordinator/fleet/fleettest"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
@@ -190,13 +191,13 @@ func TestWhatNoRecordKnowsIsLeftAlone(t *testing.T) {
 		if err != nil || !slices.Equal(remove, []string{deleted.ID}) {
 			t.Errorf("to be removed: %v, %v; want the deleted one alone", remove, err)
 		}
-		db.set(func(db *memory) { db.rows, db.deleted = map[string]fleet.Sandbox{}, nil }) // lost
+		db.set(func(db *memory) { db.Memory = fleettest.NewMemory() }) // lost
 		if remove, err := m.Report(t.Context(), h.report()); err != nil || len(remove) > 0 {
 			t.Errorf("with an empty database %v is removed, %v", remove, err)
 		}
 		synctest.Wait()
-		if len(db.rows) != 0 || h.has[kept.ID] != lifecycle.Started {
-			t.Errorf("records %v; the sandbox is %s", db.rows, h.has[kept.ID])
+		if n := db.count(t); n != 0 || h.has[kept.ID] != lifecycle.Started {
+			t.Errorf("%d records; the sandbox is %s", n, h.has[kept.ID])
 		}
 	})
 }
@@ -205,12 +206,14 @@ func TestWhatNoRecordKnowsIsLeftAlone(t *testing.T) {
 func TestAnOldDatabaseDeletesNothing(t *testing.T) {
 	one, zero := 1, 0
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{has: map[string]lifecycle.State{}, found: map[string]lifecycle.Observed{}}
-		db := &memory{rows: map[string]fleet.Sandbox{}, touched: map[string]int{}}
+		h := newHost()
+		db := newMemory(t)
 		old := func(id string, state lifecycle.State, autoDelete int) {
 			at := time.Now().Add(-7 * 24 * time.Hour)
-			db.rows[id] = fleet.Sandbox{
+			if err := db.InsertSandbox(t.Context(), fleet.Sandbox{
 				ID: id, Organization: org, Name: id, State: state, Desired: state, StateAt: at, LastActivityAt: at, AutoStop: one, AutoDelete: autoDelete, Runner: "r",
+			}); err != nil {
+				t.Fatal(err)
 			}
 		}
 		old("runs again", lifecycle.Stopped, zero)
@@ -304,9 +307,9 @@ func TestActivityOfRemovedSandboxesIsForgotten(t *testing.T) {
 		time.Sleep(time.Minute)
 		m.Touch(id, -1) // its last connection ends
 		m.Touch(id, 0)  // a request was on its way
-		synctest.Wait()
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute)
 		m.Touch(id, -1)
+		time.Sleep(time.Minute)
 		written[id] = 0
 	})
 	if written[id] != 0 {

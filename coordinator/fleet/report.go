@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
-	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
 // errOld is returned by observe for what changes nothing: the record has taken something newer, or says the same already.
@@ -19,7 +18,7 @@ var errOld = errors.New("nothing new")
 func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []string, err error) {
 	if !r.Full {
 		for _, o := range r.Sandboxes {
-			err = errors.Join(err, m.observed(ctx, o.ID, func(s *Sandbox) error { return s.observe(o) }))
+			err = errors.Join(err, m.observe(ctx, o.ID, func(s *Sandbox) error { return s.observe(o) }))
 		}
 		return nil, err
 	}
@@ -39,9 +38,9 @@ func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []str
 			look = func(s *Sandbox) error { return s.miss(r.Seq) }
 		}
 		if old := s; look(&old) == nil { // worth a transaction
-			err = errors.Join(err, m.observed(ctx, s.ID, look))
-		} else if action, _ := lifecycle.Plan(s.State, s.Desired); action != lifecycle.Nothing {
-			m.kick(s.ID)
+			err = errors.Join(err, m.observe(ctx, s.ID, look))
+		} else {
+			m.workers.enqueueIfPlanned(s)
 		}
 	}
 	strangers := make([]string, 0, len(seen))
@@ -54,40 +53,22 @@ func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []str
 	if deleted, err = m.cfg.Store.Deleted(ctx, strangers); err != nil {
 		return nil, err
 	}
-	m.tellStrangers(slices.DeleteFunc(strangers, func(id string) bool { return slices.Contains(deleted, id) }))
-	m.mu.Lock()
-	m.reported = true
-	m.mu.Unlock()
-	m.ring()
+	m.strangers.log(slices.DeleteFunc(strangers, func(id string) bool { return slices.Contains(deleted, id) }))
+	m.clock.trust(r.Runner)
 	return deleted, nil
 }
 
-// observed changes a record by a finding and has the difference closed that is left. No record is no error.
-func (m *Manager) observed(ctx context.Context, id string, look func(*Sandbox) error) error {
-	s, err := m.change(ctx, id, look)
+// observe changes a record by a finding and has the difference closed that is left. No record is no error.
+func (m *Manager) observe(ctx context.Context, id string, look func(*Sandbox) error) error {
+	s, err := m.records.change(ctx, id, look)
 	switch {
 	case errors.Is(err, errOld), errors.Is(err, ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	if action, _ := lifecycle.Plan(s.State, s.Desired); action != lifecycle.Nothing {
-		m.kick(id)
-	}
+	m.workers.enqueueIfPlanned(s)
 	return nil
-}
-
-// tellStrangers logs what the runner has and no record knows, once for each set.
-func (m *Manager) tellStrangers(ids []string) {
-	slices.Sort(ids)
-	m.mu.Lock()
-	same := slices.Equal(m.strangers, ids)
-	m.strangers = ids
-	m.mu.Unlock()
-	if len(ids) > 0 && !same {
-		m.cfg.Logger.Error("the engine has sandboxes of this installation that the database does not know: they are left alone; `sandlot doctor` lists them, "+
-			"`sandlot adopt` writes their records", "count", len(ids), logkey.Sandbox, ids[:min(len(ids), 20)])
-	}
 }
 
 // observe takes what a runner saw of the sandbox. It returns errOld and changes nothing when the record has something newer, or nothing is new.

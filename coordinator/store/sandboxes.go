@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -49,6 +48,7 @@ type sandboxRow struct {
 	Forced         bool
 	Seen           uint64
 	Version        int64
+	DueAt          time.Time `bun:",nullzero"`
 }
 
 // deletedRow is what is left of the record of a deleted sandbox.
@@ -68,15 +68,6 @@ type labelRow struct {
 	SandboxID, Label, Value string
 }
 
-type snapshotRow struct {
-	bun.BaseModel `bun:"table:snapshots"`
-
-	ID, Name, Image string
-	CPU             int `bun:"cpu"`
-	Memory, Disk    int
-	CreatedAt       time.Time
-}
-
 func toRow(s fleet.Sandbox) *sandboxRow {
 	return &sandboxRow{
 		ID: s.ID, OrganizationID: s.Organization, Name: s.Name, Region: s.Region, Runner: s.Runner, Snapshot: s.Snapshot,
@@ -84,7 +75,7 @@ func toRow(s fleet.Sandbox) *sandboxRow {
 		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
 		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
-		Forced: s.Forced, Seen: s.Seen, Version: s.Version,
+		Forced: s.Forced, Seen: s.Seen, Version: s.Version, DueAt: s.Due().UTC(),
 	}
 }
 
@@ -106,7 +97,7 @@ func orEmpty(m map[string]string) map[string]string {
 	return m
 }
 
-// InsertSandbox implements fleet.Store.
+// InsertSandbox implements fleet.Sandboxes.
 func (d *DB) InsertSandbox(ctx context.Context, s fleet.Sandbox) error {
 	err := d.write(ctx, func(tx bun.Tx) error {
 		if _, err := tx.NewInsert().Model(toRow(s)).Exec(ctx); err != nil {
@@ -140,7 +131,7 @@ func possible(idOrName string) bool {
 	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
 }
 
-// Sandbox implements fleet.Store.
+// Sandbox implements fleet.Sandboxes.
 func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.Sandbox, error) {
 	if !possible(idOrName) {
 		return fleet.Sandbox{}, fleet.ErrNotFound
@@ -152,7 +143,7 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 	return s, err
 }
 
-// SandboxByID implements fleet.Store.
+// SandboxByID implements fleet.Sandboxes.
 func (d *DB) SandboxByID(ctx context.Context, id string) (fleet.Sandbox, error) {
 	if !possible(id) {
 		return fleet.Sandbox{}, fleet.ErrNotFound
@@ -171,7 +162,7 @@ func (d *DB) oneSandbox(ctx context.Context, db bun.IDB, where string, args ...a
 	return r.sandbox(), nil
 }
 
-// ChangeSandbox implements fleet.Store.
+// ChangeSandbox implements fleet.Sandboxes.
 func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
 	var s fleet.Sandbox
 	err := d.write(ctx, func(tx bun.Tx) error {
@@ -199,21 +190,7 @@ func (d *DB) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sa
 	return s, err
 }
 
-// Touch implements fleet.Store.
-func (d *DB) Touch(ctx context.Context, id string, at time.Time) error {
-	return d.write(ctx, func(tx bun.Tx) error {
-		done, err := tx.NewUpdate().Model((*sandboxRow)(nil)).Set("last_activity_at = ?", at).Where("id = ?", id).Exec(ctx)
-		if err != nil {
-			return err
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, fleet.ErrNotFound)
-		}
-		return nil
-	})
-}
-
-// DeleteSandbox implements fleet.Store.
+// DeleteSandbox implements fleet.Sandboxes.
 func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 	return d.write(ctx, func(tx bun.Tx) error {
 		if _, err := tx.NewDelete().Model((*sandboxRow)(nil)).Where("id = ?", id).Exec(ctx); err != nil {
@@ -233,7 +210,7 @@ func (d *DB) Known(ctx context.Context, ids []string) ([]string, error) {
 	return d.among(ctx, (*sandboxRow)(nil), ids)
 }
 
-// Deleted implements fleet.Store.
+// Deleted implements fleet.Sandboxes.
 func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
 	return d.among(ctx, (*deletedRow)(nil), ids)
 }
@@ -251,14 +228,14 @@ func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, erro
 	return found, nil
 }
 
-// LastSeen implements fleet.Store.
+// LastSeen implements fleet.Sandboxes.
 func (d *DB) LastSeen(ctx context.Context, runner string) (uint64, error) {
 	var last uint64
 	err := d.db.NewSelect().Model((*sandboxRow)(nil)).ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
 	return last, explain(err)
 }
 
-// SandboxesOn implements fleet.Store.
+// SandboxesOn implements fleet.Sandboxes.
 func (d *DB) SandboxesOn(ctx context.Context, runner string) ([]fleet.Sandbox, error) {
 	var rows []sandboxRow
 	if err := d.db.NewSelect().Model(&rows).Where("runner = ?", runner).Scan(ctx); err != nil {
@@ -273,135 +250,4 @@ func sandboxes(rows []sandboxRow) []fleet.Sandbox {
 		list[i] = rows[i].sandbox()
 	}
 	return list
-}
-
-// ListSandboxes implements fleet.Store.
-func (d *DB) ListSandboxes(ctx context.Context, q fleet.Query) ([]fleet.Sandbox, int, error) {
-	var rows []sandboxRow
-	sel := filter(d.db.NewSelect().Model(&rows), q)
-	total, err := sel.Count(ctx)
-	if err != nil {
-		return nil, 0, explain(err)
-	}
-	column, direction, beyond := bun.Ident(q.Sort), "ASC", ">"
-	if q.Descending {
-		direction, beyond = "DESC", "<"
-	}
-	if q.After != nil {
-		value, err := sortValue(q.Sort, q.After.Value)
-		if err != nil {
-			return nil, 0, err
-		}
-		sel = sel.Where("(? "+beyond+" ? OR (? = ? AND id "+beyond+" ?))", column, value, column, value, q.After.ID)
-	}
-	sel = sel.OrderExpr("? "+direction+", id "+direction, column).Offset(int64(q.Offset)).Limit(int64(q.Limit))
-	if err := sel.Scan(ctx); err != nil {
-		return nil, 0, explain(err)
-	}
-	return sandboxes(rows), int(total), nil
-}
-
-func filter(sel *bun.SelectQuery, q fleet.Query) *bun.SelectQuery {
-	sel = sel.Where("organization_id = ?", q.Organization)
-	like := func(column, pattern string) {
-		sel = sel.Where(`? LIKE ? ESCAPE '\'`, bun.Ident(column), pattern)
-	}
-	if q.IDPrefix != "" {
-		like("id", escapeLike(q.IDPrefix)+"%")
-	}
-	if q.NamePrefix != "" {
-		like("name", escapeLike(q.NamePrefix)+"%")
-	}
-	if q.NamePart != "" {
-		like("name", "%"+escapeLike(q.NamePart)+"%")
-	}
-	for k, v := range q.Labels {
-		sel = sel.Where("id IN (SELECT sandbox_id FROM sandbox_labels WHERE label = ? AND value = ?)", k, v)
-	}
-	if len(q.States) > 0 {
-		sel = sel.WhereGroup(" AND ", func(sel *bun.SelectQuery) *bun.SelectQuery {
-			for _, is := range lifecycle.States {
-				for _, desired := range lifecycle.Wanted {
-					if slices.Contains(q.States, lifecycle.Shown(is, desired)) {
-						sel = sel.WhereOr("(state = ? AND desired = ?)", is, desired)
-					}
-				}
-			}
-			return sel.WhereOr("1 = 0")
-		})
-	}
-	if len(q.Snapshots) > 0 {
-		sel = sel.Where("snapshot IN (?)", bun.List(q.Snapshots))
-	}
-	if len(q.Regions) > 0 {
-		sel = sel.Where("region IN (?)", bun.List(q.Regions))
-	}
-	for _, b := range []struct {
-		column   string
-		min, max int
-	}{{"cpu", q.MinCPU, q.MaxCPU}, {"memory", q.MinMemory, q.MaxMemory}, {"disk", q.MinDisk, q.MaxDisk}} {
-		if b.min > 0 {
-			sel = sel.Where("? >= ?", bun.Ident(b.column), b.min)
-		}
-		if b.max > 0 {
-			sel = sel.Where("? <= ?", bun.Ident(b.column), b.max)
-		}
-	}
-	if q.Public != nil {
-		sel = sel.Where("public = ?", *q.Public)
-	}
-	for _, b := range []struct {
-		column   string
-		from, to time.Time
-	}{{"created_at", q.CreatedFrom, q.CreatedTo}, {"last_activity_at", q.ActivityFrom, q.ActivityTo}, {"destroy_at", q.DestroyFrom, q.DestroyTo}} {
-		if !b.from.IsZero() {
-			sel = sel.Where("? >= ?", bun.Ident(b.column), b.from.UTC())
-		}
-		if !b.to.IsZero() {
-			sel = sel.Where("? <= ?", bun.Ident(b.column), b.to.UTC())
-		}
-	}
-	return sel
-}
-
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-func escapeLike(s string) string { return likeEscaper.Replace(s) }
-
-// sortValue reads a cursor's value, which came from Key of the same column.
-func sortValue(by fleet.Sort, value string) (any, error) {
-	switch by {
-	case fleet.SortCPU, fleet.SortMemory, fleet.SortDisk:
-		n, err := strconv.Atoi(value)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
-		}
-		return n, nil
-	case fleet.SortActivity, fleet.SortCreated, fleet.SortUpdated:
-		t, err := time.Parse(time.RFC3339Nano, value)
-		if t = t.UTC(); err != nil || t.Year() > 9999 || t.Year() < 1 {
-			return nil, fault.New(fault.Invalid, "cursor does not belong to this list; begin again without one")
-		}
-		return t, nil
-	}
-	return value, nil
-}
-
-// Snapshot implements fleet.Store.
-func (d *DB) Snapshot(ctx context.Context, idOrName string) (fleet.Snapshot, error) {
-	var r snapshotRow
-	if err := d.db.NewSelect().Model(&r).Where("id = ? OR name = ?", idOrName, idOrName).Limit(1).Scan(ctx); err != nil {
-		return fleet.Snapshot{}, explain(err)
-	}
-	return fleet.Snapshot{ID: r.ID, Name: r.Name, Image: r.Image, CPU: r.CPU, Memory: r.Memory, Disk: r.Disk, CreatedAt: r.CreatedAt}, nil
-}
-
-// PutSnapshot implements fleet.Store.
-func (d *DB) PutSnapshot(ctx context.Context, s fleet.Snapshot) error {
-	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&snapshotRow{
-			ID: s.ID, Name: s.Name, Image: s.Image, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk, CreatedAt: s.CreatedAt,
-		}).On("CONFLICT (name) DO UPDATE").Set("image = EXCLUDED.image, cpu = EXCLUDED.cpu, memory = EXCLUDED.memory, disk = EXCLUDED.disk").Exec(ctx)
-		return err
-	})
 }

@@ -1,0 +1,6 @@
+// Package fleettest holds the contract suites of what fleet asks of others, and a Store in memory for tests.
+//
+// Every implementation of fleet.Store runs Store, every implementation of fleet.Runner runs Runner:
+//
+//	func TestStore(t *testing.T) { fleettest.Store(t, open) }
+package fleettest
