@@ -48,3 +48,11 @@ func memoryFile(name string, data []byte) (int, error) {
 	}
 	return fd, nil
 }
+
+func ignoringEINTR(f func() (int, error)) (int, error) {
+	for {
+		if n, err := f(); err != unix.EINTR { // a bare errno
+			return n, err
+		}
+	}
+}

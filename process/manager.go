@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // Config is what a Manager needs.
@@ -29,9 +30,9 @@ type Config struct {
 	// then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
-	Limits     Limits // of the output of each process; zeros mean what Limits says
-	SpoolBytes int64  // of output of all processes together that is kept on disk; 0 means 2 GiB
-	Shield     Shield // of this program, which its children are not to have
+	Limits     journal.Limits // of the output of each process; zeros mean what Limits says
+	SpoolBytes int64          // of output of all processes together that is kept on disk; 0 means 2 GiB
+	Shield     Shield         // of this program, which its children are not to have
 
 	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
 }
@@ -49,7 +50,7 @@ type Manager struct {
 	shells   shellFinder
 	crowds   *crowds
 	limits   *ownLimits
-	spool    *spool
+	spool    *journal.Spool
 	null     *os.File
 	prefix   string // of the ids of this manager's processes
 	tags     tag    // that theirs start from
@@ -77,7 +78,7 @@ func NewManager(cfg Config) (*Manager, error) {
 	_, _ = rand.Read(id) // never fails
 	m := &Manager{
 		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id), tags: newTags(),
-		spool: newSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
+		spool: journal.NewSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	m.crowds = newCrowds(m.children)
 	m.limits, m.began = newOwnLimits(cfg.Warn), time.Now()
@@ -191,14 +192,14 @@ func (m *Manager) Shell() (string, error) { return m.shells.find(m.Environ()) }
 func (m *Manager) Dir() string { return m.cfg.Dir }
 
 // NewJournal returns an empty Journal whose disk side is that of this Manager's processes. Limits that are 0 are the Manager's.
-func (m *Manager) NewJournal(l Limits) *Journal {
+func (m *Manager) NewJournal(l journal.Limits) *journal.Journal {
 	if l.Memory == 0 {
 		l.Memory = m.cfg.Limits.Memory
 	}
 	if l.File == 0 {
 		l.File = m.cfg.Limits.File
 	}
-	return newJournal(l, m.spool)
+	return journal.New(l, m.spool)
 }
 
 // nextID returns what the descendants of the next process are found by.
@@ -261,7 +262,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
 	if code, known := StartCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)
-		out.Append(Stderr, []byte(err.Error()+"\n"))
+		out.Append(journal.Stderr, []byte(err.Error()+"\n"))
 		out.Close()
 		return Result{ExitCode: code, Output: out}, nil
 	}

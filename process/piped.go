@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // ErrInputClosed is returned for input that no process reads any more.
@@ -62,7 +63,7 @@ func (m *Manager) StartPiped(spec Spec) (_ *Piped, err error) {
 func (p *Piped) over() {
 	<-p.done
 	_ = p.in.Close()
-	for _, f := range p.outs[Stdout:] {
+	for _, f := range p.outs[journal.Stdout:] {
 		_ = f.SetReadDeadline(time.Now().Add(p.spec.Linger)) // a pipe always takes one
 	}
 	close(p.ended)
@@ -82,7 +83,7 @@ func (p *Piped) CloseInput() { _ = p.in.Close() }
 
 // Read reads some of a stream, as io.Reader does. The stream is at its end when no process holds it, or when the process has ended, Spec.Linger
 // has passed, and what was written up to then is read.
-func (p *Piped) Read(s Stream, buf []byte) (int, error) {
+func (p *Piped) Read(s journal.Stream, buf []byte) (int, error) {
 	n, err := p.outs[s].Read(buf)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
@@ -112,7 +113,7 @@ func (p *Piped) Close() {
 	if p.Process != nil {
 		<-p.ended
 	}
-	for _, f := range append([]*os.File{p.in}, p.outs[Stdout:]...) {
+	for _, f := range append([]*os.File{p.in}, p.outs[journal.Stdout:]...) {
 		switch {
 		case f == nil: // it could not be made
 		case f == p.in || p.Process == nil:
@@ -133,7 +134,7 @@ func forget(f *os.File) {
 	for n := 1; err == nil && n > 0; {
 		err = raw.Read(func(fd uintptr) bool {
 			var failed error
-			n, failed = Drop(int(fd))
+			n, failed = journal.Drop(int(fd))
 			return !errors.Is(failed, unix.EAGAIN)
 		})
 	}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // streamOf makes an io.Reader of one output.
 type streamOf struct {
 	p *process.Piped
-	s process.Stream
+	s journal.Stream
 }
 
 func (r streamOf) Read(buf []byte) (int, error) { return r.p.Read(r.s, buf) }
@@ -23,7 +24,7 @@ func (r streamOf) Read(buf []byte) (int, error) { return r.p.Read(r.s, buf) }
 func both(t *testing.T, p *process.Piped) (out, errs []byte) {
 	t.Helper()
 	var reading sync.WaitGroup
-	for s, to := range map[process.Stream]*[]byte{process.Stdout: &out, process.Stderr: &errs} {
+	for s, to := range map[journal.Stream]*[]byte{journal.Stdout: &out, journal.Stderr: &errs} {
 		reading.Go(func() {
 			var err error
 			if *to, err = io.ReadAll(streamOf{p, s}); err != nil {
@@ -82,11 +83,11 @@ func TestPipedOutputIsHeldBackAndNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(streamOf{endless, process.Stdout}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.ReadFull(streamOf{endless, journal.Stdout}, make([]byte, 1<<20)); err != nil {
 		t.Error(err)
 	}
 	endless.Kill()
-	if rest, err := io.ReadAll(streamOf{endless, process.Stdout}); err != nil || len(rest) > 1<<20 {
+	if rest, err := io.ReadAll(streamOf{endless, journal.Stdout}); err != nil || len(rest) > 1<<20 {
 		t.Errorf("%d bytes were waiting, %v", len(rest), err)
 	}
 	endless.Close()

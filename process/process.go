@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // Spec says what to run. Either Script or Argv is set.
@@ -27,12 +28,12 @@ type Spec struct {
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
 	Key  string // for Run: the same key gives the Result of the run that had it first; the last 256 are remembered. "" runs
 
-	Input   []byte        // standard input; nil is /dev/null
-	Stdin   *os.File      // standard input in place of Input; the caller closes it after Start
-	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
-	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
-	Split   bool          // keep stdout and stderr apart, at the cost of the exact order between them
-	Limits  Limits        // of the output; zeros mean the Manager's
+	Input   []byte         // standard input; nil is /dev/null
+	Stdin   *os.File       // standard input in place of Input; the caller closes it after Start
+	Timeout time.Duration  // from start to SIGKILL of the process and all its descendants; 0 means none
+	Linger  time.Duration  // how long a background child that holds the output may delay the result; 0 means 100 ms
+	Split   bool           // keep stdout and stderr apart, at the cost of the exact order between them
+	Limits  journal.Limits // of the output; zeros mean the Manager's
 
 	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
 	Files    []*os.File
@@ -60,7 +61,7 @@ type Result struct {
 	Wall      time.Duration // from start to the leader's exit
 	CPU       time.Duration // user and system time of the leader and of those it waited for
 	PeakRSS   int64         // of the largest of these, in bytes; 0 when it was less than this program's own, and so cannot be told
-	Output    *Journal
+	Output    *journal.Journal
 
 	kept bool // others may be given the same Result
 }
@@ -80,7 +81,7 @@ type Process struct {
 	since  uint64 // no descendant was started before; see proc.started
 	child  *child
 	spec   Spec
-	output *Journal
+	output *journal.Journal
 	began  time.Time
 	ownRSS int64 // KiB
 
@@ -106,7 +107,7 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 	}
 	p.follow()
 	if p.out != nil {
-		go p.drain(p.out, Stdout)
+		go p.drain(p.out, journal.Stdout)
 	}
 	go p.watch()
 	return p, nil
@@ -299,7 +300,7 @@ func (p *Process) follow() {
 		p.mu.Unlock()
 	}
 	if p.err != nil {
-		go p.drain(p.err, Stderr)
+		go p.drain(p.err, journal.Stderr)
 	}
 	if p.in != nil {
 		go p.feed()
@@ -320,9 +321,9 @@ func (p *Process) await() {
 	if !reaped {
 		go p.watch()
 	}
-	if p.out != nil && !p.take(p.out, Stdout) {
+	if p.out != nil && !p.take(p.out, journal.Stdout) {
 		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing: nobody wants it, but it must not stand still
-		go p.drain(p.out, Stdout)
+		go p.drain(p.out, journal.Stdout)
 	}
 	if reaped {
 		p.m.children.collectSoon(p.child)
@@ -430,15 +431,18 @@ func (p *Process) unkillable() {
 	}
 }
 
+// muchOutput is how many bytes in one read call for a larger pipe.
+const muchOutput = 32 << 10
+
 // drain takes what one of the output pipes gives until its end.
-func (p *Process) drain(f *os.File, s Stream) {
+func (p *Process) drain(f *os.File, s journal.Stream) {
 	for !p.take(f, s) {
 		_ = f.SetReadDeadline(time.Time{}) // that was for await
 	}
 }
 
 // take takes what one of the output pipes gives, and reports false when its read deadline came before its end.
-func (p *Process) take(f *os.File, s Stream) (ended bool) {
+func (p *Process) take(f *os.File, s journal.Stream) (ended bool) {
 	raw, err := f.SyscallConn()
 	for widened := false; err == nil; {
 		n := 0
@@ -446,9 +450,9 @@ func (p *Process) take(f *os.File, s Stream) (ended bool) {
 		err = raw.Read(func(fd uintptr) bool {
 			n, failed = p.output.Fill(s, int(fd))
 			if n < 0 && failed == nil { // nobody wants it any more
-				n, failed = Drop(int(fd))
+				n, failed = journal.Drop(int(fd))
 			}
-			if n > blockSize/2 && !widened {
+			if n > muchOutput && !widened {
 				// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
 				widened = true
 				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20)
@@ -473,13 +477,6 @@ func (p *Process) feed() {
 	_ = p.in.Close()
 }
 
-// Drop reads once from a descriptor and forgets what it read, at most 64 KiB. n is 0 at the end of the stream.
-func Drop(fd int) (n int, err error) {
-	buf := newBlock()
-	defer freeBlock(buf)
-	return ignoringEINTR(func() (int, error) { return unix.Read(fd, buf) })
-}
-
 // Dir returns the folder that the process was started in.
 func (p *Process) Dir() string { return p.spec.Dir }
 
@@ -487,7 +484,7 @@ func (p *Process) Dir() string { return p.spec.Dir }
 func (p *Process) PID() int { return p.child.pid }
 
 // Output returns the journal of what the process writes.
-func (p *Process) Output() *Journal { return p.output }
+func (p *Process) Output() *journal.Journal { return p.output }
 
 // Exited is closed when the leader has ended; output may still be on its way.
 func (p *Process) Exited() <-chan struct{} { return p.child.ended }

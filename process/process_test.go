@@ -17,6 +17,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 func newManager(t testing.TB, cfg process.Config) *process.Manager {
@@ -40,7 +41,7 @@ func newManager(t testing.TB, cfg process.Config) *process.Manager {
 }
 
 // text reads a stream of a journal, both for 0.
-func text(t testing.TB, j *process.Journal, s process.Stream) string {
+func text(t testing.TB, j *journal.Journal, s journal.Stream) string {
 	t.Helper()
 	r := j.Snapshot(0)
 	defer r.Close()
@@ -144,10 +145,10 @@ func TestSplitKeepsStreamsApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Discard()
-	if got := text(t, res.Output, process.Stdout); got != "out\nout2\n" {
+	if got := text(t, res.Output, journal.Stdout); got != "out\nout2\n" {
 		t.Errorf("stdout = %q", got)
 	}
-	if got := text(t, res.Output, process.Stderr); got != "err\n" {
+	if got := text(t, res.Output, journal.Stderr); got != "err\n" {
 		t.Errorf("stderr = %q", got)
 	}
 }
@@ -301,7 +302,7 @@ func TestExitCodesAreExact(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if got := text(t, res.Output, process.Stdout); res.ExitCode != code || got != want {
+				if got := text(t, res.Output, journal.Stdout); res.ExitCode != code || got != want {
 					t.Errorf("run %d = %d, %q; want %d, %q", i, res.ExitCode, got, code, want)
 				}
 				res.Discard()

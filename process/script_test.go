@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // corpus are scripts whose output, errors and exit code have to be those of SHELL -c SCRIPT. All are run in each of the shells.
@@ -145,8 +146,8 @@ func ours(t *testing.T, m *process.Manager, script, dir string) run {
 	}
 	defer res.Discard()
 	return run{
-		code: res.ExitCode, signal: res.Signal, stdout: text(t, res.Output, process.Stdout),
-		stderr: longNumber.ReplaceAllString(text(t, res.Output, process.Stderr), "N"),
+		code: res.ExitCode, signal: res.Signal, stdout: text(t, res.Output, journal.Stdout),
+		stderr: longNumber.ReplaceAllString(text(t, res.Output, journal.Stderr), "N"),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -123,6 +124,9 @@ func lastPID() string {
 	return string(fields[4])
 }
 
+// environs are buffers for marked.
+var environs = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // marked reports whether the environment that the process was given has an entry that begins with variable (NAME=value).
 func marked(pid int, variable string) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
@@ -131,8 +135,9 @@ func marked(pid int, variable string) bool {
 	}
 	defer f.Close() // opened for reading
 	want := []byte("\x00" + variable)
-	buf := newBlock()
-	defer freeBlock(buf)
+	pooled := environs.Get().(*[64 << 10]byte)
+	defer environs.Put(pooled)
+	buf := pooled[:]
 	buf[0] = 0
 	for have := 1; ; {
 		n, err := f.Read(buf[have:])

@@ -17,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/flow"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // connected is a command whose streams are on a websocket.
@@ -26,7 +27,7 @@ type connected struct {
 	begin   chan api.ConnectRequest // the first message
 	begun   bool                    // it was taken; for take alone
 	signals chan syscall.Signal
-	credit  [3]*flow.Credit // by process.Stream; set when the first message is taken
+	credit  [3]*flow.Credit // by journal.Stream; set when the first message is taken
 }
 
 // firstWithin bounds the time from the opening of the websocket to the first message.
@@ -82,7 +83,7 @@ func (con *connected) take(kind int, data []byte) error {
 			return fault.New(fault.Invalid, "the first message must be JSON in text, with the command")
 		}
 		con.begun = true
-		con.credit = [3]*flow.Credit{process.Stdout: flow.NewCredit(req.Window), process.Stderr: flow.NewCredit(req.Window)}
+		con.credit = [3]*flow.Credit{journal.Stdout: flow.NewCredit(req.Window), journal.Stderr: flow.NewCredit(req.Window)}
 		con.begin <- req // there is room for one
 		return nil
 	case kind == websocket.BinaryMessage:
@@ -99,7 +100,7 @@ func (con *connected) take(kind int, data []byte) error {
 	case "end":
 		con.input.End()
 	case "taken":
-		if msg.Stream != int(process.Stdout) && msg.Stream != int(process.Stderr) {
+		if msg.Stream != int(journal.Stdout) && msg.Stream != int(journal.Stderr) {
 			return fault.Newf(fault.Invalid, "there is no stream %d", msg.Stream)
 		}
 		con.credit[msg.Stream].Give(msg.Bytes)
@@ -127,7 +128,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		if !known {
 			return err
 		}
-		if err := con.ws.send(websocket.BinaryMessage, []byte(markers[process.Stderr]+text)); err != nil {
+		if err := con.ws.send(websocket.BinaryMessage, []byte(markers[journal.Stderr]+text)); err != nil {
 			return errLeft
 		}
 		return con.exit(code, "")
@@ -139,7 +140,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		defer fault.Recovered(&failed[0])
 		con.feed(p)
 	})
-	for _, s := range []process.Stream{process.Stdout, process.Stderr} {
+	for _, s := range []journal.Stream{journal.Stdout, journal.Stderr} {
 		work.Go(func() {
 			defer fault.Recovered(&failed[s])
 			con.pass(p, s)
@@ -200,7 +201,7 @@ func (con *connected) feed(p *process.Piped) {
 }
 
 // pass sends one output to the client, to its end.
-func (con *connected) pass(p *process.Piped, s process.Stream) {
+func (con *connected) pass(p *process.Piped, s journal.Stream) {
 	head := len(markers[s])
 	buf := append(make([]byte, 0, head+maxPiece), markers[s]...)
 	for {

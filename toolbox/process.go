@@ -17,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
@@ -85,9 +86,9 @@ func answerRun(c *gin.Context, res process.Result, timeout api.Seconds, split bo
 	err = writeText(w, res.Output, 0)
 	if split {
 		_, _ = w.WriteString(`","stdout":"`)
-		err = errors.Join(err, writeText(w, res.Output, process.Stdout))
+		err = errors.Join(err, writeText(w, res.Output, journal.Stdout))
 		_, _ = w.WriteString(`","stderr":"`)
-		err = errors.Join(err, writeText(w, res.Output, process.Stderr))
+		err = errors.Join(err, writeText(w, res.Output, journal.Stderr))
 	}
 	_, _ = w.WriteString(`",`)
 	_, _ = w.Write(facts[1:])
@@ -117,7 +118,7 @@ func runFacts(res process.Result) facts {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
-func writeText(w *bufio.Writer, j *process.Journal, s process.Stream) error {
+func writeText(w *bufio.Writer, j *journal.Journal, s journal.Stream) error {
 	t := textWriter{w: w}
 	err := logText(j.Snapshot(0), s, false, t.write)
 	t.end()
