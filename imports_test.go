@@ -58,6 +58,10 @@ var rules = []rule{
 		why: "journal keeps bytes: whoever starts processes or reads their output uses it, so it knows neither",
 	},
 	{
+		rooms: "process/code", may: "internal/fault", mustNot: "all " + web,
+		why: "code makes a command line of a program's text: what starts it is its caller's choice",
+	},
+	{
 		rooms: "process", may: "process/journal internal/fault", mustNot: web,
 		why: "process is the lowest domain room: imports point from it to its journal, and never back",
 	},
@@ -158,6 +162,8 @@ func TestImportTableFindsBreaches(t *testing.T) {
 		{"process/journal", module + "/process", false},
 		{"process/journal", module + "/internal/fault", false},
 		{"process/journal", "golang.org/x/sys/unix", true},
+		{"process/code", module + "/process", false},
+		{"session", module + "/process/code", false},
 		{"session", module + "/process/journal", true},
 		{"api", "github.com/gin-gonic/gin", false},
 		{"api", "net/http", false},

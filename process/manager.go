@@ -55,7 +55,6 @@ type Manager struct {
 	prefix   string // of the ids of this manager's processes
 	tags     tag    // that theirs start from
 	count    atomic.Uint64
-	runs     runs
 	stop     chan struct{} // ends the reaper
 	began    time.Time
 	observed atomic.Int64 // when it was looked last, since began
@@ -78,7 +77,7 @@ func NewManager(cfg Config) (*Manager, error) {
 	_, _ = rand.Read(id) // never fails
 	m := &Manager{
 		cfg: cfg, children: newChildren(), shells: shellFinder{list: shellFile}, null: null, prefix: hex.EncodeToString(id), tags: newTags(),
-		spool: journal.NewSpool(cfg.SpoolBytes), runs: runs{byKey: map[string]*keyedRun{}}, stop: make(chan struct{}), env: withoutOwn(cfg.Env),
+		spool: journal.NewSpool(cfg.SpoolBytes), stop: make(chan struct{}), env: withoutOwn(cfg.Env),
 	}
 	m.crowds = newCrowds(m.children)
 	m.limits, m.began = newOwnLimits(cfg.Warn), time.Now()
@@ -188,6 +187,11 @@ func (m *Manager) observe() {
 // Shell returns the path of the shell that scripts run in, ErrNoShell when there is none.
 func (m *Manager) Shell() (string, error) { return m.shells.find(m.Environ()) }
 
+// LookPath finds a program as the next process would, and has the errors of the function LookPath.
+func (m *Manager) LookPath(program string) (string, error) {
+	return LookPath(program, lookup(m.Environ(), "PATH"), m.cfg.Dir)
+}
+
 // Dir returns the folder that relative ones start from.
 func (m *Manager) Dir() string { return m.cfg.Dir }
 
@@ -253,12 +257,8 @@ func (m *Manager) Close(grace time.Duration) error {
 // Run starts spec and waits for its Result. When ctx ends first, the process and all its descendants are killed.
 //
 // A process that cannot be started gives a Result too, with the reason as its output: ExitCode 127 when there is no such program or no
-// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, fault.Unprocessable for a key
-// that was used for another one, ErrClosed.
+// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, ErrClosed.
 func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
-	if spec.Key != "" {
-		return m.once(ctx, spec)
-	}
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
 	if code, known := StartCode(err); err != nil && known {
 		out := m.NewJournal(spec.Limits)

@@ -22,11 +22,14 @@ type Spec struct {
 	Script string   // run by the sandbox's shell
 	Argv   []string // program, searched in PATH, and its arguments, passed verbatim
 
+	// Hidden is the index in Argv of an argument that is kept out of /proc/PID/cmdline where the system permits it; 0 means
+	// none. That argument has at most 100 KiB.
+	Hidden int
+
 	Dir string            // folder to start in; "" means the Manager's (its home or the root once that is gone), relative ones start from it
 	Env map[string]string // added to the Manager's environment
 
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
-	Key  string // for Run: the same key gives the Result of the run that had it first; the last 256 are remembered. "" runs
 
 	Input   []byte         // standard input; nil is /dev/null
 	Stdin   *os.File       // standard input in place of Input; the caller closes it after Start
@@ -38,9 +41,6 @@ type Spec struct {
 	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
 	Files    []*os.File
 	Terminal bool // Files[0] becomes the controlling terminal
-
-	code    []string // what RunCode made Argv and Input of
-	program program  // Argv with what RunCode hides; without argv there is nothing
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -170,6 +170,8 @@ func (s *Spec) check() error {
 		return fault.New(fault.Invalid, "the command is empty")
 	case strings.Contains(s.Script, "\x00"), slices.ContainsFunc(s.Argv, func(a string) bool { return strings.Contains(a, "\x00") }):
 		return fault.New(fault.Invalid, "the command holds a NUL byte, which no program can be given")
+	case s.Hidden < 0 || s.Hidden > 0 && s.Hidden >= len(s.Argv):
+		return fault.New(fault.Invalid, "the hidden argument is none of the arguments")
 	case s.Timeout < 0:
 		return fault.New(fault.Invalid, "the timeout is less than 0; 0 means none")
 	}
@@ -207,14 +209,11 @@ func (p *Process) start() error {
 		Dir: p.spec.Dir, Env: env, Files: fds,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
 	}
-	prog := p.spec.program
-	switch {
-	case len(p.spec.Argv) == 0:
+	prog := plainProgram(p.spec.Argv, p.spec.Hidden)
+	if len(p.spec.Argv) == 0 {
 		if prog, err = p.m.shellProgram(p.spec.Script, env, attr, &theirs); err != nil {
 			return err
 		}
-	case prog.argv == nil:
-		prog.argv = p.spec.Argv
 	}
 	path, err := LookPath(prog.argv[0], lookup(env, "PATH"), p.spec.Dir)
 	if err != nil {

@@ -27,6 +27,17 @@ type program struct {
 // other is a program of the same effect.
 type other struct{ argv, env []string }
 
+// plainProgram is the program argv, of which one argument is hidden unless its index is 0.
+func plainProgram(argv []string, hidden int) program {
+	if hidden == 0 || argv[hidden] == "" {
+		return program{argv: argv}
+	}
+	return program{
+		argv: slices.Delete(slices.Clone(argv), hidden, hidden+1), hidden: argv[hidden], at: hidden,
+		other: func() other { return other{argv: argv} },
+	}
+}
+
 // fork starts the program at path in a child that has the tag, 0 for none. Nothing of the child has been waited for when it returns.
 //
 // A hidden argument is handed over as the child's first environment variable, whose text the kernel does not count as part of the command
