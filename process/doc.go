@@ -25,7 +25,7 @@
 //
 // Output goes to a Journal: byte-exact, addressed by offset, bounded in memory (1 MiB by default), then in an unlinked file
 // (256 MiB by default), then the oldest bytes are dropped and counted. By default both streams share one pipe, and the journal
-// has them in the exact order they were written in, as one stream. With Spec.Split they have a pipe each: what belongs to which
+// has them in the exact order they were written in, as one stream. With Capture.Split they have a pipe each: what belongs to which
 // stream is exact then, the order between the two is that of arrival.
 //
 //	m, err := process.NewManager(process.Config{Dir: "/home/user", Env: os.Environ()})

@@ -261,7 +261,8 @@ func (m *Manager) Close(grace time.Duration) error {
 func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
 	if code, known := StartCode(err); err != nil && known {
-		out := m.NewJournal(spec.Limits)
+		capture, _ := spec.Streams.(Capture)
+		out := m.NewJournal(capture.Limits)
 		out.Append(journal.Stderr, []byte(err.Error()+"\n"))
 		out.Close()
 		return Result{ExitCode: code, Output: out}, nil

@@ -27,10 +27,10 @@ type Piped struct {
 	ended chan struct{} // closed when the process has ended and the deadlines are set
 }
 
-// StartPiped starts spec, whose Input, Stdin and Files are not looked at. Errors are those of Start.
+// StartPiped starts spec, whose Streams are not looked at. Errors are those of Start.
 func (m *Manager) StartPiped(spec Spec) (_ *Piped, err error) {
 	p := &Piped{rest: [3]int{-1, -1, -1}, ended: make(chan struct{})}
-	var theirs []*os.File
+	var theirs Files
 	defer func() {
 		for _, f := range theirs {
 			_ = f.Close() // the child has its own
@@ -51,7 +51,7 @@ func (m *Manager) StartPiped(spec Spec) (_ *Piped, err error) {
 			p.outs[s], theirs = reader, append(theirs, writer)
 		}
 	}
-	spec.Files, spec.Terminal = theirs, false
+	spec.Streams = theirs
 	if p.Process, err = m.Start(spec); err != nil {
 		return nil, err
 	}

@@ -31,16 +31,12 @@ type Spec struct {
 
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
 
-	Input   []byte         // standard input; nil is /dev/null
-	Stdin   *os.File       // standard input in place of Input; the caller closes it after Start
-	Timeout time.Duration  // from start to SIGKILL of the process and all its descendants; 0 means none
-	Linger  time.Duration  // how long a background child that holds the output may delay the result; 0 means 100 ms
-	Split   bool           // keep stdout and stderr apart, at the cost of the exact order between them
-	Limits  journal.Limits // of the output; zeros mean the Manager's
+	Timeout time.Duration // from start to SIGKILL of the process and all its descendants; 0 means none
+	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 
-	// Files are the process's descriptors from 0 on, in place of Input and captured output. The caller closes them after Start.
-	Files    []*os.File
-	Terminal bool // Files[0] becomes the controlling terminal
+	Streams Streams // input and output; nil means Capture{}
+
+	Files Files // in place of Streams; workspace/git alone uses it, until it calls StartPiped
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -88,7 +84,7 @@ type Process struct {
 	done    chan struct{} // closed when result is set
 	drained chan struct{} // closed when also both streams are at their end
 
-	in, out, err *os.File // our ends of the pipes; nil for none
+	pipes
 
 	mu        sync.Mutex
 	result    Result // not changed once published
@@ -129,6 +125,12 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
 	}
+	if spec.Files != nil {
+		spec.Streams = spec.Files
+	}
+	if spec.Streams == nil {
+		spec.Streams = Capture{}
+	}
 	byDefault := spec.Dir == ""
 	spec.Dir = m.resolve(spec.Dir)
 	p := &Process{
@@ -137,13 +139,10 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if p.id, p.tag = m.nextID(); !mayEnd {
 		p.tag = 0
 	}
-	p.output = m.NewJournal(spec.Limits)
+	capture, _ := spec.Streams.(Capture)
+	p.output = m.NewJournal(capture.Limits)
 	if err := p.start(); err != nil {
-		for _, f := range []*os.File{p.in, p.out, p.err} {
-			if f != nil {
-				_ = f.Close()
-			}
-		}
+		p.pipes.close()
 		if byDefault && fault.CodeOf(err) == codeFolder {
 			if spec.Dir = m.otherDir(); spec.Dir != "" {
 				return m.launch(spec, mayEnd)
@@ -192,7 +191,13 @@ func (m *Manager) resolve(dir string) string {
 func (p *Process) start() error {
 	var theirs closers
 	defer theirs.close()
-	fds, err := p.descriptors(&theirs)
+	fds, ours, err := p.spec.Streams.open(p.m.null, &theirs)
+	p.pipes = ours
+	for _, f := range []*os.File{p.out, p.err} {
+		if f != nil {
+			p.streams++
+		}
+	}
 	if err != nil {
 		return fault.Newf(fault.Internal, "start a process%s: %w", p.m.limits.harm(), err)
 	}
@@ -205,9 +210,10 @@ func (p *Process) start() error {
 		p.spec.Env = as.env
 	}
 	env := p.m.environ(p.spec.Dir, p.id, p.spec.Env)
+	_, terminal := p.spec.Streams.(Terminal)
 	attr := &syscall.ProcAttr{
 		Dir: p.spec.Dir, Env: env, Files: fds,
-		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: p.spec.Terminal, Credential: as.credential},
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: terminal, Credential: as.credential},
 	}
 	prog := plainProgram(p.spec.Argv, p.spec.Hidden)
 	if len(p.spec.Argv) == 0 {
@@ -250,45 +256,6 @@ func (p *Process) explain(err error, program string) error {
 	}
 }
 
-// descriptors makes the child's descriptors and keeps our ends in p.
-func (p *Process) descriptors(theirs *closers) ([]uintptr, error) {
-	if p.spec.Files != nil {
-		fds := make([]uintptr, len(p.spec.Files))
-		for i, f := range p.spec.Files {
-			fds[i] = f.Fd()
-		}
-		return fds, nil
-	}
-	fds := []uintptr{p.m.null.Fd(), 0, 0}
-	switch {
-	case p.spec.Stdin != nil:
-		fds[0] = p.spec.Stdin.Fd()
-	case p.spec.Input != nil:
-		r, w, err := pipe(false, true)
-		if err != nil {
-			return nil, err
-		}
-		theirs.add(r)
-		p.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
-	}
-	r, w, err := pipe(true, false)
-	if err != nil {
-		return nil, err
-	}
-	theirs.add(w)
-	p.streams = 1
-	p.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
-	if p.spec.Split {
-		if r, w, err = pipe(true, false); err != nil {
-			return nil, err
-		}
-		theirs.add(w)
-		p.streams = 2
-		p.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
-	}
-	return fds, nil
-}
-
 // follow begins to watch a started child, but for standard output and its end. What it starts ends with what it watches.
 func (p *Process) follow() {
 	if p.spec.Timeout > 0 {
@@ -301,8 +268,8 @@ func (p *Process) follow() {
 	if p.err != nil {
 		go p.drain(p.err, journal.Stderr)
 	}
-	if p.in != nil {
-		go p.feed()
+	if capture, ok := p.spec.Streams.(Capture); ok && p.in != nil {
+		go p.feed(capture.Input)
 	}
 }
 
@@ -320,7 +287,11 @@ func (p *Process) await() {
 	if !reaped {
 		go p.watch()
 	}
-	if p.out != nil && !p.take(p.out, journal.Stdout) {
+	switch {
+	case p.out == nil:
+	case take(p.out, p.output, journal.Stdout):
+		p.streamEnded()
+	default:
 		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing: nobody wants it, but it must not stand still
 		go p.drain(p.out, journal.Stdout)
 	}
@@ -430,49 +401,17 @@ func (p *Process) unkillable() {
 	}
 }
 
-// muchOutput is how many bytes in one read call for a larger pipe.
-const muchOutput = 32 << 10
-
-// drain takes what one of the output pipes gives until its end.
+// drain reads one of the output pipes to its end.
 func (p *Process) drain(f *os.File, s journal.Stream) {
-	for !p.take(f, s) {
+	for !take(f, p.output, s) {
 		_ = f.SetReadDeadline(time.Time{}) // that was for await
 	}
-}
-
-// take takes what one of the output pipes gives, and reports false when its read deadline came before its end.
-func (p *Process) take(f *os.File, s journal.Stream) (ended bool) {
-	raw, err := f.SyscallConn()
-	for widened := false; err == nil; {
-		n := 0
-		var failed error
-		err = raw.Read(func(fd uintptr) bool {
-			n, failed = p.output.Fill(s, int(fd))
-			if n < 0 && failed == nil { // nobody wants it any more
-				n, failed = journal.Drop(int(fd))
-			}
-			if n > muchOutput && !widened {
-				// Much output: fewer turns with a larger pipe. Not before, since all pipes of a user share an allowance.
-				widened = true
-				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20)
-			}
-			return !errors.Is(failed, unix.EAGAIN)
-		})
-		if err == nil && (n <= 0 || failed != nil) {
-			break
-		}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
-	_ = f.Close() // read to its end
 	p.streamEnded()
-	return true
 }
 
-// feed writes the input, and closes the pipe behind the last byte. An error is a process that does not read it.
-func (p *Process) feed() {
-	_, _ = p.in.Write(p.spec.Input)
+// feed writes the input and closes the pipe behind the last byte.
+func (p *Process) feed(input []byte) {
+	_, _ = p.in.Write(input) // an error is a process that does not read it
 	_ = p.in.Close()
 }
 

@@ -83,9 +83,9 @@ func testRun(t *testing.T, m *process.Manager) {
 		{"signal becomes 128+n", process.Spec{Script: "kill -KILL $$"}, 137, "", "SIGKILL"},
 		{"signal of a child", process.Spec{Script: "exec 2>/dev/null; sh -c 'kill -TERM $$'; exit $?"}, 143, "", ""},
 		{"stdin is at its end", process.Spec{Script: "read x; echo $?; cat; echo end"}, 0, "1\nend\n", ""},
-		{"input", process.Spec{Argv: []string{"cat"}, Input: []byte("given")}, 0, "given", ""},
-		{"much input", process.Spec{Argv: []string{"wc", "-c"}, Input: make([]byte, 5<<20)}, 0, "5242880\n", ""},
-		{"input nobody reads", process.Spec{Argv: []string{"true"}, Input: make([]byte, 5<<20)}, 0, "", ""},
+		{"input", process.Spec{Argv: []string{"cat"}, Streams: process.Capture{Input: []byte("given")}}, 0, "given", ""},
+		{"much input", process.Spec{Argv: []string{"wc", "-c"}, Streams: process.Capture{Input: make([]byte, 5<<20)}}, 0, "5242880\n", ""},
+		{"input nobody reads", process.Spec{Argv: []string{"true"}, Streams: process.Capture{Input: make([]byte, 5<<20)}}, 0, "", ""},
 		{"arguments are verbatim", process.Spec{Argv: []string{"printf", "%s|", "a b", "$X", ";", ""}}, 0, "a b|$X|;||", ""},
 		{"environment", process.Spec{Script: `echo "$A $B"`, Env: map[string]string{"A": "1 2", "B": "ü"}}, 0, "1 2 ü\n", ""},
 		{"folder", process.Spec{Script: "pwd; echo $PWD", Dir: "/usr"}, 0, "/usr\n/usr\n", ""},
@@ -140,7 +140,7 @@ func TestRunRefusesBadSpecs(t *testing.T) {
 
 func TestSplitKeepsStreamsApart(t *testing.T) {
 	m := newManager(t, process.Config{})
-	res, err := m.Run(t.Context(), process.Spec{Script: "echo out; echo err >&2; echo out2", Split: true})
+	res, err := m.Run(t.Context(), process.Spec{Script: "echo out; echo err >&2; echo out2", Streams: process.Capture{Split: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestExitCodesAreExact(t *testing.T) {
 			for i := w; i < total; i += 8 {
 				want := fmt.Sprintf("line %d\n", i)
 				code := i % 256
-				res, err := m.Run(t.Context(), process.Spec{Script: fmt.Sprintf("echo line %d; exit %d", i, code), Split: i%2 == 0})
+				res, err := m.Run(t.Context(), process.Spec{Script: fmt.Sprintf("echo line %d; exit %d", i, code), Streams: process.Capture{Split: i%2 == 0}})
 				if err != nil {
 					t.Error(err)
 					return

@@ -139,7 +139,7 @@ var signals = map[syscall.Signal]string{
 
 func ours(t *testing.T, m *process.Manager, script, dir string) run {
 	t.Helper()
-	res, err := m.Run(t.Context(), process.Spec{Script: script, Split: true, Dir: dir, Timeout: time.Minute, Linger: time.Minute})
+	res, err := m.Run(t.Context(), process.Spec{Script: script, Streams: process.Capture{Split: true}, Dir: dir, Timeout: time.Minute, Linger: time.Minute})
 	if err != nil {
 		t.Errorf("%q: %v", script, err)
 		return run{}

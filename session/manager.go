@@ -217,7 +217,7 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 	}
 	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), stdin: -1, done: make(chan struct{})}
-	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Split: true, Limits: m.cfg.Limits})
+	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Streams: process.Capture{Split: true, Limits: m.cfg.Limits}})
 	if err != nil {
 		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
 		c.output.Append(journal.Stderr, []byte(err.Error()+"\n"))

@@ -136,7 +136,7 @@ func (s *Session) startShell(shell, dir string) (err error) {
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Dir: dir, Files: []*os.File{stdin, output, output}, Limits: journal.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Streams: process.Files{stdin, output, output},
 		})
 	}
 	if err != nil {

@@ -28,8 +28,9 @@ func (s *Server) execute(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.answerRun(c, req, process.Spec{
-		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User,
+	return s.answerRun(c, req, req.Split, process.Spec{
+		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
+		Streams: process.Capture{Split: req.Split},
 	})
 }
 
@@ -44,14 +45,14 @@ func (s *Server) codeRun(c *gin.Context) error {
 		return err
 	}
 	defer cmd.Close()
-	return s.answerRun(c, req, process.Spec{
-		Argv: cmd.Argv, Hidden: cmd.Hidden, Input: cmd.Input,
-		Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User,
+	return s.answerRun(c, req, req.Split, process.Spec{
+		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
+		Streams: process.Capture{Input: cmd.Input, Split: req.Split},
 	})
 }
 
 // answerRun runs spec, which was made of a request's body, and streams its answer.
-func (s *Server) answerRun(c *gin.Context, body any, spec process.Spec) error {
+func (s *Server) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
 	ctx := context.WithoutCancel(c.Request.Context())
 	run := func() (process.Result, error) { return s.cfg.Process.Run(ctx, spec) }
 	var res process.Result
@@ -65,18 +66,18 @@ func (s *Server) answerRun(c *gin.Context, body any, spec process.Spec) error {
 		return err
 	}
 	defer res.Discard()
-	return writeRun(c, res, spec)
+	return writeRun(c, res, spec.Timeout, split)
 }
 
 // writers are for answers that are too long to be built in memory.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
 
 // writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
-func writeRun(c *gin.Context, res process.Result, spec process.Spec) error {
+func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split bool) error {
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {
 		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",
-			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", spec.Timeout/time.Second))
+			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout/time.Second))
 		status = body.StatusCode
 		data, err := json.Marshal(body)
 		if err != nil {
@@ -96,7 +97,7 @@ func writeRun(c *gin.Context, res process.Result, spec process.Spec) error {
 	_, _ = w.Write(head) // errors stay in w until Flush
 	_, _ = fmt.Fprintf(w, `"exitCode":%d,"result":"`, res.ExitCode)
 	err = writeText(w, res.Output, 0)
-	if spec.Split {
+	if split {
 		_, _ = w.WriteString(`","stdout":"`)
 		err = errors.Join(err, writeText(w, res.Output, journal.Stdout))
 		_, _ = w.WriteString(`","stderr":"`)

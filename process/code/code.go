@@ -16,7 +16,7 @@ type Program struct {
 	Argv     []string // arguments, passed verbatim
 }
 
-// Command is how a Program is run. Its fields are those of a process.Spec.
+// Command is how a Program is run. Its fields are those of a process.Spec and of its process.Capture.
 type Command struct {
 	Argv   []string
 	Hidden int    // index in Argv of the source, 0 when it is not there

@@ -38,7 +38,7 @@ func run(t *testing.T, m *process.Manager, p code.Program, env map[string]string
 		t.Fatal(err)
 	}
 	defer cmd.Close()
-	res, err := m.Run(t.Context(), process.Spec{Argv: cmd.Argv, Hidden: cmd.Hidden, Input: cmd.Input, Env: env})
+	res, err := m.Run(t.Context(), process.Spec{Argv: cmd.Argv, Hidden: cmd.Hidden, Env: env, Streams: process.Capture{Input: cmd.Input}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,8 @@
 //
 //	cmd, err := code.New(code.Program{Language: "python", Source: "print(1)"}, m.LookPath)
 //	defer cmd.Close()
-//	res, err := m.Run(ctx, process.Spec{Argv: cmd.Argv, Hidden: cmd.Hidden, Input: cmd.Input})
+//	input := process.Capture{Input: cmd.Input}
+//	res, err := m.Run(ctx, process.Spec{Argv: cmd.Argv, Hidden: cmd.Hidden, Streams: input})
 //
 // It starts nothing and keeps nothing between calls. Its functions are safe for concurrent use.
 //

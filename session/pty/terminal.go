@@ -111,7 +111,7 @@ func (t *Terminal) startLocked() error {
 	}
 	if err == nil {
 		t.shell, err = t.m.processes.Start(process.Spec{
-			Argv: argv, Dir: t.spec.Dir, Env: t.spec.Env, Files: []*os.File{slave, slave, slave}, Terminal: true,
+			Argv: argv, Dir: t.spec.Dir, Env: t.spec.Env, Streams: process.Terminal{File: slave},
 		})
 	}
 	if err != nil {
