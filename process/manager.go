@@ -295,6 +295,15 @@ func StartCode(err error) (code int, known bool) {
 	return code, true
 }
 
+// Failed returns what a shell says of a spec that could not be started, and the exit code that it has then. known is false
+// for a bad spec.
+func Failed(err error) (message string, code int, known bool) {
+	if code, known = StartCode(err); !known {
+		return "", 0, false
+	}
+	return err.Error() + "\n", code, true
+}
+
 // signalName is the name of a signal with SIG, as kill -l has it without.
 func signalName(s syscall.Signal) string {
 	if s == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,14 +139,16 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 	var failed [3]error
 	work.Go(func() {
 		defer fault.Recovered(&failed[0])
-		con.feed(p)
+		con.feed(p.Stdin)
 	})
-	for _, s := range []journal.Stream{journal.Stdout, journal.Stderr} {
-		work.Go(func() {
-			defer fault.Recovered(&failed[s])
-			con.pass(p, s)
-		})
-	}
+	work.Go(func() {
+		defer fault.Recovered(&failed[journal.Stdout])
+		con.pass(p.Stdout, journal.Stdout)
+	})
+	work.Go(func() {
+		defer fault.Recovered(&failed[journal.Stderr])
+		con.pass(p.Stderr, journal.Stderr)
+	})
 	for running := true; running; {
 		select {
 		case sig := <-con.signals:
@@ -158,7 +161,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		}
 	}
 	con.input.End()
-	p.CloseInput() // ends feed
+	_ = p.Stdin.Close() // ends feed
 	work.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
 		return err
@@ -181,16 +184,16 @@ func (con *connected) exit(code int, sig string) error {
 const maxPiece = 32 << 10
 
 // feed gives the client's input to the command. What comes when nobody reads it any more is forgotten.
-func (con *connected) feed(p *process.Piped) {
+func (con *connected) feed(stdin io.WriteCloser) {
 	closed := false
 	for {
 		data, err := con.input.Next(con.ws.Context(), maxPiece)
 		if err != nil {
-			p.CloseInput()
+			_ = stdin.Close()
 			return
 		}
 		if !closed {
-			if _, err := p.Write(data); err != nil {
+			if _, err := stdin.Write(data); err != nil {
 				closed = true
 				_ = con.ws.sendJSON(api.ConnectMessage{Type: "closed"}) // to a client that may have left
 			}
@@ -201,7 +204,7 @@ func (con *connected) feed(p *process.Piped) {
 }
 
 // pass sends one output to the client, to its end.
-func (con *connected) pass(p *process.Piped, s journal.Stream) {
+func (con *connected) pass(output io.Reader, s journal.Stream) {
 	head := len(markers[s])
 	buf := append(make([]byte, 0, head+maxPiece), markers[s]...)
 	for {
@@ -209,7 +212,7 @@ func (con *connected) pass(p *process.Piped, s journal.Stream) {
 		if err != nil {
 			return
 		}
-		n, err := p.Read(s, buf[head:head+room])
+		n, err := output.Read(buf[head : head+room])
 		if n > 0 {
 			con.credit[s].Spend(n)
 			if con.ws.send(websocket.BinaryMessage, buf[:head+n]) != nil {
