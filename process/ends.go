@@ -276,25 +276,3 @@ func childrenFirst(all []proc) []proc {
 	slices.SortFunc(all, func(a, b proc) int { return depths[b.pid] - depths[a.pid] })
 	return all
 }
-
-// maxSpared is the most processes that may outlive the session they come from; more are taken for a fork bomb.
-const maxSpared = 256
-
-// own leaves those of a tree that end with its leader's session, and takes out what made itself independent: processes with a session of their
-// own, those that nohup started, and the descendants of either. Of a fork bomb it leaves all.
-func own(tree []proc, leader int) (left []proc, bomb bool) {
-	spared := make(map[int]proc)
-	for _, p := range tree {
-		if p.pid != leader && (p.session != leader || handles(p.pid).outlives()) {
-			spared[p.pid] = p
-		}
-	}
-	below(tree, spared)
-	if len(spared) > maxSpared {
-		return tree, true
-	}
-	return slices.DeleteFunc(tree, func(p proc) bool {
-		_, lives := spared[p.pid]
-		return lives
-	}), false
-}

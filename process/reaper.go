@@ -198,6 +198,13 @@ func (c *children) has(pid int) bool {
 	return c.live[pid] != nil
 }
 
+// running reports whether a child has not been waited for.
+func (c *children) running(ch *child) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[ch.pid] == ch
+}
+
 // close gives up the pidfd of an ended child.
 func (c *children) close(ch *child) {
 	c.mu.Lock()

@@ -142,10 +142,13 @@ func executable(path string) error {
 	return nil
 }
 
+// maxArgument is the longest script passed as an argument; the kernel's limit for one is 128 KiB.
+const maxArgument = 100 << 10
+
 // shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments that are shown. One that
 // is too long for that comes from a file.
-func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
-	shell, err := m.shells.find(env)
+func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
+	shell, err := s.shells.find(env)
 	if err != nil {
 		if argv, ok := words(script); ok {
 			return program{argv: argv}, nil

@@ -33,6 +33,16 @@ type Terminal struct{ *os.File }
 // pipes are our ends of a process's streams; nil for none.
 type pipes struct{ in, out, err *os.File }
 
+// outputs tells how many of the outputs there are.
+func (p *pipes) outputs() (n int) {
+	for _, f := range []*os.File{p.out, p.err} {
+		if f != nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *pipes) close() {
 	for _, f := range []*os.File{p.in, p.out, p.err} {
 		if f != nil {

@@ -27,9 +27,6 @@ func ticks() uint64 {
 	return uint64(now.Sec-1) * perSecond
 }
 
-// finder lists the processes of a set as they are now.
-type finder func() []proc
-
 // pids lists the ids of all processes but this one, the dead that were not waited for included.
 func pids() []int {
 	dir, err := os.Open("/proc")
@@ -84,34 +81,6 @@ func stat(pid int) (proc, bool) {
 	return proc{
 		pid: pid, parent: number(1), group: number(2), session: number(3), started: started, terminal: number(4) != 0, state: f[0][0],
 	}, true
-}
-
-// below adds to set all of its processes' descendants among all.
-func below(all []proc, set map[int]proc) {
-	for grew := true; grew; {
-		grew = false
-		for _, p := range all {
-			if _, in := set[p.pid]; in {
-				continue
-			}
-			if _, child := set[p.parent]; child {
-				set[p.pid] = p
-				grew = true
-			}
-		}
-	}
-}
-
-// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the end of the listing,
-// and whose parent has gone before it was read, is in no single one.
-func scan(find finder) []proc {
-	for range 10 {
-		last := lastPID()
-		if found := find(); len(found) > 0 || last == lastPID() {
-			return found
-		}
-	}
-	return nil
 }
 
 // lastPID is the pid that was given out last, in words; "" where that is not told.
