@@ -16,7 +16,7 @@ type Scope int
 // What ends with a process.
 const (
 	Descendants Scope = iota // all that it started, directly or not
-	OwnSession               // of these, what is in its session and did not come from nohup: as when a connection of ssh ends
+	OwnSession               // of these, what is in its session and not from nohup: as when an ssh connection ends
 )
 
 // finder lists the processes of a set as they are now.
@@ -109,8 +109,9 @@ func (d *descendants) of(scope Scope) finder {
 // maxSpared is the most processes that may outlive the session they come from; more are taken for a fork bomb.
 const maxSpared = 256
 
-// own leaves those of a tree that end with its leader's session, and takes out what made itself independent: processes with a session of their
-// own, those that nohup started, and the descendants of either. Of a fork bomb it leaves all.
+// own leaves those of a tree that end with its leader's session, and takes out what made itself independent:
+// processes with a session of their own, those that nohup started, and the descendants of either. Of a fork bomb it
+// leaves all.
 func own(tree []proc, leader int) (left []proc, bomb bool) {
 	spared := make(map[int]proc)
 	for _, p := range tree {
@@ -144,8 +145,8 @@ func below(all []proc, set map[int]proc) {
 	}
 }
 
-// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the end of the listing,
-// and whose parent has gone before it was read, is in no single one.
+// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the
+// end of the listing, and whose parent has gone before it was read, is in no single one.
 func scan(find finder) []proc {
 	for range 10 {
 		last := lastPID()

@@ -17,7 +17,8 @@ func (c *closers) close() {
 	}
 }
 
-// pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one, non-blocking.
+// pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one,
+// non-blocking.
 func pipe(readerIsOurs, writerIsOurs bool) (r, w int, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {

@@ -19,8 +19,8 @@ type Config struct {
 	Dir string   // absolute folder that processes start in; required
 	Env []string // environment of processes, as of os.Environ; variables named SANDLOT_… are left out
 
-	// Reap makes this process take in and reap the orphans of its descendants, as process 1 must. All children of the program are
-	// then waited for here: starting one by other means loses its exit code.
+	// Reap makes this process take in and reap the orphans of its descendants, as process 1 must. All children of the
+	// program are then waited for here: starting one by other means loses its exit code.
 	Reap bool
 
 	Limits     journal.Limits // of the output of each process; zeros mean what Limits says
@@ -78,15 +78,16 @@ func NewManager(cfg Config) (*Manager, error) {
 // Environ returns what the next process gets. The slice must not be changed.
 func (m *Manager) Environ() []string { return m.env.all() }
 
-// ChangeEnv changes the environment of later processes, in this order: variables whose value begins with dropPrefix go (""
-// drops none; names in set stay), the names in unset go, those in set come. Error: fault.Invalid, and nothing is changed.
+// ChangeEnv changes the environment of later processes, in this order: variables whose value begins with dropPrefix
+// go ("" drops none; names in set stay), the names in unset go, those in set come. Error: fault.Invalid, and nothing
+// is changed.
 func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix string) error {
 	return m.env.change(set, unset, dropPrefix)
 }
 
-// Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb is at work and whether the limits of this program
-// were changed, and does what it can. It does not wait. It takes a few µs when nothing is wrong, and so is done at most every 10 ms; each start of a process
-// looks by itself.
+// Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb
+// is at work and whether the limits of this program were changed, and does what it can. It does not wait. It takes a
+// few µs when nothing is wrong, and so is done at most every 10 ms; each start of a process looks by itself.
 func (m *Manager) Observe() {
 	now := time.Since(m.began)
 	if last := m.observed.Load(); now-time.Duration(last) >= observeEvery && m.observed.CompareAndSwap(last, int64(now)) {
@@ -113,7 +114,8 @@ func (m *Manager) LookPath(program string) (string, error) {
 // Dir returns the folder that relative ones start from.
 func (m *Manager) Dir() string { return m.cfg.Dir }
 
-// NewJournal returns an empty Journal whose disk side is that of this Manager's processes. Limits that are 0 are the Manager's.
+// NewJournal returns an empty Journal whose disk side is that of this Manager's processes. Limits that are 0 are the
+// Manager's.
 func (m *Manager) NewJournal(l journal.Limits) *journal.Journal {
 	if l.Memory == 0 {
 		l.Memory = m.cfg.Limits.Memory
@@ -124,8 +126,8 @@ func (m *Manager) NewJournal(l journal.Limits) *journal.Journal {
 	return journal.New(l, m.spool)
 }
 
-// Close ends every process of the sandbox, all at the same time: SIGTERM, SIGKILL after grace. It returns when none is left, or 1 s after
-// SIGKILL with an error that names one. No process starts any more.
+// Close ends every process of the sandbox, all at the same time: SIGTERM, SIGKILL after grace. It returns when none
+// is left, or 1 s after SIGKILL with an error that names one. No process starts any more.
 func (m *Manager) Close(grace time.Duration) error {
 	if m.closed.Swap(true) {
 		return nil
@@ -142,8 +144,9 @@ func (m *Manager) Close(grace time.Duration) error {
 
 // Run starts spec and waits for its Result. When ctx ends first, the process and all its descendants are killed.
 //
-// A process that cannot be started gives a Result too, with the reason as its output: ExitCode 127 when there is no such program or no
-// shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for a bad spec, ErrClosed.
+// A process that cannot be started gives a Result too, with the reason as its output: ExitCode 127 when there is no
+// such program or no shell, 126 when it may not be executed, -1 otherwise (no such folder). Errors: fault.Invalid for
+// a bad spec, ErrClosed.
 func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	p, err := m.launch(spec, spec.Timeout > 0 || ctx.Done() != nil)
 	if code, known := StartCode(err); err != nil && known {

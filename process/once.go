@@ -14,8 +14,8 @@ import (
 // maxKept is how many Results a Once keeps; the oldest go first.
 const maxKept = 256
 
-// Once runs what has the same key once, and remembers the Results of the last 256 keys. The zero Once is ready for use. It
-// is safe for concurrent use.
+// Once runs what has the same key once, and remembers the Results of the last 256 keys. The zero Once is ready for
+// use. It is safe for concurrent use.
 type Once struct {
 	mu    sync.Mutex
 	byKey map[string]*keyedRun
@@ -29,9 +29,10 @@ type keyedRun struct {
 	err  error
 }
 
-// Run calls run and returns its Result, or waits for the call that had the same key first and returns the Result of that
-// one. A call that ends with an error is forgotten. what is all that decides on the Result, as a value that can be written
-// as JSON. Errors: fault.Unprocessable when the key was used for another what, ctx's cause when it ends during the wait.
+// Run calls run and returns its Result, or waits for the call that had the same key first and returns the Result of
+// that one. A call that ends with an error is forgotten. what is all that decides on the Result, as a value that can
+// be written as JSON. Errors: fault.Unprocessable when the key was used for another what, ctx's cause when it ends
+// during the wait.
 func (o *Once) Run(ctx context.Context, key string, what any, run func() (Result, error)) (Result, error) {
 	text, err := json.Marshal(what)
 	if err != nil {

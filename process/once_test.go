@@ -67,7 +67,10 @@ func TestUser(t *testing.T) {
 		return
 	}
 	for _, tc := range []struct{ user, want string }{
-		{"nobody", "65534 65534 nobody"}, {"65534", "65534 65534 nobody"}, {"54321", "54321 54321 54321"}, {"root", "0 0 root"},
+		{"nobody", "65534 65534 nobody"},
+		{"65534", "65534 65534 nobody"},
+		{"54321", "54321 54321 54321"},
+		{"root", "0 0 root"},
 	} {
 		res, err := m.Run(t.Context(), process.Spec{Script: "echo $(id -u) $(id -g) $USER", User: tc.user})
 		if err != nil {

@@ -21,8 +21,8 @@ var ErrInputClosed = fault.New(fault.Gone, "the command has closed its input")
 type Piped struct {
 	*Process
 
-	// Stdin is the process's input. Write waits until the data is in the pipe; its error is ErrInputClosed. Close ends the
-	// input and may be called again.
+	// Stdin is the process's input. Write waits until the data is in the pipe; its error is ErrInputClosed. Close
+	// ends the input and may be called again.
 	Stdin io.WriteCloser
 
 	// Stdout and Stderr are the process's outputs. One is at its end when no process holds it, or when the leader has
@@ -83,8 +83,8 @@ func (p *Piped) finish() {
 	close(p.ended)
 }
 
-// Close waits for the end of the process and gives up the streams. A background child that still holds one of the outputs
-// goes on: what it writes is read and forgotten.
+// Close waits for the end of the process and gives up the streams. A background child that still holds one of the
+// outputs goes on: what it writes is read and forgotten.
 func (p *Piped) Close() {
 	<-p.ended
 	for _, o := range p.outputs {

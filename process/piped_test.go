@@ -56,10 +56,12 @@ func TestPipedStreamsAreExact(t *testing.T) {
 	}
 }
 
-// TestPipedOutputIsHeldBackAndNotLost looks that nothing is kept without bound, and that what was written before the end is read however late.
+// TestPipedOutputIsHeldBackAndNotLost looks that nothing is kept without bound, and that what was written before the
+// end is read however late.
 func TestPipedOutputIsHeldBackAndNotLost(t *testing.T) {
 	m := newManager(t, process.Config{})
-	p, err := m.StartPiped(process.Spec{Script: "head -c 60000 /dev/zero; sleep 300 & echo end >&2", Linger: time.Millisecond})
+	script := "head -c 60000 /dev/zero; sleep 300 & echo end >&2"
+	p, err := m.StartPiped(process.Spec{Script: script, Linger: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ type proc struct {
 	state                       byte   // as ps shows it: R runs or could, T is stopped
 }
 
-// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike everywhere.
+// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike
+// everywhere.
 func ticks() uint64 {
 	const perSecond = 100 // in /proc, whatever the kernel's own rate is
 	var now unix.Timespec
@@ -79,7 +80,8 @@ func stat(pid int) (proc, bool) {
 	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } // the kernel's own numbers
 	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     // as above
 	return proc{
-		pid: pid, parent: number(1), group: number(2), session: number(3), started: started, terminal: number(4) != 0, state: f[0][0],
+		pid: pid, parent: number(1), group: number(2), session: number(3),
+		started: started, terminal: number(4) != 0, state: f[0][0],
 	}, true
 }
 
@@ -96,7 +98,8 @@ func lastPID() string {
 // environs are buffers for marked.
 var environs = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
-// marked reports whether the environment that the process was given has an entry that begins with variable (NAME=value).
+// marked reports whether the environment that the process was given has an entry that begins with variable
+// (NAME=value).
 func marked(pid int, variable string) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {

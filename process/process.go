@@ -12,13 +12,13 @@ const killTime = 2 * time.Second
 
 // Result is how a process ended.
 type Result struct {
-	ExitCode  int           // 0-255, 128+n after signal n as a shell reports it; -1 when it could not be started or be killed
+	ExitCode  int           // 0-255, 128+n after signal n as a shell reports it; -1 when it could not be started or killed
 	Signal    string        // "SIGKILL" and so on when a signal ended it, else ""
 	TimedOut  bool          // Spec.Timeout was reached
 	Lingering bool          // a background child still holds the output
 	Wall      time.Duration // from start to the leader's exit
 	CPU       time.Duration // user and system time of the leader and of those it waited for
-	PeakRSS   int64         // of the largest of these, in bytes; 0 when it was less than this program's own, and so cannot be told
+	PeakRSS   int64         // of the largest of these, in bytes; 0 when not known: it was less than this program's own
 	Output    *journal.Journal
 
 	kept bool // others may be given the same Result
@@ -100,9 +100,9 @@ func (p *Process) Kill() { p.KillWith(Descendants) }
 // KillWith is Kill of what scope says.
 func (p *Process) KillWith(scope Scope) { killAll(p.descendants.of(scope), time.Now().Add(killTime)) }
 
-// End asks the process and all its descendants to end by SIGTERM; interactive shells get SIGHUP at once, and what is left without a handler of
-// SIGTERM gets it a second later. It kills what is left after grace, and returns when they are gone, at most 2 s after that. More than 256 have a
-// grace of 1 s at most.
+// End asks the process and all its descendants to end by SIGTERM; interactive shells get SIGHUP at once, and what is
+// left without a handler of SIGTERM gets it a second later. It kills what is left after grace, and returns when they
+// are gone, at most 2 s after that. More than 256 have a grace of 1 s at most.
 func (p *Process) End(grace time.Duration) { p.EndWith(Descendants, grace) }
 
 // EndWith is End of what scope says.
@@ -110,8 +110,8 @@ func (p *Process) EndWith(scope Scope, grace time.Duration) {
 	endAll(p.descendants.of(scope), grace, killTime)
 }
 
-// Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It reports false
-// when the time is over first.
+// Gone waits for the last of the four ends: no process is left of those that this one started, directly or not. It
+// reports false when the time is over first.
 func (p *Process) Gone(within time.Duration) bool {
 	return allGone(p.descendants.all, time.Now().Add(within))
 }

@@ -21,11 +21,13 @@ type Spec struct {
 	Script string   // run by the sandbox's shell
 	Argv   []string // program, searched in PATH, and its arguments, passed verbatim
 
-	// Hidden is the index in Argv of an argument that is kept out of /proc/PID/cmdline where the system permits it; 0 means
-	// none. That argument has at most 100 KiB.
+	// Hidden is the index in Argv of an argument that is kept out of /proc/PID/cmdline where the system permits it; 0
+	// means none. That argument has at most 100 KiB.
 	Hidden int
 
-	Dir string            // folder to start in; "" means the Manager's (its home or the root once that is gone), relative ones start from it
+	// Dir is the folder to start in; relative ones start from the Manager's. "" means the Manager's, or the home or the
+	// root when that is gone.
+	Dir string
 	Env map[string]string // added to the Manager's environment
 
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
@@ -42,10 +44,11 @@ type Spec struct {
 const codeFolder = "FOLDER_NOT_FOUND"
 
 func (s *Spec) check() error {
+	nul := func(text string) bool { return strings.Contains(text, "\x00") }
 	switch {
 	case len(s.Argv) == 0 && strings.TrimSpace(s.Script) == "":
 		return fault.New(fault.Invalid, "the command is empty")
-	case strings.Contains(s.Script, "\x00"), slices.ContainsFunc(s.Argv, func(a string) bool { return strings.Contains(a, "\x00") }):
+	case nul(s.Script), slices.ContainsFunc(s.Argv, nul):
 		return fault.New(fault.Invalid, "the command holds a NUL byte, which no program can be given")
 	case s.Hidden < 0 || s.Hidden > 0 && s.Hidden >= len(s.Argv):
 		return fault.New(fault.Invalid, "the hidden argument is none of the arguments")
@@ -73,7 +76,8 @@ type launch struct {
 	attr    *syscall.ProcAttr
 }
 
-// prepare finds user, environment and program of a spec whose Dir is absolute. theirs gets what to close after the start.
+// prepare finds user, environment and program of a spec whose Dir is absolute. theirs gets what to close after the
+// start.
 func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers) (launch, error) {
 	var as account
 	extra := spec.Env
@@ -147,15 +151,16 @@ func (s *starter) explain(err error, program, dir string) error {
 			program, s.limits.harm(), err)
 	case errors.Is(err, unix.E2BIG):
 		return fault.Newf(fault.Invalid, "the command and its environment are longer than the system allows: %w", err)
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC), errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES), errors.Is(err, unix.ENOEXEC),
+		errors.Is(err, unix.ENOTDIR):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", program, err)
 	default:
 		return fault.Newf(fault.Internal, "%s: start%s: %w", program, s.limits.harm(), err)
 	}
 }
 
-// Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program or folder,
-// fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
+// Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program
+// or folder, fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
 func (m *Manager) Start(spec Spec) (*Process, error) {
 	p, err := m.launch(spec, true)
 	if err != nil {
@@ -236,7 +241,8 @@ func (p *Process) start() error {
 	return nil
 }
 
-// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it came to that.
+// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it
+// came to that.
 func StartCode(err error) (code int, known bool) {
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Unprocessable:
@@ -254,8 +260,8 @@ func StartCode(err error) (code int, known bool) {
 	return code, true
 }
 
-// Failed returns what a shell says of a spec that could not be started, and the exit code that it has then. known is false
-// for a bad spec.
+// Failed returns what a shell says of a spec that could not be started, and the exit code that it has then. known is
+// false for a bad spec.
 func Failed(err error) (message string, code int, known bool) {
 	if code, known = StartCode(err); !known {
 		return "", 0, false

@@ -11,8 +11,8 @@ import (
 
 // Streams say where a process's input comes from and where its output goes: Capture, Files or Terminal.
 type Streams interface {
-	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the start.
-	// Our ends are returned with an error too, for the caller to close.
+	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the
+	// start. Our ends are returned with an error too, for the caller to close.
 	open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error)
 }
 
@@ -26,8 +26,8 @@ type Capture struct {
 // Files are a process's descriptors from 0 on. The caller closes them after the start. Output is empty.
 type Files []*os.File
 
-// Terminal is a process's controlling terminal and all of its three streams. The caller closes it after the start. Output
-// is empty.
+// Terminal is a process's controlling terminal and all of its three streams. The caller closes it after the start.
+// Output is empty.
 type Terminal struct{ *os.File }
 
 // pipes are our ends of a process's streams; nil for none.

@@ -29,7 +29,8 @@ type ends struct {
 	timer     *time.Timer
 }
 
-// follow begins to watch a started child, but for standard output and its end. What it starts ends with what it watches.
+// follow starts what a child needs beside the wait for its leader and for standard output: the time limit, the reader
+// of standard error, the writer of input. Each ends with what it waits for.
 func (p *Process) follow() {
 	if p.spec.Timeout > 0 {
 		p.mu.Lock()
@@ -52,8 +53,8 @@ func (p *Process) watch() {
 	p.m.children.close(p.child)
 }
 
-// await follows a child in the calling goroutine until the Result is there: to hand a short command's output and end from goroutine to
-// goroutine costs more than to take them.
+// await follows a child on the calling goroutine until the Result is there. Reading the output here, and not on a
+// goroutine of its own, saves two hand-offs for each command.
 func (p *Process) await() {
 	p.follow()
 	reaped := p.m.children.sweeps
@@ -65,7 +66,7 @@ func (p *Process) await() {
 	case take(p.out, p.output, journal.Stdout):
 		p.streamEnded()
 	default:
-		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing: nobody wants it, but it must not stand still
+		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing, and must not be held back
 		go p.drain(p.out, journal.Stdout)
 	}
 	if reaped {

@@ -26,7 +26,8 @@ type Command struct {
 }
 
 // New returns how p is run. lookPath finds a program in the PATH that p will have. The caller calls Close when p has
-// ended. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal where no folder takes a file.
+// ended. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal where no folder takes a
+// file.
 func New(p Program, lookPath func(program string) (string, error)) (*Command, error) {
 	if strings.TrimSpace(p.Source) == "" {
 		return nil, fault.New(fault.Invalid, "the code is empty")
@@ -53,8 +54,8 @@ func (c *Command) Close() {
 // maxArgument is the longest source that is passed as an argument. The kernel's limit for one argument is 128 KiB.
 const maxArgument = 100 << 10
 
-// javascript passes the source as an argument, because node then leaves no name of the program in process.argv. A source
-// that cannot be an argument comes by standard input and takes the name out itself.
+// javascript passes the source as an argument, because node then leaves no name of the program in process.argv. A
+// source that cannot be an argument comes by standard input and takes the name out itself.
 func javascript(p Program) *Command {
 	if len(p.Source) > maxArgument || strings.Contains(p.Source, "\x00") {
 		return &Command{Argv: append([]string{"node", "-"}, p.Argv...), Input: []byte(withoutName(p.Source))}

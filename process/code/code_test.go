@@ -38,7 +38,9 @@ func run(t *testing.T, m *process.Manager, p code.Program, env map[string]string
 		t.Fatal(err)
 	}
 	defer cmd.Close()
-	res, err := m.Run(t.Context(), process.Spec{Argv: cmd.Argv, Hidden: cmd.Hidden, Env: env, Streams: process.Capture{Input: cmd.Input}})
+	res, err := m.Run(t.Context(), process.Spec{
+		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: env, Streams: process.Capture{Input: cmd.Input},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,12 +76,16 @@ func TestProgramsGetVariablesOfAnyName(t *testing.T) {
 func TestArgumentsAreWhereClientsExpectThem(t *testing.T) {
 	argv := []string{"a b", "-x", "", "--"}
 	given, _ := json.Marshal(argv)
+	const js = "console.log(JSON.stringify(process.argv.slice(1)))"
 	long := "/*" + strings.Repeat("x", 200<<10) + "*/"
 	for _, tc := range []struct{ name, needs, language, source, want string }{
-		{"python", "python3", "python", "import json, sys; print(json.dumps(sys.argv, separators=(',', ':')))", `["-",` + string(given[1:])},
-		{"javascript", "node", "javascript", "console.log(JSON.stringify(process.argv.slice(1)))", string(given)},
-		{"long javascript", "node", "javascript", long + "console.log(JSON.stringify(process.argv.slice(1)))", string(given)},
-		{"typescript", "ts-node", "typescript", "const a: string[] = process.argv.slice(1); console.log(JSON.stringify(a))", string(given)},
+		{
+			"python", "python3", "python", "import json, sys; print(json.dumps(sys.argv, separators=(',', ':')))",
+			`["-",` + string(given[1:]),
+		},
+		{"javascript", "node", "javascript", js, string(given)},
+		{"long javascript", "node", "javascript", long + js, string(given)},
+		{"typescript", "ts-node", "typescript", "const typed: string = '';" + js, string(given)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, err := exec.LookPath(tc.needs); err != nil {
@@ -98,13 +104,19 @@ func TestTypeScriptTakesTheFirstRunner(t *testing.T) {
 	for _, tc := range []struct {
 		has  []string
 		want string
-	}{{[]string{"node", "tsx", "ts-node"}, "ts-node"}, {[]string{"node", "tsx"}, "tsx"}, {[]string{"node"}, "node"}, {nil, "ts-node"}} {
-		cmd, err := code.New(code.Program{Language: "typescript", Source: "1", Argv: []string{"last"}}, func(name string) (string, error) {
+	}{
+		{[]string{"node", "tsx", "ts-node"}, "ts-node"},
+		{[]string{"node", "tsx"}, "tsx"},
+		{[]string{"node"}, "node"},
+		{nil, "ts-node"},
+	} {
+		lookPath := func(name string) (string, error) {
 			if !slices.Contains(tc.has, name) {
 				return "", errors.New("not here")
 			}
 			return name, nil
-		})
+		}
+		cmd, err := code.New(code.Program{Language: "typescript", Source: "1", Argv: []string{"last"}}, lookPath)
 		if err != nil {
 			t.Fatal(err)
 		}

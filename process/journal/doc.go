@@ -8,8 +8,8 @@
 //
 // # What is kept
 //
-// A Journal is byte-exact and addressed by offset. The newest bytes are in memory, older ones in a Spool, and the oldest
-// are dropped and counted: a reader that comes to them is told how many it missed.
+// A Journal is byte-exact and addressed by offset. The newest bytes are in memory, older ones in a Spool, and the
+// oldest are dropped and counted: a reader that comes to them is told how many it missed.
 //
 // # Concurrency
 //

@@ -75,7 +75,8 @@ func TestJournalGivesEveryReaderTheSameBytes(t *testing.T) {
 				readers.Go(func() {
 					got, skipped := drain(t.Context(), t, j.Follow(from))
 					if skipped != 0 || !bytes.Equal(got[0], all[from:]) {
-						t.Errorf("reader from %d: %d bytes, %d skipped; want the same %d bytes", from, len(got[0]), skipped, int64(len(all))-from)
+						t.Errorf("reader from %d: %d bytes, %d skipped; want the same %d bytes",
+							from, len(got[0]), skipped, int64(len(all))-from)
 					}
 				})
 			}
