@@ -15,7 +15,8 @@ func (c *counted) Kills() int64 { return int64(*c) }
 
 func (c *counted) Peak() (peak, limit int64) { return 1000, 2000 }
 
-// TestOnlyEndsForMemoryAreToldSo has a kernel that counts what it kills, and ends by SIGKILL: each wants to know whether it is one of these.
+// TestOnlyEndsForMemoryAreToldSo has a kernel that counts what it kills, and ends by SIGKILL: each wants to know
+// whether it is one of these.
 func TestOnlyEndsForMemoryAreToldSo(t *testing.T) {
 	kernel := counted(7) // before there was this program
 	kill := func(n counted) { kernel += n }
