@@ -14,7 +14,7 @@ go_build := CGO_ENABLED=0 go build -tags nomsgpack -buildvcs=false -trimpath -ld
 # Pinned in a module of its own, so that the linters' dependencies are not ours.
 go_tool := go tool -modfile=scripts/tools/go.mod
 
-.PHONY: help up down clean-all build images test unit race e2e sdk sdk-latest chaos bench check lint vuln gen fresh fmt clean
+.PHONY: help up down clean-all build images test unit race e2e sdk clients sdk-latest chaos frameworks bench check lint vuln gen fresh fmt clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,11 +55,19 @@ e2e: ## Run the tests against real containers (after `make images`)
 sdk: ## Run the published Python and TypeScript clients, in pinned releases (after `make images`)
 	go test -tags e2e -count 1 -timeout 30m ./tests/sdk/...
 
+clients: ## Run the small program with all of the 29 releases of the published clients since 2025; `make sdk` runs some (after `make images`)
+	SANDLOT_SDK=all go test -tags e2e -count 1 -timeout 30m -run TestReleases -v ./tests/sdk/...
+
 sdk-latest: ## Run the newest published clients; not part of `make test`
 	SANDLOT_SDK=latest go test -tags e2e -count 1 -timeout 30m ./tests/sdk/...
 
 chaos: ## Kill things at bad moments and look what is left (after `make images`)
 	go test -tags e2e -count 1 -timeout 30m ./tests/chaos/...
+
+frameworks: ## Open real frameworks through their previews in Chromium; not part of `make test` (ARGS='-run TestFrameworks/^path$$')
+	@scripts/engine frameworks
+	@$(MAKE) --no-print-directory images
+	go test -tags e2e -count 1 -timeout 60m -v $(ARGS) ./tests/frameworks
 
 bench: ## Measure against bare processes and bare Docker in the same run (after `make images`)
 	go run ./tests/bench

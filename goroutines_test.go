@@ -14,10 +14,13 @@ import (
 var bare = map[string]string{
 	"cmd/toolboxd":                 "waits or serves: net/http catches a request's panic, and one measurement's is caught in Server.send",
 	"internal/serve Until":         "serves: net/http catches a request's panic",
+	"internal/upstream":            "closes connections, and moves the bytes of a body without looking at them",
 	"process":                      "waits, ends processes, and moves bytes without looking at them",
 	"session":                      "waits, and moves bytes; of what programs write it reads exit codes alone",
 	"session/pty Terminal.Input":   "moves bytes without looking at them",
 	"session/pty Terminal.watch":   "waits",
+	"toolbox relay":                "moves bytes without looking at them",
+	"toolbox tunnel":               "closes connections",
 	"toolbox socket.pinged":        "waits, and hands back the bytes of a ping",
 	"workspace Files.Replace":      "what a file makes panic is caught in replaceIn",
 	"workspace Manager.acquire":    "hands on what the kernel says of files",

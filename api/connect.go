@@ -20,4 +20,6 @@ type ConnectMessage struct {
 	Bytes    int64  `json:"bytes,omitempty"`
 	Signal   string `json:"signal,omitempty"`   // such as SIGINT; with "exit" what ended the command, absent when it ended by itself
 	ExitCode *int   `json:"exitCode,omitempty"` // with "exit" alone; as in ExecuteResponse
+
+	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // with "exit" alone; as in ExecuteResponse
 }

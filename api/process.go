@@ -63,4 +63,13 @@ type ExecuteResponse struct {
 	WallMs       float64 `json:"wallMs"`
 	CPUMs        float64 `json:"cpuMs"`                  // user and system
 	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"` // of the largest process; absent when it was too small to be told from the daemon's own
+
+	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // it, or the last command of its script, was killed for memory
+}
+
+// OutOfMemory says that the kernel killed a command, whose exit code is 137, because the sandbox's memory was full.
+type OutOfMemory struct {
+	PeakBytes  int64  `json:"peakBytes,omitempty"` // the most that the whole sandbox has used since it was started; absent where the kernel does not tell
+	LimitBytes int64  `json:"limitBytes"`          // what it may use
+	Message    string `json:"message"`             // the same for people
 }

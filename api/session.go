@@ -16,6 +16,8 @@ type SessionCommand struct {
 	ID       string `json:"id"`
 	Command  string `json:"command"`
 	ExitCode *int   `json:"exitCode,omitempty"`
+
+	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // Sandlot: as in ExecuteResponse
 }
 
 // SessionExecuteRequest is the body of POST /process/session/{sessionId}/exec.
@@ -34,6 +36,8 @@ type SessionExecuteResponse struct {
 	Stdout   *string `json:"stdout,omitempty"`
 	Stderr   *string `json:"stderr,omitempty"`
 	ExitCode *int    `json:"exitCode,omitempty"`
+
+	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // Sandlot: as in ExecuteResponse
 }
 
 // SessionSendInputRequest is the body of POST /process/session/{sessionId}/command/{commandId}/input.

@@ -116,7 +116,9 @@ func (r *run) do(ctx context.Context) (err error) {
 		return ExitCode(128 + int(n))
 	default:
 	}
-	streams := client.Streams{Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr}
+	streams := client.Streams{Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr, OutOfMemory: func(o api.OutOfMemory) {
+		_, _ = fmt.Fprintln(r.stderr, "sandlot:", o.Message) // the exit code tells too
+	}}
 	var collected output
 	if r.asJSON {
 		streams.Stdout, streams.Stderr = &collected, &collected

@@ -15,6 +15,7 @@ import (
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/internal/version"
 )
 
 const (
@@ -40,8 +41,14 @@ var sorts = map[string]fleet.Sort{
 	"snapshot": fleet.SortSnapshot, "region": fleet.SortRegion, "id": fleet.SortID,
 }
 
-// listSandboxes handles GET /sandbox.
+// sdkVersion is the header with the release of a published client.
+const sdkVersion = "X-Daytona-SDK-Version"
+
+// listSandboxes handles GET /sandbox. The published clients before 0.104 take a list of all whole sandboxes in place of a page.
 func (s *Server) listSandboxes(c *gin.Context) error {
+	if v := c.GetHeader(sdkVersion); v != "" && !version.AtLeast(v, 0, 104) {
+		return s.listWhole(c)
+	}
 	p := params{c: c}
 	q := p.common()
 	q.IDPrefix, q.NamePrefix, q.Regions = p.word("id"), p.word("name"), p.list("regionIds")
@@ -71,6 +78,43 @@ func (s *Server) listSandboxes(c *gin.Context) error {
 	}
 	c.JSON(http.StatusOK, out)
 	return nil
+}
+
+// listWhole answers a plain JSON list of all sandboxes that match, and writes each page as it is read.
+func (s *Server) listWhole(c *gin.Context) error {
+	p := params{c: c}
+	q := p.common()
+	if p.err != nil {
+		return p.err
+	}
+	q.Limit = maxLimit
+	before := []byte("[")
+	for {
+		page, err := s.cfg.Fleet.List(c.Request.Context(), q)
+		if err != nil {
+			return err
+		}
+		c.Header("Content-Type", "application/json; charset=utf-8")
+		for _, sb := range page.Sandboxes {
+			raw, err := json.Marshal(s.wireSandbox(sb))
+			if err != nil {
+				return err
+			}
+			if _, err := c.Writer.Write(append(before, raw...)); err != nil {
+				return err
+			}
+			before = []byte(",")
+		}
+		if q.After = page.Next; q.After != nil {
+			continue
+		}
+		end := []byte("]")
+		if before[0] == '[' {
+			end = []byte("[]")
+		}
+		_, err = c.Writer.Write(end)
+		return err
+	}
 }
 
 // paginateSandboxes handles GET /sandbox/paginated.

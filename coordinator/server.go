@@ -25,11 +25,12 @@ type Previews interface {
 	Address(ctx context.Context, sandbox string, port int, link string) (string, error)
 }
 
-// Config is what a Server needs; all fields are required but Revision.
+// Config is what a Server needs; all fields are required but Revision and Toolboxes.
 type Config struct {
 	Fleet           *fleet.Manager
 	Tenancy         *tenancy.Manager
 	Ready           func() error // nil when sandboxes can be made
+	Toolboxes       http.Handler // serves /toolbox/{sandboxId}/{path}, for clients before 0.113; nil: those are answered 404
 	Version         string
 	Revision        string
 	Region          string // id and name of the one region
@@ -67,7 +68,7 @@ func (s *Server) Handler() http.Handler {
 	open := e.Group("/api")
 	serve.Mount(&s.face, open, s, openRoutes)
 	serve.Mount(&s.face, e.Group("/api", s.face.Guard(s.identify)), s, routes)
-	return e
+	return s.passThrough(e)
 }
 
 const keyName = "key" // of the caller's tenancy.Key in a request

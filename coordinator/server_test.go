@@ -101,8 +101,12 @@ func newControl(t *testing.T) *control {
 	if err != nil {
 		t.Fatal(err)
 	}
+	toolboxes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // tells what it was asked
+		_, _ = fmt.Fprintf(w, "%s %s %s %s ", r.Method, r.Host, r.URL.RequestURI(), r.Header.Get("Authorization"))
+		_, _ = io.Copy(w, r.Body)
+	})
 	s, err := coordinator.New(coordinator.Config{
-		Fleet: boxes, Tenancy: tenants, Ready: h.Ready, Version: "v1", Region: "us", Runner: "r", DefaultSnapshot: "default",
+		Fleet: boxes, Tenancy: tenants, Ready: h.Ready, Toolboxes: toolboxes, Version: "v1", Region: "us", Runner: "r", DefaultSnapshot: "default",
 		ToolboxURL: "http://t/toolbox", PreviewURL: "http://{{PORT}}-{{sandboxId}}.t", Previews: previews{}, Logger: logger,
 	})
 	if err != nil {

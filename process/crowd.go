@@ -29,7 +29,7 @@ const (
 // the machine are not this program's. It is safe for concurrent use.
 type crowds struct {
 	children *children
-	loadavg  int // file descriptor; -1 where crowds are not looked for
+	lastPID  int // file descriptor of one of lastPIDFiles; -1 where crowds are not looked for
 
 	mu     sync.Mutex
 	last   int // pid that had been given out last at the last look
@@ -41,10 +41,14 @@ type crowds struct {
 }
 
 func newCrowds(c *children) *crowds {
-	w := &crowds{children: c, loadavg: -1}
-	if os.Getpid() == 1 {
-		if fd, err := unix.Open("/proc/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			w.loadavg = fd
+	w := &crowds{children: c, lastPID: -1}
+	if os.Getpid() != 1 {
+		return w
+	}
+	for _, file := range lastPIDFiles {
+		if fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			w.lastPID = fd
+			break
 		}
 	}
 	return w
@@ -54,7 +58,7 @@ func newCrowds(c *children) *crowds {
 func (w *crowds) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.loadavg < 0 || w.closed || w.busy {
+	if w.lastPID < 0 || w.closed || w.busy {
 		return
 	}
 	if w.timer == nil {
@@ -75,7 +79,7 @@ func (w *crowds) lookLast() {
 
 func (w *crowds) lookLocked(late bool) {
 	var buf [128]byte
-	n, err := unix.Pread(w.loadavg, buf[:], 0)
+	n, err := unix.Pread(w.lastPID, buf[:], 0)
 	if err != nil {
 		return
 	}
@@ -181,7 +185,7 @@ func (w *crowds) close() {
 	}
 	w.mu.Unlock()
 	w.work.Wait()
-	if w.loadavg >= 0 {
-		_ = unix.Close(w.loadavg) // opened for reading
+	if w.lastPID >= 0 {
+		_ = unix.Close(w.lastPID) // opened for reading
 	}
 }

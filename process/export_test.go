@@ -14,3 +14,12 @@ func (m *Manager) HideNothing() { m.children.untraceable.Store(true) }
 
 // Hides reports whether programs could be traced so far.
 func (m *Manager) Hides() bool { return !m.children.untraceable.Load() }
+
+// NewMemoryKills is what tells ends for memory.
+func NewMemoryKills(memory Memory) *memoryKills { return newMemoryKills(memory) }
+
+func (k *memoryKills) Look() { k.look() }
+
+func (k *memoryKills) Noticed() int64 { return k.noticed() }
+
+func (k *memoryKills) Take(since int64) *OutOfMemory { return k.take(since) }

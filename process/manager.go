@@ -26,6 +26,7 @@ type Config struct {
 	Limits     journal.Limits // of the output of each process; zeros mean what Limits says
 	SpoolBytes int64          // of output of all processes together that is kept on disk; 0 means 2 GiB
 	Shield     Shield         // of this program, which its children are not to have
+	Memory     Memory         // the sandbox's; without it no end is told to be for memory
 
 	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
 }
@@ -39,6 +40,7 @@ type Manager struct {
 	starter  // children, environment and shells are there
 	names    *names
 	crowds   *crowds
+	memory   *memoryKills
 	spool    *journal.Spool
 	stop     chan struct{} // ends the reaper
 	began    time.Time
@@ -63,7 +65,7 @@ func NewManager(cfg Config) (*Manager, error) {
 		},
 		names: newNames(), spool: journal.NewSpool(cfg.SpoolBytes), stop: make(chan struct{}), began: time.Now(),
 	}
-	m.crowds = newCrowds(m.children)
+	m.crowds, m.memory = newCrowds(m.children), newMemoryKills(cfg.Memory)
 	m.observed.Store(-int64(observeEvery)) // the first look is not too soon
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -100,6 +102,7 @@ const observeEvery = 10 * time.Millisecond
 
 func (m *Manager) observe() {
 	m.limits.check()
+	m.memory.look()
 	m.crowds.look()
 }
 

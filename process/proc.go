@@ -85,14 +85,19 @@ func stat(pid int) (proc, bool) {
 	}, true
 }
 
+// lastPIDFiles tell, in their last word, the pid that was given out last in this sandbox. Not every kernel has the
+// first one; of the second, lxcfs may have put the whole machine's in its place.
+var lastPIDFiles = []string{"/proc/sys/kernel/ns_last_pid", "/proc/loadavg"}
+
 // lastPID is the pid that was given out last, in words; "" where that is not told.
 func lastPID() string {
-	raw, err := os.ReadFile("/proc/loadavg")
-	fields := bytes.Fields(raw)
-	if err != nil || len(fields) < 5 {
-		return ""
+	for _, file := range lastPIDFiles {
+		if raw, err := os.ReadFile(file); err == nil {
+			raw = bytes.TrimSpace(raw)
+			return string(raw[bytes.LastIndexByte(raw, ' ')+1:])
+		}
 	}
-	return string(fields[4])
+	return ""
 }
 
 // environs are buffers for marked.

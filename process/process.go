@@ -1,8 +1,11 @@
 package process
 
 import (
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
@@ -21,6 +24,8 @@ type Result struct {
 	PeakRSS   int64         // of the largest of these, in bytes; 0 when not known: it was less than this program's own
 	Output    *journal.Journal
 
+	OutOfMemory *OutOfMemory // it was killed for memory, or a shell says so of its last command; nil for any other end
+
 	kept bool // others may be given the same Result
 }
 
@@ -37,7 +42,9 @@ type Process struct {
 	spec        Spec
 	child       *child
 	descendants descendants
-	ownRSS      int64 // KiB of this program's own memory at the start
+	ownRSS      int64       // KiB of this program's own memory at the start
+	kills       int64       // for memory, before it was started
+	asked       atomic.Bool // its end was, by way of this program
 
 	ends
 }
@@ -59,6 +66,9 @@ func (p *Process) leaderExited(e exit) {
 		p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
 		if e.usage.Maxrss > p.ownRSS {
 			p.result.PeakRSS = e.usage.Maxrss << 10
+		}
+		if e.code == CodeKilled && !p.asked.Load() {
+			p.result.OutOfMemory = p.m.memory.take(p.kills)
 		}
 	}
 	if p.streams > 0 && !p.published {
@@ -92,7 +102,12 @@ func (p *Process) Result() Result {
 }
 
 // Signal sends a signal to the leader, or to its process group. It does nothing once the leader has ended.
-func (p *Process) Signal(sig syscall.Signal, group bool) { p.m.children.signal(p.child, sig, group) }
+func (p *Process) Signal(sig syscall.Signal, group bool) {
+	if sig == unix.SIGKILL {
+		p.asked.Store(true)
+	}
+	p.m.children.signal(p.child, sig, group)
+}
 
 // Kill ends the process and all its descendants at once, and returns when they are gone, at most 2 s later.
 func (p *Process) Kill() { p.KillWith(Descendants) }

@@ -230,7 +230,7 @@ func (p *Process) start() error {
 	}
 	var own unix.Rusage // the kernel counts what a child shares with us before exec as its own
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &own)
-	p.ownRSS = own.Maxrss
+	p.ownRSS, p.kills = own.Maxrss, p.m.memory.noticed() // launch has just looked
 	p.began, p.descendants.since = time.Now(), ticks()
 	p.child, err = s.children.start(l.path, l.program, l.attr, p.descendants.tag, p.leaderExited)
 	if err != nil {

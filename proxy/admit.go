@@ -31,15 +31,17 @@ func errNotFound(id string) error {
 func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *door) (by credential, err error) {
 	cookie := ""
 	if d != nil && (d.form != byPath || !isReserved(port)) { // pages of byPath doors are not kept apart by browsers
-		cookie = cookieName(box, port)
+		cookie = cookieName(id, port)
 	}
 	given := credentials(r, cookie)
 	if len(given) == 0 {
 		return by, errNoCredential
 	}
+	given = given[:min(len(given), maxGiven)]
 	refusal := errNotAdmitted
 	for _, c := range given {
-		err := p.try(r, box, id, port, c)
+		link, err := p.try(r, box, id, port, c)
+		c.link = link
 		if err == nil && c.kind == byCookie {
 			err = d.fromOwnPage(r)
 		}
@@ -57,29 +59,33 @@ func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *doo
 	return by, refusal
 }
 
+// maxGiven bounds the credentials of one request that are tried: each may cost a look-up.
+const maxGiven = 16
+
 // try holds one credential against a port of a sandbox. Errors: fault.Unauthenticated for one that is not good for it, fault.NotFound for a
-// key of others.
-func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c credential) error {
+// key of others. l is the link that it is the token of, if it is one's.
+func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c credential) (l Link, err error) {
 	if c.kind == byCookie && auth.Equal(c.value, cookieValue(box, port)) {
-		return nil
+		return l, nil
 	}
 	if c.kind != byCookie {
 		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == tokenPort(port) {
-			return nil
+			return l, nil
 		} else if ok {
-			return fault.Codef(fault.Unauthenticated, "TOKEN_OF_ANOTHER_PORT",
+			return l, fault.Codef(fault.Unauthenticated, "TOKEN_OF_ANOTHER_PORT",
 				"this token is for port %d, not for %d; each port has its own: ask for the preview link of this one", of, port)
 		}
 	}
-	if auth.IsLink(c.value) && box != p.stranger {
-		if l, err := p.link(r.Context(), c.value); err != nil || l.Sandbox == box.ID && l.Port == port {
-			return err
+	if auth.IsLink(c.value) {
+		l, err = p.link(r.Context(), c.value)
+		if err == nil && l.Sandbox == box.ID && l.Port == port || err != nil && fault.KindOf(err) != fault.Unauthenticated {
+			return l, err
 		}
 	}
 	if c.kind == byQuery || c.kind == byCookie { // keys do not stand in addresses, which others get to see
-		return errNotAdmitted
+		return Link{}, errNotAdmitted
 	}
-	return p.byKey(r.Context(), box, id, c.value)
+	return Link{}, p.byKey(r.Context(), box, id, c.value)
 }
 
 // tokenPort is the port whose token opens a port: that of the toolbox has two.
@@ -103,6 +109,9 @@ func (p *Proxy) byKey(ctx context.Context, box *sandbox, id, key string) error {
 		return errNotAdmitted
 	}
 	until, err := p.cfg.Locator.Admit(ctx, key, id)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // the sandbox ended meanwhile, or the caller has left
+	}
 	if err == nil && box == p.stranger { // it has just come to be
 		err = errNotFound(id)
 	}

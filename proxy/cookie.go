@@ -25,8 +25,8 @@ const (
 )
 
 // cookieName is that of the cookie which lets a browser in to one port of one sandbox. Browsers do not tell ports apart, nor paths well.
-func cookieName(box *sandbox, port int) string {
-	return ownCookies + "preview-" + strconv.Itoa(port) + "-" + box.ID
+func cookieName(id string, port int) string {
+	return ownCookies + "preview-" + strconv.Itoa(port) + "-" + strings.ToLower(id)
 }
 
 // cookieValue is that of a browser which came with the token of a port; one that came with a link has the link's token, and ends with it.
@@ -54,13 +54,17 @@ func (d door) setCookie(h http.Header, name, value string) {
 
 // errForeignPage answers a page that uses the cookie of another: it is not the visitor who asks.
 var errForeignPage = fault.Codef(fault.Forbidden, "FOREIGN_PAGE",
-	"a page of another site asks in the name of a visitor of this preview; send the preview token in the header "+tokenHeader+" instead")
+	"a page of another site, or of another port, asks in the name of a visitor of this preview, which its own pages alone may; "+
+		"have the app's server ask, with the preview token in the header "+tokenHeader+", or make the sandbox public")
 
 // fromOwnPage refuses what other pages make a browser ask with its cookie. They may show a door's pages, by link or in a frame; to ask
 // for anything else, above all what changes something, takes a page of the door. Programs, which are not led by pages, say nothing of theirs.
 func (d door) fromOwnPage(r *http.Request) error {
 	h := r.Header
 	origin, site := h.Get("Origin"), h.Get("Sec-Fetch-Site")
+	if isHidden(r) {
+		origin = d.origin()
+	}
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 	socket := isUpgrade(r)
 	switch {
@@ -91,8 +95,14 @@ func (d door) owned(r *http.Request, socket bool) bool {
 	return !strings.HasPrefix(path, pathPrefix) || strings.HasPrefix(path, d.prefix+"/")
 }
 
-// isUpgrade reports whether a request is the beginning of a websocket or another protocol.
-func isUpgrade(r *http.Request) bool { return r.Header.Get("Upgrade") != "" }
+// isHidden reports whether a page has its browser hide its origin from itself, as Referrer-Policy: no-referrer does for forms. Frames without an
+// origin of their own are not of the same one.
+func isHidden(r *http.Request) bool {
+	return r.Header.Get("Origin") == "null" && r.Header.Get("Sec-Fetch-Site") == "same-origin"
+}
+
+// isUpgrade reports whether a request is the beginning of a websocket.
+func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
 // isPage reports whether a browser loads a page, and in a frame. Where it does not say what for, as at plain http elsewhere than on this
 // machine, frames are not told from pages.

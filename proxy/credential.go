@@ -34,6 +34,7 @@ const (
 type credential struct {
 	kind  kind
 	value string
+	link  Link // that it was found to be the token of; the zero value for others
 }
 
 // credentials lists what a request shows, in the order it is tried. Cookies count at doors alone: those of name, and there may be several,
@@ -42,11 +43,11 @@ func credentials(r *http.Request, cookie string) []credential {
 	var given []credential
 	add := func(k kind, v string) {
 		if v != "" {
-			given = append(given, credential{k, v})
+			given = append(given, credential{kind: k, value: v})
 		}
 	}
 	for _, line := range r.Header["Authorization"] {
-		if scheme, value, _ := strings.Cut(line, " "); strings.EqualFold(scheme, "Bearer") {
+		if scheme, value, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " "); strings.EqualFold(scheme, "Bearer") {
 			add(byBearer, strings.TrimSpace(value))
 		}
 	}
@@ -68,20 +69,15 @@ func credentials(r *http.Request, cookie string) []credential {
 
 // strip takes every credential of ours off a request, wherever it stands and whatever it opens: apps are others' code and see none. An app's
 // own credentials pass.
-func (p *Proxy) strip(r *http.Request, box *sandbox) {
+func (p *Proxy) strip(r *http.Request, box *sandbox, d *door) {
 	h := r.Header
 	h.Del(tokenHeader)
 	h.Del("X-Daytona-Authorization")
 	if lines := h["Authorization"]; len(lines) > 0 {
-		h["Authorization"] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return p.holdsOurs(r.Context(), box, line) })
+		h["Authorization"] = slices.DeleteFunc(slices.Clone(lines[:min(len(lines), maxGiven)]), func(line string) bool { return p.holdsOurs(r.Context(), box, line) })
 	}
 	r.URL.RawQuery = dropQuery(r.URL.RawQuery, tokenQuery)
-	if from, err := url.Parse(h.Get("Referer")); err == nil && from.RawQuery != "" {
-		if kept := dropQuery(from.RawQuery, tokenQuery); kept != from.RawQuery {
-			from.RawQuery = kept
-			h.Set("Referer", from.String())
-		}
-	}
+	p.stripPages(h, d)
 	if lines := h["Cookie"]; len(lines) > 0 {
 		var kept []string
 		for _, line := range lines {
@@ -93,36 +89,73 @@ func (p *Proxy) strip(r *http.Request, box *sandbox) {
 	}
 }
 
-// holdsOurs reports whether a line of Authorization, of whatever scheme, holds a credential of ours.
-func (p *Proxy) holdsOurs(ctx context.Context, box *sandbox, line string) bool {
-	scheme, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	words := append(strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(" ,=\"", r) }), strings.TrimSpace(rest), scheme)
-	if plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(rest)); err == nil && strings.EqualFold(scheme, "Basic") {
-		user, password, _ := strings.Cut(string(plain), ":")
-		words = append(words, user, password)
-	}
-	return slices.ContainsFunc(words, func(w string) bool { return p.isOurs(ctx, box, w) })
-}
-
-// isOurs reports whether a text is an API key, or a token of this sandbox. What cannot be found out counts as ours.
-func (p *Proxy) isOurs(ctx context.Context, box *sandbox, text string) bool {
-	if len(text) < shortest {
-		return false
-	}
-	if _, ok := auth.PortOf(box.PreviewToken, text); ok || strings.HasPrefix(text, "dtn_") {
-		return true
-	}
-	if auth.IsLink(text) {
-		if _, err := p.cfg.Locator.Link(ctx, text); fault.KindOf(err) != fault.NotFound {
-			return true
+// stripPages takes credentials off what a request tells of pages: a token in an address, and the addresses of links but for pages of the door
+// itself, which disguise hides.
+func (p *Proxy) stripPages(h http.Header, d *door) {
+	if from := h.Get("Referer"); from != "" {
+		page, err := url.Parse(from)
+		switch {
+		case err != nil, p.isLink(page) && (d == nil || !d.owns(from) || !strings.HasPrefix(page.EscapedPath(), d.prefix+"/")):
+			h.Del("Referer")
+		case page.RawQuery != "":
+			if kept := dropQuery(page.RawQuery, tokenQuery); kept != page.RawQuery {
+				page.RawQuery = kept
+				h.Set("Referer", page.String())
+			}
 		}
 	}
-	return fault.KindOf(p.byKey(ctx, box, box.ID, text)) != fault.Unauthenticated
+	origin := h.Get("Origin")
+	if page, err := url.Parse(origin); err == nil && p.isLink(page) && (d == nil || !d.owns(origin)) {
+		h.Set("Origin", "null")
+	}
+}
+
+// isLink reports whether a page is one of a signed link's door.
+func (p *Proxy) isLink(page *url.URL) bool {
+	if label, ok := p.previewLabel(page.Host); ok {
+		_, ref, _ := strings.Cut(label, "-")
+		return isLinkRef(ref)
+	}
+	ref, _, _, err := splitPath(page.EscapedPath())
+	return err == nil && strings.HasPrefix(page.EscapedPath(), pathPrefix) && isLinkRef(ref)
+}
+
+// holdsOurs reports whether a line of Authorization, of whatever scheme, holds a credential of ours.
+func (p *Proxy) holdsOurs(ctx context.Context, box *sandbox, line string) bool {
+	texts := []string{line}
+	scheme, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
+	if rest = strings.TrimSpace(rest); strings.EqualFold(scheme, "Basic") {
+		bare := strings.TrimRight(rest, "=")
+		for _, coding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if plain, err := coding.DecodeString(bare); err == nil {
+				texts = append(texts, string(plain))
+			}
+		}
+	}
+	return slices.ContainsFunc(texts, func(text string) bool {
+		if p.cfg.Key != "" && strings.Contains(text, p.cfg.Key) {
+			return true
+		}
+		words := strings.FieldsFunc(text, func(r rune) bool { // what none of our tokens has
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
+		})
+		if slices.ContainsFunc(words, func(w string) bool {
+			_, ok := auth.PortOf(box.PreviewToken, w)
+			return ok || strings.HasPrefix(w, "dtn_")
+		}) {
+			return true
+		}
+		links := slices.DeleteFunc(words, func(w string) bool { return !auth.IsLink(w) })
+		return slices.ContainsFunc(links[:min(len(links), maxLinks)], func(w string) bool {
+			_, err := p.cfg.Locator.Link(ctx, w)
+			return fault.KindOf(err) != fault.NotFound // what cannot be found out counts as ours
+		})
+	})
 }
 
 const (
-	// shortest is the length of the shortest credential of ours that is looked for, but for keys that the settings give, which may be of any.
-	shortest = 8
+	// maxLinks bounds the words of a line that are looked up as tokens of links.
+	maxLinks = 2
 	// maxForeign bounds the words that are none of ours, such as an app's own tokens, remembered per sandbox.
 	maxForeign = 1024
 )
@@ -152,7 +185,8 @@ func dropCookies(line string) string {
 	}
 	var kept []string
 	for pair := range strings.SplitSeq(line, ";") {
-		if name, _, _ := strings.Cut(pair, "="); !isOwnCookie(name) {
+		name, value, _ := strings.Cut(pair, "=")
+		if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) { // one without a name is sent as its value
 			kept = append(kept, strings.TrimSpace(pair))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,19 +27,12 @@ func (d door) disguise(out *http.Request) {
 	if isLinkRef(d.ref) { // whose address is a credential
 		seen, scheme, prefix = d.local(), "http", ""
 	}
-	if origin := h.Get("Origin"); origin != "" && d.owns(origin) {
+	if origin := h.Get("Origin"); origin != "" && (d.owns(origin) || isHidden(out)) {
 		h.Set("Origin", "http://"+d.local())
 		seen, scheme = d.local(), "http"
 	}
 	if from := h.Get("Referer"); from != "" && d.owns(from) {
-		if u, err := url.Parse(from); err == nil {
-			u.Scheme, u.Host = "http", d.local()
-			if path, ok := strings.CutPrefix(u.EscapedPath(), d.prefix); ok && d.prefix != "" {
-				u.RawPath = "/" + strings.TrimPrefix(path, "/")
-				u.Path, _ = url.PathUnescape(u.RawPath) // it was part of a URL that has been parsed
-			}
-			h.Set("Referer", u.String())
-		}
+		h.Set("Referer", "http://"+d.local()+d.below(from))
 	}
 	h.Set("X-Forwarded-Host", seen)
 	h.Set("X-Forwarded-Proto", scheme)
@@ -46,9 +40,27 @@ func (d door) disguise(out *http.Request) {
 	if prefix != "" {
 		h.Set("X-Forwarded-Prefix", prefix)
 	}
-	h.Del("Forwarded")
-	h.Del("X-Forwarded-Port")
-	h.Del("X-Forwarded-Server")
+	for _, name := range []string{"Forwarded", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Real-Ip", "X-Original-Url"} {
+		h.Del(name) // a visitor's own words
+	}
+}
+
+// below returns path and query of a page of the door as the app knows them; of another byPath door's, which has the same host, nothing.
+func (d door) below(page string) string {
+	u, err := url.Parse(page)
+	if err != nil {
+		return "/"
+	}
+	path := u.EscapedPath()
+	if under, ok := strings.CutPrefix(path, d.prefix+"/"); ok {
+		path = "/" + under
+	} else if d.prefix != "" && strings.HasPrefix(path, pathPrefix) {
+		return "/"
+	}
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
+	return path
 }
 
 // reveal makes what an answer says of the app's address say the door's: where it leads to, and whom its cookies are for. addr is the
@@ -59,10 +71,17 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 			h.Set(name, d.public(v, addr))
 		}
 	}
-	if v := h.Get("Refresh"); v != "" {
-		if i := strings.Index(strings.ToLower(v), "url="); i >= 0 {
-			h.Set("Refresh", v[:i+4]+d.public(strings.Trim(v[i+4:], `"' `), addr))
-		}
+	if v := refresh.FindStringSubmatch(h.Get("Refresh")); v != nil {
+		h.Set("Refresh", v[1]+d.public(v[2], addr))
+	}
+	if d.form == byPath {
+		h.Del("Service-Worker-Allowed") // one for all paths would see what comes to other sandboxes
+	}
+	if d.form != byAddress {
+		h.Del("Clear-Site-Data") // it would hold for the pages of other sandboxes too
+	}
+	if isLinkRef(d.ref) {
+		h.Set("Referrer-Policy", "same-origin") // the address is a credential
 	}
 	if h.Get("Access-Control-Allow-Origin") == "http://"+d.local() {
 		h.Set("Access-Control-Allow-Origin", d.origin())
@@ -70,7 +89,8 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 	if lines := h["Set-Cookie"]; len(lines) > 0 {
 		var kept []string
 		for _, line := range lines {
-			if name, _, _ := strings.Cut(line, "="); !isOwnCookie(name) { // an app could have the visitor shut out
+			name, value, _ := strings.Cut(line, "=")
+			if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) { // an app could have the visitor shut out
 				line = d.cookie(line, addr)
 				kept = append(kept, line)
 				if d.prefix != "" {
@@ -82,9 +102,13 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 	}
 }
 
+// refresh is an answer's Refresh: a time, and an address with or without its name.
+var refresh = regexp.MustCompile(`(?i)^(\s*[\d.]*\s*[;,]\s*(?:url\s*=\s*)?)["']?([^"']+)["']?\s*$`)
+
 // public returns what an address that an app gave is for the door's visitors. Addresses that are not the app's own stay as they are.
 func (d door) public(given string, addr netip.Addr) string {
 	u, err := url.Parse(given)
+	named := false // by the proxy's own host
 	switch {
 	case err != nil || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
 		return given
@@ -92,12 +116,16 @@ func (d door) public(given string, addr netip.Addr) string {
 		if !strings.HasPrefix(given, "/") {
 			return given // from the page's own path on
 		}
-	case d.isLocal(u, addr), sameHost(withPort(d.scheme(), u.Host), withPort(d.scheme(), d.host)):
+	case d.isLocal(u, addr):
+		u.Scheme, u.Host = d.scheme(), d.host
+	case sameHost(withPort(d.scheme(), u.Host), withPort(d.scheme(), d.host)):
+		named = true
 		u.Scheme, u.Host = d.scheme(), d.host
 	default:
 		return given
 	}
-	if path := u.EscapedPath(); d.prefix != "" && path != d.prefix && !strings.HasPrefix(path, d.prefix+"/") {
+	if path := u.EscapedPath(); d.prefix != "" && path != d.prefix && !strings.HasPrefix(path, d.prefix+"/") &&
+		!(named && (strings.HasPrefix(path, pathPrefix) || strings.HasPrefix(path, "/toolbox/"))) {
 		u.RawPath = d.prefix + "/" + strings.TrimPrefix(path, "/")
 		u.Path, _ = url.PathUnescape(u.RawPath) // it was part of a URL that has been parsed
 	}
@@ -140,8 +168,11 @@ func (d door) cookie(line string, addr netip.Addr) string {
 		return false
 	})...)
 	for i, part := range parts[1:] {
-		if name, value, _ := strings.Cut(part, "="); d.prefix != "" && strings.EqualFold(strings.TrimSpace(name), "path") {
-			parts[i+1] = " Path=" + d.prefix + "/" + strings.TrimPrefix(strings.TrimSpace(value), "/")
+		name, value, _ := strings.Cut(part, "=")
+		value = strings.TrimSpace(value)
+		if d.prefix != "" && strings.EqualFold(strings.TrimSpace(name), "path") && value != d.prefix && !strings.HasPrefix(value, d.prefix+"/") &&
+			!strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "__host-") {
+			parts[i+1] = " Path=" + d.prefix + "/" + strings.TrimPrefix(value, "/")
 		}
 	}
 	if d.framed && d.trusted() {

@@ -15,8 +15,13 @@
 // websocket gets a close frame (1001) that says the same; an answer that has begun is broken off. Bodies, streams and websockets pass through
 // unbuffered, and for as long as their sandbox runs.
 //
-// What may change something is never sent twice. A request without a body whose method is GET, HEAD, OPTIONS or TRACE, or that carries an
-// Idempotency-Key, is sent again when a kept connection turns out to be closed before any answer.
+// # The way
+//
+// Requests go to the sandbox's own address by internal/upstream. A port that refuses there may listen on the sandbox's loopback: then the
+// connection is made through its toolbox, which passes on the bytes of a connection of its own (GET /proxy/{port}, upgraded to sandlot-tcp), so
+// that both ways carry the same HTTP. Ports of toolboxd itself are never reached that way.
+//
+// What may change something is never sent twice.
 //
 // # What apps say
 //

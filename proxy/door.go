@@ -39,11 +39,11 @@ const pathPrefix = "/p/"
 // is written wrongly.
 func (p *Proxy) door(r *http.Request) (d door, is bool, err error) {
 	d.host, d.secure = r.Host, isSecure(r)
-	if v := first(r.Header.Get("X-Forwarded-Host")); v != "" { // of a proxy before this one
+	if v := first(r.Header.Get("X-Forwarded-Host")); v != "" && isHost(v) { // of a proxy before this one
 		d.host = v
 	}
 	if own, ok := p.doors.at(r); ok {
-		if !strings.EqualFold(r.Host, own.at.String()) { // a name that somebody made lead here
+		if !sameHost(withPort("http", r.Host), own.at.String()) { // a name that somebody made lead here
 			return d, true, fault.Newf(fault.NotFound, "this is http://%s, not %q", own.at, serve.Cut(r.Host, serve.MaxWords))
 		}
 		d.form, d.ref, d.port = byAddress, own.sandbox, int(own.at.Port())
@@ -153,6 +153,12 @@ func isSecure(r *http.Request) bool {
 func first(list string) string {
 	one, _, _ := strings.Cut(list, ",")
 	return strings.TrimSpace(one)
+}
+
+// isHost reports whether a text is a host, with or without a port, and nothing else.
+func isHost(text string) bool {
+	u, err := url.Parse("http://" + text)
+	return err == nil && u.Host == text && u.User == nil
 }
 
 func sameHost(a, b string) bool { return a != "" && strings.EqualFold(a, b) }

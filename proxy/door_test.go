@@ -1,14 +1,20 @@
 package proxy_test
 
 import (
+	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,6 +152,7 @@ func TestWhatAppsSayOfTheirAddressBecomesTheDoors(t *testing.T) {
 			"http://localhost:8701/a":             "http://localhost:8701/a",
 			"http://example.com/a":                "http://example.com/a",
 			"http://localhost.example.com:8702/a": "http://localhost.example.com:8702/a",
+			"http://" + w.host + "/toolbox/x":     map[bool]string{true: "http://" + w.host + "/toolbox/x", false: own + "/toolbox/x"}[w.prefix != ""],
 			"mailto:x@localhost":                  "mailto:x@localhost",
 			"http://evil.test/?next=http://localhost:8702/": "http://evil.test/?next=http://localhost:8702/",
 			"http://localhost:8702@evil.test/":              "http://localhost:8702@evil.test/",
@@ -170,6 +177,9 @@ func TestWhatAppsSayOfTheirAddressBecomesTheDoors(t *testing.T) {
 			"sandlot-preview-8702-" + id + "=x; Path=/": "",
 			"__Host-sandlot-last=x; Path=/; Secure":     "",
 			" SANDLOT-framed=1":                         "",
+			"a=b; Path=" + w.prefix + "/x":              "a=b; Path=" + w.prefix + "/x",
+			"__Host-a=b; Path=/; Secure":                "__Host-a=b; Path=/; Secure",
+			"=sandlot-last=x/80; Path=/":                "",
 			"a=b; Secure; SameSite=Lax":                 "a=b; Secure; SameSite=Lax",
 		} {
 			if strings.HasPrefix(w.host, "127.") && strings.Contains(given, "Domain=."+parent) {
@@ -192,6 +202,9 @@ func TestFramesKeepTheirAppsCookies(t *testing.T) {
 	}))
 	frame := http.Header{"Sec-Fetch-Dest": {"iframe"}, "Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}
 	for _, w := range ways {
+		if w.name == "link by path" {
+			continue // its pages are led to the sandbox's own path
+		}
 		trusted := w.prefix != "" || w.name == "address" // the others are plain http and no localhost
 		res, _ := w.ask(t, http.MethodGet, "/", frame)
 		lines := res.Header["Set-Cookie"]
@@ -475,6 +488,221 @@ func TestTheSecretGoesToToolboxdAlone(t *testing.T) {
 		_, body := send(t, srv, call{host: fmt.Sprintf("%d-%s.%s", port, id, domain), path: "/", header: map[string]string{"X-Daytona-Preview-Token": tok(port)}})
 		if strings.Contains(body, "s3cret") || !strings.Contains(body, "localhost") {
 			t.Errorf("port %d: an app saw %s", port, body)
+		}
+	}
+}
+
+// Who has no credential for a sandbox is answered the same whether there is one or not.
+func TestStrangersLearnNothing(t *testing.T) {
+	f, p, ways := doors(t, echo)
+	f.set(func(f *fleet) { f.target.Public = false })
+	p.Forget(id)
+	const other = "00000000-1111-2222-3333-444444444444"
+	stamp := regexp.MustCompile(`"(timestamp|path)":"[^"]*"`)
+	for _, header := range []http.Header{
+		{}, {"X-Daytona-Preview-Token": {"abcdefghjkmnpqrt"}}, {"Authorization": {"Bearer abcdefghjkmnpqrt"}}, {"X-Daytona-Preview-Token": {tok(8703)[:31] + "a"}},
+		{"Cookie": {"sandlot-preview-8702-" + id + "=x"}}, {"Cookie": {"sandlot-preview-8702-" + other + "=x"}}, {"Cookie": {"sandlot-preview-8702-=x"}},
+	} {
+		for _, form := range []way{{host: "8702-%s." + domain}, {host: ways[2].host, prefix: "/p/%s/8702"}, {host: ways[2].host, prefix: "/toolbox/%s"}} {
+			var said []string
+			for _, ref := range []string{id, other} {
+				w := way{srv: ways[2].srv, host: strings.Replace(form.host, "%s", ref, 1), prefix: strings.Replace(form.prefix, "%s", ref, 1)}
+				mine := http.Header{}
+				for name, values := range header {
+					for _, v := range values { // each with the cookie of the sandbox that is asked for
+						mine.Add(name, strings.NewReplacer(id, ref, other, map[string]string{id: other, other: id}[ref]).Replace(v))
+					}
+				}
+				res, body := w.ask(t, http.MethodGet, "/", mine)
+				said = append(said, fmt.Sprint(res.StatusCode, stamp.ReplaceAllString(strings.ReplaceAll(body, ref, "REF"), "")))
+			}
+			if said[0] != said[1] {
+				t.Errorf("%v at %s%s: one that exists answers %s, another %s", header, form.host, form.prefix, said[0], said[1])
+			}
+		}
+	}
+}
+
+// What a request says costs a bounded number of look-ups, and spellings of Authorization hide nothing.
+func TestWordsOfARequestAreLookedUpFewTimes(t *testing.T) {
+	f, _, ways := doors(t, echo)
+	w := ways[0]
+	many := make([]string, 0, 2000)
+	for i := range cap(many) {
+		many = append(many, fmt.Sprintf("abcdefghjkm%05d", i))
+	}
+	f.set(func(f *fleet) { f.asked, f.linked = 0, 0 })
+	w.ask(t, http.MethodGet, "/", http.Header{"Authorization": {"X " + strings.Join(many, " ")}})
+	lines := make([]string, 0, 1000)
+	for _, word := range many[:cap(lines)] {
+		lines = append(lines, "Bearer "+strings.NewReplacer("0", "a", "1", "b").Replace(word))
+	}
+	w.ask(t, http.MethodGet, "/", http.Header{"Authorization": lines})
+	f.set(func(f *fleet) {
+		if f.asked+f.linked > 100 {
+			t.Errorf("two requests made %d and %d look-ups", f.asked, f.linked)
+		}
+	})
+	ours := tok(8702)
+	for _, line := range []string{
+		"Bearer\t" + ours, "ApiKey u:" + ours, "token='" + ours + "'", "Basic " + base64.RawStdEncoding.EncodeToString([]byte("u:"+ours)),
+		"Basic " + base64.URLEncoding.EncodeToString([]byte("ü?>"+ours+":")), "Digest username=\"u\", response=" + ours,
+	} {
+		if _, body := w.ask(t, http.MethodGet, "/", http.Header{"Authorization": {strings.ReplaceAll(line, "\\t", "\t")}}); decode(t, body).Header.Get("Authorization") != "" {
+			t.Errorf("%q reached the app", line)
+		}
+	}
+	const digest = `Digest username="u", realm="r", nonce="0123456789abcdef", uri="/", response="abcdef0123456789"`
+	if _, body := w.ask(t, http.MethodGet, "/", http.Header{"Authorization": {digest}}); decode(t, body).Header.Get("Authorization") != digest {
+		t.Errorf("an app's own credential did not pass: %s", body)
+	}
+}
+
+// Addresses of links are credentials: other apps and pages do not come to know them.
+func TestLinksAreNotGivenAway(t *testing.T) {
+	_, _, ways := doors(t, echo)
+	for _, w := range ways {
+		for _, page := range []string{"http://8703-" + link + "." + domain, "http://" + ways[2].host + "/p/" + link + "/9000/a"} {
+			_, body := w.ask(t, http.MethodPost, "/", http.Header{"Origin": {page}, "Referer": {page + "/secret"}})
+			if strings.Contains(body, link) || strings.Contains(body, "secret") {
+				t.Errorf("%s: from a page of a link the app saw %s", w.name, body)
+			}
+		}
+		if !strings.HasPrefix(w.name, "link") {
+			continue
+		}
+		res, _ := w.ask(t, http.MethodGet, "/", nil)
+		if got := res.Header.Get("Referrer-Policy"); got != "same-origin" {
+			t.Errorf("%s: Referrer-Policy %q", w.name, got)
+		}
+	}
+	w := ways[3]
+	res, _ := w.ask(t, http.MethodGet, "/a//b?x=1", http.Header{"Sec-Fetch-Dest": {"document"}})
+	if got := res.Header.Get("Location"); got != "/p/"+id+"/8702/a//b?x=1" {
+		t.Errorf("a page at a link's path leads to %q", got)
+	}
+	res, _ = ways[2].ask(t, http.MethodGet, "/", http.Header{"Cookie": {res.Cookies()[0].Name + "=" + res.Cookies()[0].Value}, "Sec-Fetch-Dest": {"document"}})
+	for _, c := range res.Cookies() {
+		if strings.Contains(c.Value, link) {
+			t.Errorf("cookie %v tells of the link", c)
+		}
+	}
+}
+
+func TestAnswersDoNotReachOverTheirDoor(t *testing.T) {
+	_, _, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Service-Worker-Allowed", "/")
+		w.Header().Set("Clear-Site-Data", `"cookies"`)
+	}))
+	for _, w := range ways {
+		res, _ := w.ask(t, http.MethodGet, "/", nil)
+		if w.prefix != "" && res.Header.Get("Service-Worker-Allowed") != "" || w.name != "address" && res.Header.Get("Clear-Site-Data") != "" {
+			t.Errorf("%s: %v", w.name, res.Header)
+		}
+	}
+}
+
+func TestAPageThatHidesItsOriginIsStillItsOwn(t *testing.T) {
+	_, _, ways := doors(t, echo)
+	w := ways[0]
+	_, body := w.ask(t, http.MethodPost, "/", http.Header{"Origin": {"null"}, "Sec-Fetch-Site": {"same-origin"}})
+	if got := decode(t, body).Header.Get("Origin"); got != "http://localhost:8702" {
+		t.Errorf("the app saw Origin %q", got)
+	}
+	_, body = w.ask(t, http.MethodPost, "/", http.Header{"Origin": {"null"}, "Sec-Fetch-Site": {"cross-site"}})
+	if got := decode(t, body).Header.Get("Origin"); got != "null" {
+		t.Errorf("from a page elsewhere the app saw Origin %q", got)
+	}
+}
+
+// TestAddressesEndWithTheProxy opens addresses while Run ends: none stays open.
+func TestAddressesEndWithTheProxy(t *testing.T) {
+	for range 50 {
+		p, err := proxy.New(proxy.Config{Locator: &fleet{}, Domain: domain, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = p.Run(ctx) })
+		var opened netip.AddrPort
+		running.Go(func() {
+			if at, err := p.Open(t.Context(), rand.Text(), 8702); err == nil {
+				opened = at
+			}
+		})
+		running.Go(stop)
+		running.Wait()
+		if opened.IsValid() {
+			if conn, err := net.Dial("tcp", opened.String()); err == nil {
+				_ = conn.Close()
+				t.Fatal("an address is open after the proxy's end")
+			}
+		}
+	}
+}
+
+// What a link let in ends with it.
+func TestOpenRequestsEndWithTheirLink(t *testing.T) {
+	f, p, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()          // the other end decides
+		_, _, _ = conn.NextReader() // until it is closed
+	}))
+	for name, end := range map[string]func(){
+		"revoked": func() {
+			f.set(func(f *fleet) { f.links = nil })
+			p.Forget(id)
+		},
+		"over": func() {},
+	} {
+		for _, w := range ways {
+			until := time.Now().Add(time.Hour)
+			if name == "over" {
+				until = time.Now().Add(300 * time.Millisecond)
+			}
+			f.set(func(f *fleet) {
+				f.target.Public = false
+				f.links = map[string]proxy.Link{link: {Sandbox: id, Port: 8702, Until: until}}
+			})
+			p.Forget(id)
+			dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", w.srv)
+			}}
+			conn, _, err := dialer.DialContext(t.Context(), "ws://"+w.host+w.prefix+"/?DAYTONA_SANDBOX_AUTH_KEY="+link, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, w.name, err)
+			}
+			end()
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+				t.Errorf("%s, %s: %v", name, w.name, err)
+			}
+			_ = conn.Close()
+		}
+	}
+}
+
+func TestCookiesOfAWebsocketsHandshakeAreLookedAtToo(t *testing.T) {
+	_, _, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if conn, err := (&websocket.Upgrader{}).Upgrade(w, r, http.Header{"Set-Cookie": {"sandlot-last=x/1", "a=b; Domain=localhost; Path=/"}}); err == nil {
+			_ = conn.Close()
+		}
+	}))
+	for _, w := range ways {
+		dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", w.srv)
+		}}
+		conn, res, err := dialer.DialContext(t.Context(), "ws://"+w.host+w.prefix+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		if got := res.Header["Set-Cookie"]; len(got) == 0 || got[0] != "a=b; Path="+w.prefix+"/" {
+			t.Errorf("%s: %q", w.name, got)
 		}
 	}
 }

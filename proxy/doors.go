@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 type doors struct {
 	handler http.Handler
 	drain   time.Duration
+	logger  *slog.Logger
 
 	begun chan struct{}   // closed when ctx is set
 	ctx   context.Context //nolint:containedctx // of Run
@@ -29,7 +31,8 @@ type doors struct {
 	mu     sync.Mutex
 	owners map[netip.Addr]string
 	open   map[netip.AddrPort]*ownDoor
-	work   sync.WaitGroup
+	closed bool           // Run has ended
+	work   sync.WaitGroup // one more while not closed
 }
 
 type ownDoor struct {
@@ -41,16 +44,24 @@ type ownDoor struct {
 // maxDoors bounds the open ports of one sandbox: each holds a descriptor.
 const maxDoors = 64
 
-func newDoors(handler http.Handler, drain time.Duration) *doors {
-	return &doors{handler: handler, drain: drain, begun: make(chan struct{}), owners: map[netip.Addr]string{}, open: map[netip.AddrPort]*ownDoor{}}
+func newDoors(handler http.Handler, drain time.Duration, logger *slog.Logger) *doors {
+	return &doors{handler: handler, drain: drain, logger: logger, begun: make(chan struct{}), owners: map[netip.Addr]string{}, open: map[netip.AddrPort]*ownDoor{}}
 }
 
 func (s *doors) begin(ctx context.Context) {
 	s.ctx = ctx
+	s.work.Add(1)
 	close(s.begun)
 }
 
-func (s *doors) wait() { s.work.Wait() }
+// end waits for the listeners, which end with the context of Run.
+func (s *doors) end() {
+	s.mu.Lock()
+	s.closed = true
+	s.work.Done()
+	s.mu.Unlock()
+	s.work.Wait()
+}
 
 // Open lets visitors reach a port of a sandbox at a loopback address, and returns that. It is always the same for a sandbox, and stays open
 // until the sandbox is gone. It waits for Run to begin. Errors: fault.Conflict when the port cannot be had there: something else listens on
@@ -63,16 +74,24 @@ func (p *Proxy) Open(ctx context.Context, id string, port int) (netip.AddrPort, 
 	case <-ctx.Done():
 		return at, context.Cause(ctx)
 	}
+	opened, err := s.listen(id, at)
+	if opened {
+		p.open.check(id) // it may have been deleted meanwhile
+	}
+	return at, err
+}
+
+func (s *doors) listen(id string, at netip.AddrPort) (opened bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		return at, fault.New(fault.Unavailable, "the proxy is stopping")
+	if s.closed || s.ctx.Err() != nil {
+		return false, fault.New(fault.Unavailable, "the proxy is stopping")
 	}
 	if owner, taken := s.owners[at.Addr()]; taken && owner != id {
-		return at, fault.Newf(fault.Conflict, "%s belongs to another sandbox", at.Addr())
+		return false, fault.Newf(fault.Conflict, "%s belongs to another sandbox", at.Addr())
 	}
 	if s.open[at] != nil {
-		return at, nil
+		return false, nil
 	}
 	count := 0
 	for other := range s.open {
@@ -81,21 +100,24 @@ func (p *Proxy) Open(ctx context.Context, id string, port int) (netip.AddrPort, 
 		}
 	}
 	if count >= maxDoors {
-		return at, fault.Newf(fault.Conflict, "%d ports of this sandbox are open already", count)
+		return false, fault.Newf(fault.Conflict, "%d ports of this sandbox are open already", count)
 	}
 	ln, err := serve.Listen(s.ctx, at.String(), visitorSilence)
 	if err != nil {
-		return at, fault.Newf(fault.Conflict, "port %d of %s: %w", port, at.Addr(), err)
+		return false, fault.Newf(fault.Conflict, "port %d of %s: %w", at.Port(), at.Addr(), err)
 	}
 	open, stop := context.WithCancel(s.ctx)
 	s.open[at], s.owners[at.Addr()] = &ownDoor{at, id, stop}, id
 	s.work.Go(func() {
 		defer stop()
 		if err := serve.Until(open, ln, s.handler, s.drain); err != nil {
-			p.cfg.Logger.Warn("preview address closed", logkey.Sandbox, id, logkey.Err, err)
+			s.logger.Warn("preview address closed", logkey.Sandbox, id, logkey.Err, err)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.open, at)
 		}
 	})
-	return at, nil
+	return true, nil
 }
 
 // visitorSilence is the time after which a visitor that acknowledges nothing counts as vanished.

@@ -605,3 +605,32 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 		})
 	}
 }
+
+// A toolbox that is being killed takes connections, and answers nobody: the request waits for the news all the same.
+func TestConnectionsTakenByAnEndingToolboxAreNoSign(t *testing.T) {
+	f, p, srv := world(t, http.NotFoundHandler())
+	addr := address()
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(addr, 2280).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for i := 0; ; i++ {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1000)) // the request
+			_ = conn.Close()
+			if i == 1 { // it was asked whether it is there
+				end(f, p)
+			}
+		}
+	}()
+	f.set(func(f *fleet) { f.target.Addr = addr })
+	got := within(t, "the request", ask(t, srv, http.MethodPost, "/toolbox/"+id+"/execute", strings.NewReader("{}")))
+	if r := refusalOf(t, got.body); r.Code != "SANDBOX_NOT_STARTED" || !strings.Contains(r.Message, killed) {
+		t.Errorf("answered %+v", got)
+	}
+}

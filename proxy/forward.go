@@ -19,6 +19,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 var buffers = bufferPool{sync.Pool{New: func() any { return new([64 << 10]byte) }}}
@@ -57,6 +58,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
 	}
 	var failed error
+	carried := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
+	patience := time.Duration(0)
+	defer func() { carried.Finish(patience) }()
 	rp := httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(box.Addr, uint16(port)).String()
@@ -74,9 +78,12 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 				pr.Out.Header.Set(secretHeader, box.Secret)
 			}
 		},
-		Transport:  &transport{box: box, port: port, ctx: r.Context(), w: w}, // a body of unknown length is flushed as it comes, one of known length as it fills
+		Transport:  carried,
 		BufferPool: &buffers,
 		ModifyResponse: func(res *http.Response) error {
+			if d != nil {
+				d.reveal(res.Header, box.Addr)
+			}
 			if res.StatusCode == http.StatusSwitchingProtocols {
 				return p.upgrade(r.Context(), q, res)
 			}
@@ -84,8 +91,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 				return fmt.Errorf("status %03d is none", res.StatusCode)
 			}
 			in.mark(res.Header)
-			if d != nil {
-				d.reveal(res.Header, box.Addr)
+			for name := range res.Header {
+				if name != "Set-Cookie" && name != "Vary" {
+					w.Header().Del(name) // the app's own word counts, and is not said twice
+				}
 			}
 			return nil
 		},
@@ -94,6 +103,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	}
 	rp.ServeHTTP(w, r)
 	if failed == nil {
+		patience = restWithin
 		return nil
 	}
 	if why := p.lost(r.Context(), q); why != nil {
@@ -113,15 +123,13 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
 }
 
-// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still takes connections, if the caller has left,
-// or if no news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
+// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still answers, if the caller has left, or if no
+// news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
 func (p *Proxy) lost(ctx context.Context, q *request) error {
 	if ctx.Err() == nil {
 		wait, stop := context.WithTimeout(ctx, newsWithin)
 		defer stop()
-		conn, err := (&net.Dialer{}).DialContext(wait, "tcp", netip.AddrPortFrom(q.to.Addr, toolboxPort).String())
-		if err == nil {
-			_ = conn.Close() // nothing was sent
+		if p.toolboxAnswers(wait, q.to) {
 			return q.ended()
 		}
 		<-wait.Done()
@@ -130,6 +138,23 @@ func (p *Proxy) lost(ctx context.Context, q *request) error {
 		}
 	}
 	return q.ended()
+}
+
+// toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
+// process that is just being killed.
+func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, toolboxPort).String())
+	if err != nil {
+		return false
+	}
+	defer conn.Close() // it has been asked all
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if _, err := io.WriteString(conn, "HEAD /version HTTP/1.1\r\nHost: toolbox\r\nConnection: close\r\n\r\n"); err != nil {
+		return false
+	}
+	n, _ := conn.Read(make([]byte, 1))
+	return n == 1
 }
 
 // upgrade makes a connection that has become another protocol's end with its sandbox.

@@ -51,7 +51,8 @@ type request struct {
 	client *http.ResponseController
 
 	mu       sync.Mutex
-	trusted  bool // by a credential: may be told reasons
+	link     string // the token of the link that let it in
+	trusted  bool   // by a credential: may be told reasons
 	upgraded bool
 	left     bool
 	why      error // why the proxy ended it; nil while it did not
@@ -130,11 +131,7 @@ func (g *registry) forget(id string) {
 		if e == nil && !g.doors.has(id) {
 			continue
 		}
-		g.changed[id] = struct{}{}
-		select {
-		case g.wake <- struct{}{}:
-		default:
-		}
+		g.checkLocked(id)
 		if e == nil {
 			continue
 		}
@@ -149,7 +146,22 @@ func (g *registry) forget(id string) {
 	}
 	g.mu.Unlock()
 	for _, s := range gone {
-		s.transport.CloseIdleConnections()
+		s.transport.Close()
+	}
+}
+
+// check has run look after a sandbox, and so close its doors if it is gone. It does not block.
+func (g *registry) check(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.checkLocked(id)
+}
+
+func (g *registry) checkLocked(id string) {
+	g.changed[id] = struct{}{}
+	select {
+	case g.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -203,11 +215,14 @@ func (g *registry) look(ctx context.Context, id string) error {
 		return err
 	}
 	g.mu.Lock()
-	var over []*request
+	var over, linked []*request
 	if e != nil && e.changes == changes { // else a newer look follows, and requests may be open that know more than now
 		for q := range e.open {
-			if q.to != nil && !q.to.sameRun(now) {
+			switch {
+			case q.to != nil && !q.to.sameRun(now):
 				over = append(over, q)
+			case q.byLink() != "":
+				linked = append(linked, q)
 			}
 		}
 	}
@@ -218,18 +233,48 @@ func (g *registry) look(ctx context.Context, id string) error {
 	for _, q := range over {
 		q.stop(now)
 	}
+	for _, q := range linked {
+		if _, err := g.locator.Link(ctx, q.byLink()); fault.KindOf(err) == fault.NotFound {
+			q.cut(errNoLink)
+		} else if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// stop ends a request, whatever it waits for, because of what its sandbox is now.
+// admittedBy notes the link that let the request in, with which it ends. The caller calls stop when the request has ended.
+func (q *request) admittedBy(token string, l Link) (stop func() bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.trusted, q.link = true, token
+	return time.AfterFunc(time.Until(l.Until), func() { q.cut(errNoLink) }).Stop
+}
+
+// byLink returns the token of the link that let the request in, "" for none.
+func (q *request) byLink() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.link
+}
+
+// stop ends a request because of what its sandbox is now.
 func (q *request) stop(now Target) {
+	q.mu.Lock()
+	trusted := q.trusted
+	q.mu.Unlock()
+	q.cut(notStarted(now, trusted))
+}
+
+// cut ends a request, whatever it waits for.
+func (q *request) cut(why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.left || q.why != nil {
 		return
 	}
-	q.why = notStarted(now, q.trusted)
-	q.cancel(q.why)
+	q.why = why
+	q.cancel(why)
 	// The handler may be in a read of what the client does not send, or in a write of what it does not take.
 	if q.upgraded {
 		q.sayFarewell()
@@ -279,18 +324,28 @@ func (q *request) refused() error {
 // started is the one state in which a sandbox takes requests.
 const started = "started"
 
+// inState says of each state but started what a sandbox in it is, and what to do about that.
+var inState = map[string][2]string{
+	"creating":   {"is being created", "try again in a moment"},
+	"starting":   {"is starting", "try again in a moment"},
+	"stopping":   {"is stopping", "wait until it is stopped, then start it"},
+	"stopped":    {"is stopped", "start it first"},
+	"error":      {"is in error", "start it to recover it, or delete it and make a new one"},
+	"destroying": {"is being deleted", "make a new one"},
+	"destroyed":  {"is deleted", "make a new one"},
+}
+
 // notStarted is the answer to a request whose sandbox does not run, or no longer in the run that it was sent to. Reasons are for those who
 // showed a credential.
 func notStarted(t Target, trusted bool) error {
-	is := t.State
-	if t.Reason != "" && trusted {
-		is += ": " + serve.Cut(t.Reason, serve.MaxWords)
+	words, known := inState[t.State]
+	if !known {
+		words = [2]string{"is " + t.State, "it takes requests when it is started"}
 	}
-	switch t.State {
-	case started:
-		is = "started again, and the request went to what ran before; send it again"
-	case "stopped", "stopping", "error":
-		is += "; start it first"
+	if t.State == started {
+		words = [2]string{"was started again, and the request went to what ran before", "send it again"}
+	} else if t.Reason != "" && trusted {
+		words[0] += ": " + serve.Cut(t.Reason, serve.MaxWords)
 	}
-	return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s is %s", t.ID, is)
+	return fault.Codef(fault.Conflict, "SANDBOX_NOT_STARTED", "sandbox %s %s; %s", t.ID, words[0], words[1])
 }

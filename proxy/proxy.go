@@ -17,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 // Source is what error bodies of this server say in their source field.
@@ -58,6 +59,7 @@ type Link struct {
 type Config struct {
 	Locator Locator       // required
 	Domain  string        // preview hosts are {port}-{id}.Domain, without a port; required
+	Key     string        // the API key that the settings name, which may have any form; "" for none
 	Paths   bool          // previews are also at /p/{id}/{port}/, where browsers do not keep the pages of sandboxes apart
 	Drain   time.Duration // that open requests of ports opened by Open have to end when Run ends
 	Logger  *slog.Logger  // required
@@ -76,7 +78,7 @@ type Proxy struct {
 // sandbox is what is known of one sandbox until the next change.
 type sandbox struct {
 	Target
-	transport *http.Transport // its own: no connection outlives what is known
+	transport *upstream.Pool // its own: no connection outlives what is known
 
 	mu       sync.Mutex
 	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
@@ -84,7 +86,7 @@ type sandbox struct {
 }
 
 func newSandbox(t Target) *sandbox {
-	return &sandbox{Target: t, transport: newTransport(), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
+	return &sandbox{Target: t, transport: newTransport(t), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
 }
 
 // sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.
@@ -103,7 +105,7 @@ func New(cfg Config) (*Proxy, error) {
 	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
 	p := &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, stranger: nobody, log: log.New(words, "", 0)}
-	p.doors = newDoors(p, cfg.Drain)
+	p.doors = newDoors(p, cfg.Drain, cfg.Logger)
 	p.open = newRegistry(cfg.Locator, p.doors, cfg.Logger)
 	return p, nil
 }
@@ -112,7 +114,7 @@ func New(cfg Config) (*Proxy, error) {
 func (p *Proxy) Run(ctx context.Context) error {
 	p.doors.begin(ctx)
 	p.open.run(ctx)
-	p.doors.wait()
+	p.doors.end()
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 		} else {
 			q.admitted()
 		}
-		p.strip(r, box)
+		p.strip(r, box, nil)
 		if isClaim(rest) {
 			return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 		}
@@ -69,7 +70,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
 			}
-			return redirect(w, r, in, to)
+			return redirect(w, in, to)
 		}
 		if path == d.prefix {
 			path += "/"
@@ -92,12 +93,15 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 				return err
 			}
 			q.admitted()
+			if by.link.Sandbox != "" {
+				defer q.admittedBy(by.value, by.link)()
+			}
 			if by.kind == byQuery {
 				value := by.value // a link's token
 				if !isLinkRef(value) {
 					value = cookieValue(box, d.port)
 				}
-				d.setCookie(w.Header(), cookieName(box, d.port), value)
+				d.setCookie(w.Header(), cookieName(box.ID, d.port), value)
 			}
 		}
 		if page, inFrame := isPage(r); page && !inFrame && dropQuery(r.URL.RawQuery, tokenQuery) != r.URL.RawQuery {
@@ -106,7 +110,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 			if query := dropQuery(r.URL.RawQuery, tokenQuery); query != "" {
 				to += "?" + query
 			}
-			return redirect(w, r, in, to)
+			return redirect(w, in, to)
 		}
 		return p.pass(w, r, in, q, d, path)
 	})
@@ -125,7 +129,15 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 		if box == p.stranger {
 			return errNotAdmitted
 		}
-		q.admitted()
+		defer q.admittedBy(d.ref, l)()
+		if page, _ := isPage(r); page && d.form == byPath && !isReserved(d.port) { // pages of other sandboxes on this origin could find the link
+			d.setCookie(w.Header(), cookieName(box.ID, d.port), d.ref)
+			to := pathPrefix + box.ID + "/" + strconv.Itoa(d.port) + path
+			if r.URL.RawQuery != "" {
+				to += "?" + r.URL.RawQuery
+			}
+			return redirect(w, in, to)
+		}
 		return p.pass(w, r, in, q, d, path)
 	})
 }
@@ -137,7 +149,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *reques
 	if d.stray {
 		cookies = d.copies(r)
 	}
-	p.strip(r, q.to)
+	p.strip(r, q.to, &d)
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
@@ -159,14 +171,15 @@ func (p *Proxy) strayed(w http.ResponseWriter, r *http.Request, in *body, d door
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	return redirect(w, r, in, to)
+	return redirect(w, in, to)
 }
 
-func redirect(w http.ResponseWriter, r *http.Request, in *body, to string) error {
+func redirect(w http.ResponseWriter, in *body, to string) error {
 	in.mark(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "same-origin")
-	http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	w.Header().Set("Location", to) // http.Redirect would tidy up paths
+	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }
 
@@ -175,12 +188,14 @@ const linkLength = 16
 
 func isLinkRef(ref string) bool { return len(ref) == linkLength && !strings.Contains(ref, "-") }
 
+var errNoLink = fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+
 // link finds what a signed link opens. fault.Unauthenticated for one that is unknown, revoked or over.
 func (p *Proxy) link(ctx context.Context, token string) (Link, error) {
 	l, err := p.cfg.Locator.Link(ctx, token)
 	switch {
 	case fault.KindOf(err) == fault.NotFound, err == nil && !time.Now().Before(l.Until):
-		return Link{}, fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+		return Link{}, errNoLink
 	case err != nil:
 		return Link{}, err
 	}

@@ -1,105 +1,98 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
-	"net/textproto"
-	"strconv"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
-const (
-	// dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
-	dialWithin = 5 * time.Second
-	// maxResponseHeader bounds, in bytes, what an app may say before its answer's body.
-	maxResponseHeader = 64 << 10
-)
+// dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
+const dialWithin = 5 * time.Second
 
-func newTransport() *http.Transport {
+// tunnelProtocol is what toolboxd's /proxy/{port} upgrades to: the bytes of a connection to that port of the sandbox's loopback.
+const tunnelProtocol = "sandlot-tcp"
+
+// newTransport returns the connections to a sandbox: to its own address, or, when an app listens on loopback only, through its toolbox.
+func newTransport(t Target) *upstream.Pool {
 	dialer := net.Dialer{
 		Timeout: dialWithin,
 		// If the news of a sandbox's end is lost, its silence tells.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        time.Minute, // less than toolboxd keeps them
-		MaxResponseHeaderBytes: maxResponseHeader,
-		ReadBufferSize:         64 << 10,
-		WriteBufferSize:        64 << 10,
+	dial := func(ctx context.Context, port int) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", netip.AddrPortFrom(t.Addr, uint16(port)).String())
 	}
+	return upstream.NewPool(func(ctx context.Context, port int) (net.Conn, error) {
+		conn, err := dial(ctx, port)
+		if !errors.Is(err, syscall.ECONNREFUSED) || isToolboxd(port) {
+			return conn, err
+		}
+		if conn, err = dial(ctx, toolboxPort); err != nil {
+			return nil, err
+		}
+		if err := tunnel(ctx, conn, port, t.Secret); err != nil {
+			_ = conn.Close() // it is of no use
+			return nil, err
+		}
+		return conn, nil
+	})
 }
 
-// transport carries one request to a port at the sandbox's own address, or, when an app listens on loopback only, through its toolbox.
-type transport struct {
-	box  *sandbox
-	port int
-	ctx  context.Context //nolint:containedctx // of the request: without ReverseProxy's way to pass interim answers on, which has no bound
-	w    http.ResponseWriter
-
-	mu       sync.Mutex
-	interims int
-	over     bool
+// tunnel makes a connection to a toolbox one to a port of the sandbox's loopback. syscall.ECONNREFUSED if nothing listens there.
+func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if err := conn.SetDeadline(time.Now().Add(dialWithin)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(conn, "GET /proxy/%d HTTP/1.1\r\nHost: toolbox\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n", port, tunnelProtocol, secretHeader, secret)
+	if err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(&byByte{conn, maxUpgrade}), nil)
+	if err != nil {
+		return fmt.Errorf("the toolbox, asked for port %d: %w", port, err)
+	}
+	defer res.Body.Close() // it is short, and not of interest
+	switch res.StatusCode {
+	case http.StatusSwitchingProtocols:
+	case http.StatusBadGateway:
+		return fmt.Errorf("port %d, behind the toolbox: %w", port, syscall.ECONNREFUSED)
+	default:
+		return fmt.Errorf("the toolbox, asked for port %d, answered %s", port, serve.Cut(res.Status, serve.MaxWords))
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// The toolbox cannot tell a connection that was closed from one that is half-closed; one that was reset it can.
+		if err := tcp.SetLinger(0); err != nil {
+			return err
+		}
+	}
+	return conn.SetDeadline(time.Time{})
 }
 
-// RoundTrip implements http.RoundTripper.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	defer func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.over = true
-	}()
-	r = r.WithContext(httptrace.WithClientTrace(t.ctx, &httptrace.ClientTrace{Got1xxResponse: t.interim}))
-	if isToolboxd(t.port) {
-		return t.box.transport.RoundTrip(r)
-	}
-	body := r.Body
-	if body != nil {
-		r.Body = io.NopCloser(body) // a refused connection closes the body unread; it is still needed
-	}
-	res, err := t.box.transport.RoundTrip(r)
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return res, err
-	}
-	via := r.Clone(r.Context())
-	via.Body = body
-	prefix := "/proxy/" + strconv.Itoa(t.port)
-	via.URL.Host = netip.AddrPortFrom(t.box.Addr, toolboxPort).String()
-	via.URL.Path, via.URL.RawPath = prefix+r.URL.Path, prefix+r.URL.EscapedPath()
-	via.Header.Set(secretHeader, t.box.Secret)
-	return t.box.transport.RoundTrip(via)
+// maxUpgrade bounds, in bytes, what a toolbox says before it passes on the bytes of a port.
+const maxUpgrade = 8 << 10
+
+// byByte gives out no more than was asked for: what follows belongs to whoever uses the connection next.
+type byByte struct {
+	from io.Reader
+	left int
 }
 
-// maxInterims bounds the interim answers (status 100 to 199) to one request.
-const maxInterims = 16
-
-// interim passes an interim answer on. The header of the answer itself, which may have been begun, is left as it is.
-func (t *transport) interim(code int, header textproto.MIMEHeader) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.over {
-		return nil
+// Read implements io.Reader.
+func (b *byByte) Read(p []byte) (int, error) {
+	if b.left--; b.left < 0 {
+		return 0, errors.New("the answer's header is too long")
 	}
-	if t.interims++; t.interims > maxInterims {
-		return fmt.Errorf("more than %d interim answers", maxInterims)
-	}
-	h := t.w.Header()
-	own := maps.Clone(h)
-	clear(h)
-	maps.Copy(h, http.Header(header))
-	t.w.WriteHeader(code)
-	clear(h)
-	maps.Copy(h, own)
-	return nil
+	return b.from.Read(p[:1])
 }

@@ -52,7 +52,7 @@ func New(cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("runner: install toolboxd: %w", err)
 	}
 	engine, err := docker.New(docker.Config{
-		Host: cfg.Host, Instance: cfg.Instance, Network: cfg.Network, Inject: folder, CA: hasCA, Env: cfg.Env, Profile: cfg.Profile,
+		Host: cfg.Host, Instance: cfg.Instance, Network: cfg.Network, Inject: folder, CA: hasCA, Proc: filepath.Join(cfg.Data, "proc"), Env: cfg.Env, Profile: cfg.Profile,
 		Runtime: cfg.Runtime, PidsLimit: cfg.Pids,
 		SecretHash: func(id string) string { return auth.Hash(auth.SandboxSecret(cfg.Key, id)) },
 	})

@@ -8,17 +8,20 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // Command is one command of a session.
 type Command struct {
-	ID   string // a UUID
-	Text string // as it was given
+	ID    string    // a UUID
+	Text  string    // as it was given
+	Given time.Time // when it was given
 
 	output *journal.Journal
 	echo   bool // input is part of the output
@@ -27,6 +30,7 @@ type Command struct {
 	pending *outcome // its end, when only its output's is missing; the session's lock guards it
 
 	stdinPath string // of its standard input, "" for none; the session's lock guards it
+	kills     int64  // for memory, before it began; guarded likewise
 
 	mu    sync.Mutex
 	stdin int // our end of its standard input; less than 0 when there is none
@@ -36,6 +40,7 @@ type Command struct {
 	exit int
 	err  error // set when it has no exit code: it never ran, or its session was deleted
 	end  int64 // size of output then
+	oom  *process.OutOfMemory
 }
 
 type outcome struct {
@@ -60,6 +65,12 @@ func (c *Command) ExitCode() (code int, ok bool) {
 func (c *Command) Err() error {
 	<-c.done
 	return c.err
+}
+
+// OutOfMemory waits for the command's end, and returns nil unless it was killed for memory.
+func (c *Command) OutOfMemory() *process.OutOfMemory {
+	<-c.done
+	return c.oom
 }
 
 // Output returns the journal of what the command wrote, and of the input it was given if that is echoed.

@@ -216,7 +216,7 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	for i, a := range argv {
 		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 	}
-	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), stdin: -1, done: make(chan struct{})}
+	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), Given: time.Now(), stdin: -1, done: make(chan struct{})}
 	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Streams: process.Capture{Split: true, Limits: m.cfg.Limits}})
 	if err != nil {
 		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
@@ -227,7 +227,9 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	} else {
 		c.output = p.Output()
 		go func() {
-			c.complete(p.Result().ExitCode, nil)
+			res := p.Result()
+			c.oom = res.OutOfMemory
+			c.complete(res.ExitCode, nil)
 			<-p.Drained()
 			c.output.Settle()
 		}()

@@ -109,7 +109,7 @@ func (s *Session) start(dir string) (err error) {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	go s.watch()
-	go func() { s.shellEnded(s.shell.Result().ExitCode) }()
+	go func() { s.shellEnded(s.shell.Result()) }()
 	return nil
 }
 
@@ -209,7 +209,7 @@ func (s *Session) Exec(spec Spec) (*Command, error) {
 		return nil, fault.New(fault.Invalid, "the command holds a NUL byte, which no shell can be given")
 	}
 	c := &Command{
-		ID: newID(), Text: spec.Script, async: spec.Async, echo: spec.Async && !spec.HideEcho, stdin: -1, done: make(chan struct{}),
+		ID: newID(), Text: spec.Script, Given: time.Now(), async: spec.Async, echo: spec.Async && !spec.HideEcho, stdin: -1, done: make(chan struct{}),
 		output: s.m.cfg.Processes.NewJournal(s.m.cfg.Limits),
 	}
 	s.mu.Lock()
@@ -334,6 +334,7 @@ func (s *Session) launchLocked(c *Command) error {
 		}
 		c.stdinPath = j.in
 	}
+	c.kills = s.m.cfg.Processes.MemoryKills()
 	line := s.dialect.line(j, s.last, s.base)
 	n, err := unix.Write(s.stdin, []byte(line))
 	switch {
@@ -534,6 +535,9 @@ func (s *Session) report() (eof bool) {
 	said := s.complaintsLocked(r)
 	s.control.forget()
 	s.last, s.running = r, nil
+	if r.code == process.CodeKilled && !s.deleted {
+		c.oom = s.m.cfg.Processes.EndedForMemory(c.kills)
+	}
 	s.nextLocked()
 	s.mu.Unlock()
 	s.finish(c, r.code, nil, said)
@@ -732,8 +736,9 @@ func (s *Session) closed(key int32) {
 	}
 }
 
-// shellEnded completes what runs with the shell's exit code, and what waits with ErrEnded.
-func (s *Session) shellEnded(code int) {
+// shellEnded completes what runs with the shell's end, and what waits with ErrEnded.
+func (s *Session) shellEnded(shell process.Result) {
+	code := shell.ExitCode
 	s.report() // the last command's own code, if it came to that
 	s.mu.Lock()
 	s.ended = true
@@ -759,6 +764,7 @@ func (s *Session) shellEnded(code int) {
 		if s.deaf {
 			running.output.Append(journal.Stderr, []byte(ErrDeaf.Msg+"\n"))
 		}
+		running.oom = shell.OutOfMemory
 		s.finish(running, code, err, nil)
 	}
 	for _, c := range waiting {

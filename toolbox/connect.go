@@ -132,7 +132,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		if err := con.ws.send(websocket.BinaryMessage, []byte(markers[journal.Stderr]+text)); err != nil {
 			return errLeft
 		}
-		return con.exit(code, "")
+		return con.exit(process.Result{ExitCode: code})
 	}
 	defer p.Close()
 	var work sync.WaitGroup
@@ -169,12 +169,12 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	res := p.Result()
-	return con.exit(res.ExitCode, res.Signal)
+	return con.exit(p.Result())
 }
 
-func (con *connected) exit(code int, sig string) error {
-	if con.ws.sendJSON(api.ConnectMessage{Type: "exit", ExitCode: &code, Signal: sig}) != nil {
+func (con *connected) exit(res process.Result) error {
+	msg := api.ConnectMessage{Type: "exit", ExitCode: &res.ExitCode, Signal: res.Signal, OutOfMemory: wireOutOfMemory(res.OutOfMemory)}
+	if con.ws.sendJSON(msg) != nil {
 		return errLeft
 	}
 	return nil

@@ -1,10 +1,11 @@
 package toolbox
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/sandlot-dev/sandlot/internal/version"
 )
 
 // dialect is how a client wants the output of session commands; it depends on its version (toolbox.md 4.5).
@@ -25,14 +26,14 @@ const (
 
 // dialectOf tells the dialect, and whether the client said anything about it.
 func dialectOf(c *gin.Context) (d dialect, told bool) {
-	version := sdkVersion(c)
+	sdk := sdkVersion(c)
 	split := c.GetHeader("X-Daytona-Split-Output") == "true"
 	switch {
-	case version == "" && !split:
+	case sdk == "" && !split:
 		return plainText, false
-	case version != "" && atLeast(version, 0, 167):
+	case sdk != "" && version.AtLeast(sdk, 0, 167):
 		return splitJSON, true
-	case split, atLeast(version, 0, 27):
+	case split, version.AtLeast(sdk, 0, 27):
 		return markedText, true
 	default:
 		return plainText, true
@@ -50,24 +51,6 @@ func sdkVersion(c *gin.Context) string {
 		}
 	}
 	return ""
-}
-
-// atLeast compares a version. One with "dev" in it is the newest; one that cannot be read has markers but no JSON, so it is between
-// 0.27 and 0.167.
-func atLeast(version string, major, minor int) bool {
-	if strings.Contains(version, "dev") {
-		return true
-	}
-	core, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
-	parts := strings.Split(core, ".")
-	if len(parts) >= 2 {
-		x, errX := strconv.Atoi(parts[0])
-		y, errY := strconv.Atoi(parts[1])
-		if errX == nil && errY == nil {
-			return x > major || x == major && y >= minor
-		}
-	}
-	return major == 0 && minor < 167
 }
 
 // subprotocols returns the tokens that a websocket client offers.

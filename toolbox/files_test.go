@@ -37,6 +37,12 @@ func newToolbox(tb testing.TB, dir string) *toolbox.Server {
 
 func newToolboxWith(tb testing.TB, dir string, log slog.Handler) *toolbox.Server {
 	tb.Helper()
+	return guardedToolbox(tb, dir, log, "")
+}
+
+// guardedToolbox is one that is entered with the secret of a hash.
+func guardedToolbox(tb testing.TB, dir string, log slog.Handler, secretHash string) *toolbox.Server {
+	tb.Helper()
 	processes, err := process.NewManager(process.Config{Dir: dir, Env: append(os.Environ(), "HOME="+dir)})
 	if err != nil {
 		tb.Fatal(err)
@@ -47,7 +53,7 @@ func newToolboxWith(tb testing.TB, dir string, log slog.Handler) *toolbox.Server
 		tb.Fatal(err)
 	}
 	s, err := toolbox.New(toolbox.Config{
-		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(log), Process: processes, Sessions: sessions,
+		WorkDir: dir, Home: dir, Version: "v0.0.0", Logger: slog.New(log), Process: processes, Sessions: sessions, SecretHash: secretHash,
 	})
 	if err != nil {
 		tb.Fatal(err)

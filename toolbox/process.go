@@ -118,6 +118,8 @@ type facts struct {
 	WallMs       float64 `json:"wallMs"`
 	CPUMs        float64 `json:"cpuMs"`
 	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"`
+
+	OutOfMemory *api.OutOfMemory `json:"outOfMemory,omitempty"`
 }
 
 func runFacts(res process.Result) facts {
@@ -125,7 +127,15 @@ func runFacts(res process.Result) facts {
 	return facts{
 		Signal: res.Signal, TimedOut: res.TimedOut, Background: res.Lingering, Truncated: dropped > 0, DroppedBytes: dropped,
 		WallMs: milliseconds(res.Wall), CPUMs: milliseconds(res.CPU), PeakRSSBytes: res.PeakRSS,
+		OutOfMemory: wireOutOfMemory(res.OutOfMemory),
 	}
+}
+
+func wireOutOfMemory(o *process.OutOfMemory) *api.OutOfMemory {
+	if o == nil {
+		return nil
+	}
+	return &api.OutOfMemory{PeakBytes: o.Peak, LimitBytes: o.Limit, Message: o.String()}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

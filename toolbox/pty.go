@@ -18,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session/pty"
 )
 
@@ -173,7 +174,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		sayExit(ws, t.ExitCode(), slices.Contains(subprotocols(c), tokenExitControl))
+		sayExit(ws, t.ExitCode(), t.OutOfMemory(), slices.Contains(subprotocols(c), tokenExitControl))
 	case fault.KindOf(err) == fault.Limited:
 		ws.close(websocket.ClosePolicyViolation, "the program does not read its input")
 	case errors.Is(err, context.Canceled):
@@ -188,8 +189,11 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 const maxTerminalFrame = 32 << 10
 
 // sayExit tells how the process ended: in a frame to those who asked for it, and in the close frame to all (toolbox.md 5.4).
-func sayExit(ws *socket, code int, frame bool) {
+func sayExit(ws *socket, code int, oom *process.OutOfMemory, frame bool) {
 	reason := exitReason(code)
+	if oom != nil {
+		reason = oom.String()
+	}
 	if frame {
 		_ = ws.sendJSON(api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason}) // it may have left
 	}

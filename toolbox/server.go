@@ -6,9 +6,10 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"log"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/session/pty"
@@ -54,7 +56,8 @@ type Server struct {
 	runs   process.Once // commands and programs that were given a key
 	meter  measure.Meter
 	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
-	ports  *httputil.ReverseProxy // behind /proxy/{port}
+	ports  *upstream.Pool         // behind /proxy/{port}
+	log    *log.Logger            // of what net/http has to say
 
 	terminals, webTerminals *pty.Manager
 	watches                 *workspace.Manager
@@ -78,8 +81,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
+	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	return &Server{
-		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}}, secret: secret, files: files, git: git.New(cfg.Process), ports: newPortProxy(),
+		cfg: cfg, log: log.New(words, "", 0), face: serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}}, secret: secret, files: files, git: git.New(cfg.Process), ports: upstream.NewPool(dialPort),
 		terminals: pty.NewManager(cfg.Process), webTerminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
 	}, nil
 }
@@ -87,16 +91,22 @@ func New(cfg Config) (*Server, error) {
 // Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(nameRequest, s.face.Guard(s.checkSecret), func(*gin.Context) { s.cfg.Process.Observe() })
+	e.Use(nameRequest, s.face.Guard(s.guard), func(*gin.Context) { s.cfg.Process.Observe() })
 	serve.Mount(&s.face, e, s, routes)
-	proxy := s.face.Wrap(func(c *gin.Context) error { return s.proxyPort(c) })
-	e.Any("/proxy/:port", proxy) // any method, so no line of the table
-	e.Any("/proxy/:port/*path", proxy)
-	return e
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.EscapedPath(), "/proxy/") {
+			s.proxyPort(w, r)
+			return
+		}
+		e.ServeHTTP(w, r)
+	})
 }
 
-// nameRequest gives every answer an id of its own, a random UUID (RFC 9562, version 4), as toolbox.md 0.3 has it.
-func nameRequest(c *gin.Context) {
+// nameRequest gives every answer an id of its own, as toolbox.md 0.3 has it.
+func nameRequest(c *gin.Context) { c.Header("X-Request-Id", newRequestID()) }
+
+// newRequestID returns a random UUID (RFC 9562, version 4).
+func newRequestID() string {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
@@ -107,17 +117,19 @@ func nameRequest(c *gin.Context) {
 		}
 		text = hex.AppendEncode(text, b)
 	}
-	c.Header("X-Request-Id", string(text))
+	return string(text)
 }
 
-func (s *Server) checkSecret(c *gin.Context) error {
+func (s *Server) guard(c *gin.Context) error { return s.checkSecret(c.Request) }
+
+func (s *Server) checkSecret(r *http.Request) error {
 	if len(s.secret) == 0 {
 		return nil
 	}
-	if !presents(c.Request, s.secret) {
+	if !presents(r, s.secret) {
 		return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
 	}
-	c.Request.Header.Del(SecretHeader)
+	r.Header.Del(SecretHeader)
 	return nil
 }
 

@@ -3,12 +3,14 @@ package toolbox
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
@@ -16,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/session"
@@ -28,7 +31,7 @@ func (s *Server) createSession(c *gin.Context) error {
 		return err
 	}
 	dir := ""
-	if v := sdkVersion(c); v != "" && !atLeast(v, 0, 103) {
+	if v := sdkVersion(c); v != "" && !version.AtLeast(v, 0, 103) {
 		dir = s.cfg.Home // where older clients' programs expect it
 	}
 	if _, err := s.cfg.Sessions.Create(req.SessionID, dir); err != nil {
@@ -83,11 +86,26 @@ func scopeOf(c *gin.Context) (process.Scope, error) {
 	}
 }
 
-// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}.
+// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the command may be about to end.
+const (
+	young = 50 * time.Millisecond // the age up to which a command's question is held
+	held  = 25 * time.Millisecond // and for how long at most
+)
+
+// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
 func (s *Server) getSessionCommand(c *gin.Context) error {
 	cmd, err := s.command(c)
 	if err != nil {
 		return err
+	}
+	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < young {
+		late := time.NewTimer(held)
+		defer late.Stop()
+		select {
+		case <-cmd.Done():
+		case <-late.C:
+		case <-c.Request.Context().Done():
+		}
 	}
 	c.JSON(http.StatusOK, wireCommand(cmd))
 	return nil
@@ -129,7 +147,7 @@ func wireSession(s *session.Session) api.Session {
 func wireCommand(cmd *session.Command) api.SessionCommand {
 	wire := api.SessionCommand{ID: cmd.ID, Command: cmd.Text}
 	if code, ok := cmd.ExitCode(); ok {
-		wire.ExitCode = &code
+		wire.ExitCode, wire.OutOfMemory = &code, wireOutOfMemory(cmd.OutOfMemory())
 	}
 	return wire
 }
@@ -166,6 +184,11 @@ func (s *Server) sessionExec(c *gin.Context) error {
 	return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
 		_, _ = fmt.Fprintf(w, `{"cmdId":"%s","exitCode":%d,`, cmd.ID, code)
 		err := writeLogs(w, cmd, d)
+		if o := wireOutOfMemory(cmd.OutOfMemory()); o != nil {
+			data, jsonErr := json.Marshal(o)
+			err = errors.Join(err, jsonErr)
+			_, _ = fmt.Fprintf(w, `,"outOfMemory":%s`, data)
+		}
 		_ = w.WriteByte('}')
 		return err
 	})

@@ -46,6 +46,16 @@ func exec(t *testing.T, session, command string) string {
 	return session + "/command/" + got.CmdID
 }
 
+// statusOf asks for a command.
+func statusOf(t *testing.T, command string) (got api.SessionCommand) {
+	t.Helper()
+	res, raw := call(t, "GET", command, nil)
+	if err := json.Unmarshal([]byte(raw), &got); err != nil || res.StatusCode != 200 {
+		t.Fatalf("%d %s", res.StatusCode, raw)
+	}
+	return got
+}
+
 // dial opens a websocket to an http URL.
 func dial(t *testing.T, url string, header http.Header) (*websocket.Conn, *http.Response) {
 	t.Helper()
@@ -157,6 +167,42 @@ func TestShellThatEnded(t *testing.T) {
 	list := strings.TrimSuffix(s, "/s")
 	if res := post(t, list, api.CreateSessionRequest{SessionID: "s"}, nil); res.StatusCode != 201 {
 		t.Errorf("replace: %d", res.StatusCode)
+	}
+}
+
+// TestAnEndThatIsNearIsWaitedFor asks for commands once, as soon as they are given.
+func TestAnEndThatIsNearIsWaitedFor(t *testing.T) {
+	session := newSession(t)
+	ended := 0
+	for range 20 {
+		got := statusOf(t, exec(t, session, "sleep 0.005; (exit 3)"))
+		if got.ExitCode != nil && *got.ExitCode == 3 {
+			ended++
+		}
+	}
+	if ended < 10 {
+		t.Errorf("the first question told the end of %d of 20 commands of 5 ms", ended)
+	}
+}
+
+// TestALongCommandIsAnsweredForAtOnce asks for a command that goes on.
+func TestALongCommandIsAnsweredForAtOnce(t *testing.T) {
+	cmd := exec(t, newSession(t), "sleep 100")
+	first, later := time.Duration(0), time.Hour
+	for began := time.Now(); time.Since(began) < 200*time.Millisecond; {
+		asked := time.Now()
+		got := statusOf(t, cmd)
+		took := time.Since(asked)
+		if got.ExitCode != nil {
+			t.Fatalf("exit code %d of a command that runs", *got.ExitCode)
+		}
+		if first == 0 {
+			first = took
+		}
+		later = min(later, took)
+	}
+	if first < 20*time.Millisecond || first > time.Second || later > 10*time.Millisecond {
+		t.Errorf("the first question took %v, later ones %v at best; want 25 ms and then no wait", first, later)
 	}
 }
 

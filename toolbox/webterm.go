@@ -29,7 +29,7 @@ var webterm embed.FS
 // its own per connection, ended with it. It needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
 	e := s.face.NewEngine()
-	e.Use(s.face.Guard(s.checkSecret))
+	e.Use(s.face.Guard(s.guard))
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
 	e.GET("/ws", s.face.Wrap(s.webTerminal))
 	files, err := fs.ReadDir(webterm, "webterm")

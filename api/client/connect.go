@@ -23,6 +23,8 @@ type Streams struct {
 	Stdin          io.Reader // nil is at its end
 	Stdout, Stderr io.Writer
 	Signals        <-chan string // names of signals for the command and its process group, such as SIGINT; may be nil
+
+	OutOfMemory func(api.OutOfMemory) // is told when the command was killed for memory; may be nil
 }
 
 // ErrOutput is returned when an output could not be written.
@@ -89,7 +91,10 @@ func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequ
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
-	return exit, nil
+	if exit.OutOfMemory != nil && streams.OutOfMemory != nil {
+		streams.OutOfMemory(*exit.OutOfMemory)
+	}
+	return *exit.ExitCode, nil
 }
 
 // connection is the client's side of a connected command.
@@ -124,18 +129,18 @@ func (con *connection) send(message any) error {
 	return con.ws.WriteJSON(message)
 }
 
-// read takes all that comes, to the command's end.
-func (con *connection) read() (exitCode int, err error) {
+// read takes all that comes, to the command's end, which is the message that it returns.
+func (con *connection) read() (exit api.ConnectMessage, err error) {
 	for {
 		kind, data, err := con.ws.ReadMessage()
 		if err != nil {
-			return 0, err
+			return exit, err
 		}
 		if kind == websocket.BinaryMessage {
 			for i, q := range con.outputs {
 				if rest, ok := bytes.CutPrefix(data, []byte(markers[i])); ok {
 					if err := q.Put(rest); err != nil {
-						return 0, err
+						return exit, err
 					}
 				}
 			}
@@ -143,7 +148,7 @@ func (con *connection) read() (exitCode int, err error) {
 		}
 		var msg api.ConnectMessage
 		if err := json.Unmarshal(data, &msg); err != nil {
-			return 0, err
+			return exit, err
 		}
 		switch {
 		case msg.Type == "taken":
@@ -151,7 +156,7 @@ func (con *connection) read() (exitCode int, err error) {
 		case msg.Type == "closed":
 			con.unread.Store(true)
 		case msg.Type == "exit" && msg.ExitCode != nil:
-			return *msg.ExitCode, nil
+			return msg, nil
 		}
 	}
 }

@@ -44,7 +44,7 @@ func doctorCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what Sandlot needs and say what to mend",
-		Long:  "Checks engine, storage driver, control groups, image, ports, previews, certificates, disk, clock and records. Ends with 1 if something is broken.\n" + localHelp,
+		Long:  "Checks engine, storage driver, control groups, /proc, image, ports, previews, certificates, disk, clock and records. Ends with 1 if something is broken.\n" + localHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := set.config()
@@ -112,6 +112,7 @@ func checkEngine(ctx context.Context, cfg config) []finding {
 		{"engine", ok, fmt.Sprintf("Docker %s at %s, %d containers", info.ServerVersion, api.DaemonHost(), info.Containers), ""},
 		checkStorage(info),
 		checkCgroup(info),
+		checkProc(ctx, cfg),
 		checkDisk("engine disk", info.DockerRootDir, uint64(cfg.MinFreeDisk)),
 	}
 	if info.Architecture != "x86_64" && runtime.GOARCH == "amd64" || info.OSType != "linux" {
@@ -151,6 +152,25 @@ func checkCgroup(info system.Info) finding {
 		return finding{"control groups", warning, detail + ", no limits for " + strings.Join(missing, ", "), "enable these controllers in the kernel's command line (cgroup_enable=memory swapaccount=1)"}
 	}
 	return finding{"control groups", ok, detail, ""}
+}
+
+// checkProc says what programs see that ask /proc for the memory that they have.
+func checkProc(ctx context.Context, cfg config) finding {
+	const check, machines = "sandbox's /proc", "programs see the whole machine's memory and uptime; their limits hold all the same"
+	err := docker.CheckLXCFS(ctx)
+	switch {
+	case cfg.Runtime != "" && cfg.Runtime != "runc" && cfg.Runtime != "crun":
+		return finding{check, ok, "what the runtime " + cfg.Runtime + " shows", ""}
+	case err == nil:
+		return finding{check, ok, "lxcfs: programs in new sandboxes see their own memory and uptime", ""}
+	case errors.Is(err, fs.ErrNotExist):
+		return finding{check, warning, "no lxcfs: " + machines, "install it: scripts/engine, or `apt-get install lxcfs`; then make new sandboxes"}
+	default:
+		return finding{
+			check, warning, err.Error() + ": " + machines + "; sandboxes that ran before cannot read memory and uptime at all",
+			"start it anew: scripts/engine, or `systemctl restart lxcfs`; then stop and start those sandboxes",
+		}
+	}
 }
 
 func checkProgram() finding {

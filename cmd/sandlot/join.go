@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sandlot-dev/sandlot/coordinator"
@@ -51,10 +50,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err := tenants.Begin(ctx, keys.API); err != nil {
 		return nil, err
 	}
-	snapshot := fleet.Snapshot{
-		ID: uuid.NewString(), Name: cfg.DefaultSnapshot, Image: cfg.DefaultImage, CPU: 1, Memory: 1, Disk: 3, CreatedAt: time.Now().UTC(),
-	}
-	if err := in.db.PutSnapshot(ctx, snapshot); err != nil {
+	if err := putSnapshots(ctx, in.db, cfg); err != nil {
 		return nil, err
 	}
 	after, err := in.db.LastSeen(ctx, keys.Runner)
@@ -77,7 +73,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.previews = resolvePreviews(ctx, cfg)
 	mode := in.previews.mode
 	in.proxy, err = proxy.New(proxy.Config{
-		Locator: where, Domain: domain, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
+		Locator: where, Domain: domain, Key: keys.API, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
 	})
 	if err != nil {
 		return nil, err
@@ -97,7 +93,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	}
 	where.fleet = in.fleet
 	in.coordinator, err = coordinator.New(coordinator.Config{
-		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Version: version.Version, Revision: version.Revision,
+		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Toolboxes: in.proxy, Version: version.Version, Revision: version.Revision,
 		Region: cfg.Region, Runner: keys.Runner, DefaultSnapshot: cfg.DefaultSnapshot, ToolboxURL: cfg.ToolboxURL,
 		PreviewURL: template, Previews: seen, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
 		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),

@@ -116,6 +116,9 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 			}
 			return address, nil
 		}
+		if fault.KindOf(err) == fault.NotFound { // it was deleted meanwhile
+			p.proxy.Forget(sandbox)
+		}
 		if fault.KindOf(err) != fault.Conflict {
 			return "", err
 		}

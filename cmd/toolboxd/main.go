@@ -32,6 +32,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/logkey"
+	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
@@ -151,7 +152,8 @@ type sandbox struct {
 	entry     *process.Process // nil when there is none
 }
 
-// open makes the toolbox. begin starts what goes on beside it: the program that was given, the web terminal, measurements.
+// open makes the toolbox and takes the ports that it serves, before anything of the sandbox runs that could take one: whoever listens on such a port is
+// sent the sandbox's secret. begin starts what goes on beside it: the web terminal, the program that was given, measurements.
 func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +164,7 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	if cfg.Sandbox != s.name {
 		logger = logger.With(logkey.Sandbox, cfg.Sandbox)
 	}
-	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Limits: cfg.Output, Warn: func(text string) { logger.Error(text) }})
+	processes, err := process.NewManager(process.Config{Dir: cfg.WorkDir, Env: cfg.Env, Reap: true, Shield: s.shield, Memory: measure.NewMemory(""), Limits: cfg.Output, Warn: func(text string) { logger.Error(text) }})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -185,13 +187,19 @@ func (s *sandbox) open(cfg config) (server *toolbox.Server, begin func(), err er
 	if err != nil {
 		return nil, nil, err
 	}
+	terminal, err := listenTerminal(s.ctx, cfg)
+	if err != nil { // where the network is shared with others, as with the machine
+		logger.Warn("the web terminal is not served", logkey.Err, err)
+	}
 	s.processes = processes
 	return server, func() {
+		if terminal != nil {
+			go serveTerminal(s.ctx, terminal, server.TerminalHandler(), logger) // ends with the daemon
+		}
 		s.startEntrypoint(sessions, cfg.Entrypoint, logger)
 		if cfg.Telemetry.Endpoint != "" {
 			go server.Export(s.ctx, cfg.Telemetry) // ends with the daemon
 		}
-		go serveTerminal(s.ctx, cfg, server.TerminalHandler(), logger) // ends with the daemon
 	}, nil
 }
 
@@ -254,17 +262,18 @@ func (s *sandbox) close() error {
 // terminalPort is where the web terminal is.
 const terminalPort = "22222"
 
-// serveTerminal serves the web terminal beside the toolbox, on the same address. The sandbox is of use without it.
-func serveTerminal(ctx context.Context, cfg config, handler http.Handler, logger *slog.Logger) {
+// listenTerminal listens for the web terminal, on the address of the toolbox. The sandbox is of use without it.
+func listenTerminal(ctx context.Context, cfg config) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(cfg.Listen)
-	if err == nil {
-		var ln net.Listener
-		if ln, err = serve.Listen(ctx, net.JoinHostPort(host, terminalPort), cfg.Silence); err == nil {
-			err = serve.Until(ctx, ln, handler, 0)
-		}
-	}
 	if err != nil {
-		logger.Warn("the web terminal is not served", logkey.Err, err)
+		return nil, err
+	}
+	return serve.Listen(ctx, net.JoinHostPort(host, terminalPort), cfg.Silence)
+}
+
+func serveTerminal(ctx context.Context, ln net.Listener, handler http.Handler, logger *slog.Logger) {
+	if err := serve.Until(ctx, ln, handler, 0); err != nil {
+		logger.Warn("the web terminal is not served any more", logkey.Err, err)
 	}
 }
 

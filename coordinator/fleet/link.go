@@ -52,7 +52,9 @@ func (m *Manager) ExpireLink(ctx context.Context, organization, idOrName string,
 	if err != nil {
 		return err
 	}
-	return m.cfg.Store.DeleteLink(ctx, Link{Hash: auth.Hash(token), Sandbox: s.ID, Port: port})
+	err = m.cfg.Store.DeleteLink(ctx, Link{Hash: auth.Hash(token), Sandbox: s.ID, Port: port})
+	m.cfg.Changed(s.ID) // what it let in ends
+	return err
 }
 
 // LinkOf finds a link by its token. ErrNoLink.

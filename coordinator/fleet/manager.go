@@ -287,7 +287,7 @@ func (m *Manager) edit(ctx context.Context, organization, idOrName string, chang
 }
 
 // errDeleted is returned for what is asked of a sandbox whose deletion has been asked for.
-var errDeleted = fault.New(fault.Conflict, "it is being deleted")
+var errDeleted = fault.New(fault.Conflict, "it is being deleted; make a new one")
 
 // change stores a change and has everybody look who waits for one. Nothing takes back a deletion: errDeleted.
 func (m *Manager) change(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) {

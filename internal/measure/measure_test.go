@@ -233,3 +233,29 @@ func BenchmarkMeter(b *testing.B) {
 		m.Read()
 	}
 }
+
+func TestMemoryTellsKillsAndPeak(t *testing.T) {
+	for name, tc := range map[string]struct {
+		files              map[string]string
+		kills, peak, limit int64
+	}{
+		"version 2": {map[string]string{
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.events": "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n",
+			"/sys/fs/cgroup/memory.peak": "5000\n", "/sys/fs/cgroup/memory.max": "6000\n",
+		}, 3, 5000, 6000},
+		"version 2 before memory.peak": {map[string]string{
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.events": "oom_kill 3\n", "/sys/fs/cgroup/memory.max": "6000\n",
+		}, 3, 0, 6000},
+		"version 1": {map[string]string{
+			"/proc/self/cgroup": "4:memory:/docker/abc\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+			"/sys/fs/cgroup/memory/memory.max_usage_in_bytes": "5000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+		}, 2, 5000, 8000000 << 10},
+		"nobody counts": {map[string]string{"/proc/self/cgroup": "\n", "/proc/meminfo": meminfo}, 0, 0, 8000000 << 10},
+	} {
+		m := NewMemory(tree(t, tc.files).Root)
+		peak, limit := m.Peak()
+		if kills := m.Kills(); kills != tc.kills || peak != tc.peak || limit != tc.limit {
+			t.Errorf("%s: %d kills, peak %d of %d; want %d, %d of %d", name, kills, peak, limit, tc.kills, tc.peak, tc.limit)
+		}
+	}
+}

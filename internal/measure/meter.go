@@ -3,6 +3,7 @@ package measure
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -105,22 +106,33 @@ func (m *Meter) group() group {
 	return g
 }
 
-// file reads a control file: of version 1's controller, or of version 2 for "".
-func (g group) file(controller, name string) (string, bool) {
+// open opens a control file: of version 1's controller, or of version 2 for "".
+func (g group) open(controller, name string) (*os.File, bool) {
 	mount, own := "/sys/fs/cgroup", g.path
 	if controller != "" {
 		p, ok := g.v1[controller]
 		if !ok {
-			return "", false
+			return nil, false
 		}
 		mount, own = mount+"/"+controller, p
 	}
 	for _, dir := range []string{mount + own, mount} {
-		if data, err := os.ReadFile(g.m.path(dir + "/" + name)); err == nil {
-			return strings.TrimSpace(string(data)), true
+		if f, err := os.Open(g.m.path(dir + "/" + name)); err == nil {
+			return f, true
 		}
 	}
-	return "", false
+	return nil, false
+}
+
+// file reads a control file, as open finds it.
+func (g group) file(controller, name string) (string, bool) {
+	f, ok := g.open(controller, name)
+	if !ok {
+		return "", false
+	}
+	defer f.Close() // only read from
+	data, err := io.ReadAll(f)
+	return strings.TrimSpace(string(data)), err == nil
 }
 
 func (g group) number(controller, name string) (int64, bool) {

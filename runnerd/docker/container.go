@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"runtime"
@@ -53,9 +54,14 @@ const (
 	onlineFile   = "/sys/devices/system/cpu/online"
 )
 
-// sharedMemory is what engines give, but for the number of files: without a limit, empty ones alone could fill the sandbox's memory, and
-// no process could be killed to free it but toolboxd.
-const sharedMemory = "rw,nosuid,nodev,noexec,mode=1777,size=64m,nr_inodes=16384"
+// leastShared is the size of /dev/shm that engines give by themselves.
+const leastShared = 64 << 20
+
+// sharedMemory are the options of /dev/shm in a sandbox of that much memory: half of it, and a part of it. Without a limit of files, empty ones alone
+// could fill all of it, and no process could be killed to free it but toolboxd.
+func sharedMemory(memory int64) string {
+	return fmt.Sprintf("rw,nosuid,nodev,noexec,mode=1777,size=%d,nr_inodes=16384", max(memory/2, leastShared))
+}
 
 // sharing are runtimes that share the host's kernel and so its view of processors. Others have one of their own.
 var sharing = []string{"", "runc", "crun"}
@@ -112,7 +118,7 @@ func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse)
 		})
 	}
 	if slices.Contains(sharing, e.cfg.Runtime) {
-		host.Tmpfs = map[string]string{"/dev/shm": sharedMemory}
+		host.Tmpfs = map[string]string{"/dev/shm": sharedMemory(memory)}
 	}
 	if e.cfg.Profile != ProfileCompat {
 		host.CapDrop, host.CapAdd, host.SecurityOpt = []string{"ALL"}, capabilities, []string{"no-new-privileges"}

@@ -39,6 +39,7 @@ type Config struct {
 	Network    string                 // name of our bridge; "" means "sandlot"
 	Inject     string                 // folder on the engine's host with toolboxd and OnlineFolder, never changed
 	CA         bool                   // Inject has ca-certificates.crt too
+	Proc       string                 // folder on the engine's host for links to what sandboxes see in /proc, by way of lxcfs; "" leaves that as it is
 	Env        map[string]string      // variables that every sandbox gets
 	Profile    string                 // ProfileHardened or ProfileCompat; "" means hardened
 	Runtime    string                 // OCI runtime, such as runsc; "" takes the engine's default
@@ -52,6 +53,7 @@ type Engine struct {
 	cfg  Config
 	api  *client.Client
 	root atomic.Pointer[string] // where the engine keeps its data; nil until it was asked
+	proc procView
 }
 
 // New checks cfg and returns an Engine. It does not connect.
@@ -72,7 +74,11 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, api: api}, nil
+	e := &Engine{cfg: cfg, api: api, proc: procView{lxcfs: lxcfsFolder}}
+	if slices.Contains(sharing, cfg.Runtime) {
+		e.proc.links = cfg.Proc
+	}
+	return e, nil
 }
 
 // NewClient returns a client of the engine at host; "" takes DOCKER_HOST or the usual socket.
@@ -107,6 +113,7 @@ func (e *Engine) Create(ctx context.Context, spec lifecycle.Spec) (made bool, er
 		return false, e.explain(err)
 	}
 	cfg, host, net := e.containerConfig(spec, img)
+	host.Mounts = append(host.Mounts, e.proc.mounts(ctx)...)
 	_, err = e.api.ContainerCreate(ctx, cfg, host, net, nil, spec.ID)
 	if errdefs.IsConflict(err) { // the name is taken: by an earlier try, or by a stranger
 		_, err = e.own(ctx, spec.ID)
@@ -143,8 +150,9 @@ func (e *Engine) Start(ctx context.Context, id string) (sandbox.Container, error
 	if err != nil {
 		return sandbox.Container{}, err
 	}
+	stale := e.proc.refresh(ctx) // matters if the start fails for it
 	if err := e.api.ContainerStart(ctx, c.ID, container.StartOptions{}); err != nil {
-		return sandbox.Container{}, e.explain(err)
+		return sandbox.Container{}, errors.Join(e.explain(err), stale)
 	}
 	return e.Inspect(ctx, id)
 }

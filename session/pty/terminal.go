@@ -31,7 +31,7 @@ type Terminal struct {
 	spec    Spec
 	created time.Time
 	output  *journal.Journal
-	done    chan struct{} // closed when it has ended; exit is set then
+	done    chan struct{} // closed when it has ended; exit and oom are set then
 
 	mu     sync.Mutex
 	size   Size
@@ -40,6 +40,7 @@ type Terminal struct {
 	shell  *process.Process
 	ended  bool
 	exit   int
+	oom    *process.OutOfMemory
 	input  []byte // waits for the program
 	typing bool   // a goroutine is writing input
 
@@ -88,6 +89,12 @@ func (t *Terminal) Done() <-chan struct{} { return t.done }
 func (t *Terminal) ExitCode() int {
 	<-t.done
 	return t.exit
+}
+
+// OutOfMemory waits for Done, and returns nil unless the shell, or its last command, was killed for memory.
+func (t *Terminal) OutOfMemory() *process.OutOfMemory {
+	<-t.done
+	return t.oom
 }
 
 // startLocked starts the shell.
@@ -152,9 +159,9 @@ func (t *Terminal) watch() {
 	for t.read() {
 		t.holdBack()
 	}
-	code := t.shell.Result().ExitCode
+	res := t.shell.Result()
 	t.m.remove(t)
-	t.finish(code)
+	t.finish(res.ExitCode, res.OutOfMemory)
 	_ = t.master.Close()
 }
 
@@ -229,13 +236,13 @@ func (t *Terminal) holdBack() {
 	}
 }
 
-func (t *Terminal) finish(code int) {
+func (t *Terminal) finish(code int, oom *process.OutOfMemory) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
 		return
 	}
-	t.ended, t.exit, t.input = true, code, nil
+	t.ended, t.exit, t.oom, t.input = true, code, oom, nil
 	t.output.Close()
 	close(t.done)
 }
@@ -245,7 +252,7 @@ func (t *Terminal) kill(scope process.Scope) {
 	shell := t.shell
 	t.mu.Unlock()
 	if shell == nil {
-		t.finish(128 + int(unix.SIGKILL))
+		t.finish(process.CodeKilled, nil)
 		return
 	}
 	shell.KillWith(scope)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+
+	"github.com/gorilla/websocket"
 )
 
 // serveFloor is the least server that does the same work: what net/http and the kernel cost when nothing is added.
@@ -52,6 +54,20 @@ func serveFloor(addr string) int {
 	})
 	mux.HandleFunc("GET /files/download", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, r.URL.Query().Get("path"))
+	})
+	mux.HandleFunc("GET /echo", func(w http.ResponseWriter, r *http.Request) {
+		up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+		ws, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.Close()
+		for {
+			kind, data, err := ws.ReadMessage()
+			if err != nil || ws.WriteMessage(kind, data) != nil {
+				return
+			}
+		}
 	})
 	if err := http.ListenAndServe(addr, mux); err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)

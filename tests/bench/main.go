@@ -52,6 +52,7 @@ var scenarios = []scenario{
 	{"idle", "memory, wake-ups and processor time of an idle daemon; its size on disk", (*bench).idle},
 	{"create", "create to first output through the API, against bare docker", (*bench).create},
 	{"proxy", "one command through proxy and container", (*bench).proxied},
+	{"way", "what the proxy adds to a request, a message and a file", (*bench).way},
 	{"sandlot", "memory and processor time of an idle Sandlot and its sandbox", (*bench).sandlotIdle},
 }
 

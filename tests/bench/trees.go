@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -33,13 +32,7 @@ func tree(dir string) error {
 	return nil
 }
 
-func (b *bench) get(url string) ([]byte, error) {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	return b.do(req, "")
-}
+func (b *bench) get(url string) ([]byte, error) { return b.getAs(url, "") }
 
 func (b *bench) find() ([]Row, error) {
 	s, err := b.toolboxd()

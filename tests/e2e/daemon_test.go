@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/tests/contract"
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
@@ -24,7 +25,8 @@ type daemon struct {
 	t      *testing.T
 	base   string
 	header http.Header
-	ctx    context.Context //nolint:containedctx // of the test, or of a part of it: nil is the test's own
+	of     *contract.Surface // of the contract that answers are held to; nil is the toolbox's
+	ctx    context.Context   //nolint:containedctx // of the test, or of a part of it: nil is the test's own
 }
 
 // straight is a connection to a toolboxd of the test's own.

@@ -152,7 +152,7 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 			}()
 			box.WaitState("stopping", "stopped")
 		}},
-		{"deleted", "is destroy", func(box *harness.Box) { c.API("DELETE", "/sandbox/"+box.ID, nil) }},
+		{"deleted", "is being deleted", func(box *harness.Box) { c.API("DELETE", "/sandbox/"+box.ID, nil) }},
 		{"killed", "is stopped: its first process was ended by signal 9", func(box *harness.Box) {
 			if _, err := s.Docker("kill", box.ID); err != nil {
 				t.Error(err)

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -170,5 +171,50 @@ for s in range(1, 65):
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
+	}
+}
+
+// taker tries to listen on the ports of the toolbox, in every way that the kernel could let it, and says which it got.
+const taker = `import socket as s
+me, took, refused = s.gethostbyname(s.gethostname()), [], 0
+for port in (2280, 22222):
+    for family, host in [(s.AF_INET, h) for h in ("0.0.0.0", me, "127.0.0.1", "127.0.0.2")] + [(s.AF_INET6, "::"), (s.AF_INET6, "::1")]:
+        for option in (None, s.SO_REUSEADDR, s.SO_REUSEPORT):
+            try:
+                k = s.socket(family)
+                if option: k.setsockopt(s.SOL_SOCKET, option, 1)
+                if family == s.AF_INET6: k.setsockopt(s.IPPROTO_IPV6, s.IPV6_V6ONLY, 1)
+                k.bind((host, port)); k.listen(); took.append((host, port, option))
+            except OSError: refused += 1
+print("refused", refused, "took", took, flush=True)
+s.create_server(("", 8080))
+import time; time.sleep(1000)
+`
+
+// TestImagesProgramCannotTakeThePortsOfTheToolbox has an image whose own program tries, and tries again at each start: the proxy sends the sandbox's secret there.
+func TestImagesProgramCannotTakeThePortsOfTheToolbox(t *testing.T) {
+	const image = "sandlot-test/taker:latest"
+	entrypoint, _ := json.Marshal([]string{"python3", "-c", taker})
+	if _, err := harness.Docker("", []byte("FROM "+defaultImage+"\nENTRYPOINT "+string(entrypoint)+"\n"), "build", "-q", "-t", image, "-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = harness.Docker("", nil, "rmi", image) })
+	s := harness.Start(t, harness.Options{Image: image})
+	conn := s.As(t, s.Key)
+	box := conn.Create(nil)
+	for range 2 {
+		log := ""
+		harness.Until(t, 20*time.Second, "the image's program has tried", func() bool {
+			log = behind(t, s, box).text("/process/session/entrypoint/command/entrypoint_command/logs")
+			return strings.Contains(log, "took")
+		})
+		if !strings.Contains(log, "refused 36 took []") {
+			t.Errorf("it said %s", log)
+		}
+		webTerminal(behind(t, s, box), s, box)
+		conn.API("POST", "/sandbox/"+box.ID+"/stop", nil).Want(200)
+		box.WaitState("stopped")
+		conn.API("POST", "/sandbox/"+box.ID+"/start", nil).Want(200)
+		box.WaitState("started")
 	}
 }

@@ -18,11 +18,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
@@ -32,14 +34,19 @@ const defaultImage = "sandlot/sandbox:latest"
 // args go to docker.
 func inImage(t *testing.T, script, network string, args ...string) (string, error) {
 	t.Helper()
-	run := []string{"run", "--rm", "-i", "--network", network, "--entrypoint", "bash"}
-	for _, name := range []string{"PIP_INDEX_URL", "npm_config_registry", "http_proxy", "https_proxy", "no_proxy"} {
-		if os.Getenv(name) != "" {
-			run = append(run, "-e", name)
-		}
-	}
+	run := append([]string{"run", "--rm", "-i", "--network", network, "--entrypoint", "bash"}, registries()...)
 	run = append(append(run, args...), defaultImage, "-e", "-o", "pipefail", "-s")
 	return harness.Docker("", []byte(script), run...)
+}
+
+// registries are arguments of docker that have a container use the test's own proxies and package mirrors, if it has any.
+func registries() (args []string) {
+	for _, name := range []string{"PIP_INDEX_URL", "UV_INDEX_URL", "npm_config_registry", "http_proxy", "https_proxy", "no_proxy"} {
+		if os.Getenv(name) != "" {
+			args = append(args, "-e", name)
+		}
+	}
+	return args
 }
 
 // TestImageHasItsPrograms runs what the image promises, as its user, without a network.
@@ -49,8 +56,10 @@ func TestImageHasItsPrograms(t *testing.T) {
 		{"sudo", `sudo id -u`, `^0\n$`},
 		{"no zsh", `command -v zsh || echo none`, `^none\n$`},
 		{"time zones", `TZ=Asia/Tokyo date -d @0 +%H:%M`, `^09:00\n$`},
-		{"programs", `for p in curl git rg jq less make unzip ssh ip ps uv npm npx tsserver; do command -v $p >/dev/null || echo missing $p; done`, `^$`},
+		{"programs", `for p in curl git rg jq less make unzip ssh ip ps uv npm npx tsserver gcc g++ cc pkg-config python3-config; do command -v $p >/dev/null || echo missing $p; done`, `^$`},
 		{"python", `python3 -c 'import numpy, pandas, requests, matplotlib.pyplot as p; p.plot([1, 2]); p.savefig("a.png"); print(pandas.DataFrame({"a": [1, 2]}).a.sum())'; file -b a.png`, `^3\nPNG image data`},
+		{"compilers", `echo '#include <cstdio>
+int main() { std::puts("built"); }' > a.cc; g++ -O2 -o a a.cc; ./a; echo '#include <Python.h>' > b.c; cc $(python3-config --includes) -c b.c && echo headers`, `^built\nheaders\n$`},
 		{"system python", `/usr/bin/python3 -c 'import numpy'; python -m pip --version`, `^pip `},
 		{"node", `node -p '1 + 1'`, `^2\n$`},
 		{"ts-node", `echo 'const a: string = "typed"; console.log(a)' > a.ts; ts-node a.ts; npx ts-node -T a.ts`, `^typed\ntyped\n$`},
@@ -76,6 +85,10 @@ func TestImageInstallsPackagesWithoutRoot(t *testing.T) {
 		{"pip", `pip install -q --no-input cowsay==6.1; /usr/bin/python3 -c 'import cowsay; print(cowsay.__file__)'; command -v cowsay`, `^/usr/local/lib/python3.13/dist-packages/cowsay/__init__.py\n/usr/local/bin/cowsay\n$`},
 		{"python -m pip over what is there", `python3 -m pip install -q --no-input packaging==25.0; python3 -c 'import packaging; print(packaging.__version__)'`, `^25.0\n$`},
 		{"uv", `uv pip install -q cowsay==6.1; python3 -c 'import cowsay; print(cowsay.__file__)'`, `^/usr/local/lib/`},
+		{"uv, the active environment's first", `python3 -m venv v; mkdir p; cd p; uv venv -q; . ../v/bin/activate; uv pip install -q cowsay==6.1; ls -d ../v/lib/python3.13/site-packages/cowsay .venv/lib/python3.13/site-packages/cowsay /usr/local/lib/python3.13/dist-packages/cowsay 2>/dev/null || true`, `^../v/lib/python3.13/site-packages/cowsay\n$`},
+		{"uv, then the folder's", `mkdir -p p/below; cd p; uv venv -q; cd below; echo cowsay==6.1 > r; uv pip sync -q r; ls ../.venv/lib/python3.13/site-packages | grep -c cowsay; ls -d /usr/local/lib/python3.13/dist-packages/cowsay 2>/dev/null || python3 -c 'import numpy, pandas; print("whole")'`, `^2\nwhole\n$`},
+		{"uv, then the system's", `uv pip install -q cowsay==6.1; uv pip list 2>/dev/null | grep -c -e '^cowsay ' -e '^numpy '; cowsay -t moo; pip uninstall -q -y cowsay; test -e /usr/local/bin/cowsay || uv pip uninstall -q requests; python3 -c 'import requests' 2>&1 | tail -n 1 || true`, `^2\n[^\0]*moo[^\0]*ModuleNotFoundError`},
+		{"a package without a wheel", `pip install -q --no-input --no-binary netifaces netifaces==0.11.0; python3 -c 'import netifaces as n; print(n.__file__)'; pip uninstall -q -y netifaces; uv pip install -q --no-binary netifaces netifaces==0.11.0; python3 -c 'import netifaces; print("again")'`, `^/usr/local/lib/python3.13/dist-packages/netifaces.\S+.so\nagain\n$`},
 		{"virtual environment", `python3 -m venv v; v/bin/pip install -q --no-input cowsay==6.1; v/bin/cowsay -t moo`, `moo`},
 		{"npm", `npm install -g --silent cowsay@1.6.0 >/dev/null; command -v cowsay; cowsay moo`, `^/usr/local/bin/cowsay\n[^\0]*moo`},
 	} {
@@ -86,6 +99,77 @@ func TestImageInstallsPackagesWithoutRoot(t *testing.T) {
 				t.Errorf("%s\nprinted %q, %v; want %s", tc.script, out, err, tc.want)
 			}
 		})
+	}
+}
+
+// TestImageIsUnderAGigabyte holds the size that CONTRIBUTING promises.
+func TestImageIsUnderAGigabyte(t *testing.T) {
+	out, err := harness.Docker("", nil, "image", "inspect", "-f", "{{.Size}}", defaultImage)
+	size, _ := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil || size < 1e8 || size > 1e9 {
+		t.Errorf("%d MB, %v; want at most 1000", size/1e6, err)
+	}
+}
+
+// TestWhatAUserInstallsIsFoundFirst asks for programs of ~/.local/bin in each place that runs commands, as the image's user and as root.
+func TestWhatAUserInstallsIsFoundFirst(t *testing.T) {
+	for _, tc := range []struct{ user, home string }{{"daytona", "/home/daytona"}, {"root", "/root"}} {
+		t.Run(tc.user, func(t *testing.T) {
+			t.Parallel()
+			found := tc.home + "/.local/bin/rg" // the image has an rg too
+			c := runPID1(t, defaultImage, []string{"--user", tc.user})
+			if code, out := c.exec("command -v rg; mkdir -p ~/.local/bin; printf '#!/bin/sh\necho mine\n' > ~/.local/bin/rg; chmod 755 ~/.local/bin/rg"); code != 0 || out != "/usr/bin/rg\n" {
+				t.Fatalf("%d, %q", code, out)
+			}
+			for name, command := range map[string]string{"execute": "command -v rg; rg", "execute, login shell": "bash -lc 'command -v rg; rg'", "execute, sh": "sh -c 'command -v rg; rg'"} {
+				if code, out := c.exec(command); code != 0 || out != found+"\nmine\n" {
+					t.Errorf("%s: %d, %q", name, code, out)
+				}
+			}
+			c.session("s")
+			var res api.SessionExecuteResponse
+			if c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: "command -v rg; rg"}, &res); *res.Output != found+"\nmine\n" {
+				t.Errorf("session: %q", *res.Output)
+			}
+			if out, _, err := c.terminal("t", "command -v rg; rg; exit\n"); err != nil || !strings.Contains(out, found+"\r\nmine\r\n") {
+				t.Errorf("terminal: %v, %q", err, out)
+			}
+			var run api.ExecuteResponse
+			c.call("POST", "/process/code-run", api.CodeRunRequest{Language: "python", Code: "import shutil; print(shutil.which('rg'))"}, &run)
+			if run.Result != found+"\n" {
+				t.Errorf("code-run: %q", run.Result)
+			}
+		})
+	}
+}
+
+// TestToolsInstallWherePathsLead installs a program with each of the tools that users install for themselves with, and asks for it in each place that runs
+// commands. It needs the package registries.
+func TestToolsInstallWherePathsLead(t *testing.T) {
+	c := runPID1(t, defaultImage, registries())
+	install := `set -e
+uv tool install -q pycowsay==0.0.0.2
+pip install -q --user --no-input --no-warn-script-location cowsay==6.1 pipx
+pipx install -q tabulate==0.9.0 >/dev/null
+npm config set prefix ~/.local; npm install -g --silent semver@7.7.3 >/dev/null`
+	if code, out := c.exec(install); code != 0 {
+		t.Fatalf("%d: %s", code, out)
+	}
+	const ask, path = "command -v pycowsay cowsay pipx tabulate semver", "/home/daytona/.local/bin/"
+	want := path + "pycowsay\n" + path + "cowsay\n" + path + "pipx\n" + path + "tabulate\n" + path + "semver\n"
+	if _, out := c.exec(ask); out != want {
+		t.Errorf("execute: %q", out)
+	}
+	c.session("s")
+	var res api.SessionExecuteResponse
+	if c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: ask}, &res); *res.Output != want {
+		t.Errorf("session: %q", *res.Output)
+	}
+	if out, _, err := c.terminal("t", ask+"; exit\n"); err != nil || !strings.Contains(out, strings.ReplaceAll(want, "\n", "\r\n")) {
+		t.Errorf("terminal: %v, %q", err, out)
+	}
+	if _, out := c.exec("cowsay -t moo && semver 1.2.3 && echo 1 | tabulate"); !strings.Contains(out, "moo") || !strings.Contains(out, "1.2.3\n") {
+		t.Errorf("they print %q", out)
 	}
 }
 

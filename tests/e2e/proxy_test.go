@@ -360,3 +360,74 @@ func TestLongAnswersToPostsAreWhole(t *testing.T) {
 		}
 	}
 }
+
+// loopbackApp listens on loopback alone. It refuses uploads to /large at their header's end, and closes; elsewhere it says the method and what came.
+const loopbackApp = `import socket, threading
+def serve(c):
+    with c, c.makefile("rb") as f:
+        while True:
+            line = f.readline().decode().split()
+            if len(line) < 3: return
+            n = 0
+            while (h := f.readline().strip().lower()):
+                if h.startswith(b"content-length:"): n = int(h.split(b":")[1])
+            if line[1] == "/large":
+                return c.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 9\r\n\r\ntoo large")
+            if line[1] == "/get":
+                c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 20000000)
+                continue
+            said = ("%s %d" % (line[0], len(f.read(n)))).encode()
+            c.sendall(b"HTTP/1.1 200 OK\r\nX-Request-Id: own\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said))
+s = socket.create_server(("127.0.0.1", 3100))
+while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+`
+
+// An app on loopback is reached as one on all addresses is.
+func TestAppsOnLoopback(t *testing.T) {
+	s, c := full.up(t)
+	box := c.Create(nil)
+	box.MustExec("cat >/tmp/app.py <<'END'\n" + loopbackApp + "END\n(nohup python3 /tmp/app.py >/tmp/app.log 2>&1 &)")
+	link, token := preview(c, box, 3100)
+	do := func(method, path string, size int) (*http.Response, string) {
+		t.Helper()
+		var body io.Reader
+		if size > 0 {
+			body = strings.NewReader(strings.Repeat("x", size))
+		}
+		req, err := http.NewRequestWithContext(t.Context(), method, link+path, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Daytona-Preview-Token", token)
+		res, err := s.HTTP().Do(req)
+		if err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		defer res.Body.Close() // read whole
+		said, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
+		}
+		return res, string(said)
+	}
+	harness.Until(t, 10*time.Second, "the app", func() bool {
+		res, _ := do("GET", "/", 0)
+		return res.StatusCode == http.StatusOK
+	})
+	for i := range 30 {
+		if res, said := do("POST", "/large", 50<<20); res.StatusCode != http.StatusRequestEntityTooLarge || said != "too large" {
+			t.Fatalf("upload %d: %d %s", i, res.StatusCode, said)
+		}
+	}
+	for _, method := range []string{"GET", "PROPFIND", "MKCOL", "PURGE"} {
+		if res, said := do(method, "/", 0); said != method+" 0" || strings.Join(res.Header["X-Request-Id"], " ") != "own" {
+			t.Errorf("%s: %d %q, ids %q", method, res.StatusCode, said, res.Header["X-Request-Id"])
+		}
+	}
+	if _, said := do("POST", "/", 5<<20); said != "POST 5242880" {
+		t.Errorf("an upload: %q", said)
+	}
+	if _, said := do("GET", "/get", 0); said != strings.Repeat("x", 20_000_000) {
+		t.Errorf("a download has %d bytes", len(said))
+	}
+}

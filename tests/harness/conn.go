@@ -148,6 +148,7 @@ type Box struct {
 	State              string            `json:"state"`
 	DesiredState       string            `json:"desiredState"`
 	ErrorReason        string            `json:"errorReason"`
+	Snapshot           string            `json:"snapshot"`
 	Public             bool              `json:"public"`
 	Labels             map[string]string `json:"labels"`
 	Env                map[string]string `json:"env"`

@@ -57,25 +57,43 @@ func latest(kind string, fill func(dir string) error) (string, error) {
 
 // Python is the interpreter of a virtual environment with one release of the daytona package.
 func Python(release string) (string, error) {
-	if release == Latest {
-		dir, err := latest("python", func(dir string) error {
-			if _, err := harness.Run(nil, nil, "python3", "-m", "venv", dir); err != nil {
+	fill := func(packages ...string) func(dir string) error {
+		return func(dir string) error {
+			if _, err := harness.Run(nil, nil, "python3", "-m", "venv", "--without-pip", dir); err != nil {
 				return err
 			}
-			_, err := harness.Run(nil, nil, filepath.Join(dir, "bin", "pip"), "install", "-q", "daytona")
-			return err
-		})
+			return pip(dir, packages...)
+		}
+	}
+	if release == Latest {
+		dir, err := latest("python", fill("daytona<1"))
 		return filepath.Join(dir, "bin", "python"), err
 	}
 	pins := filepath.Join(folder(), "python", "requirements-"+release+".txt")
-	dir, err := install("python", pins, func(dir string) error {
+	dir, err := install("python", pins, fill("--no-deps", "-r", pins))
+	return filepath.Join(dir, "bin", "python"), err
+}
+
+// pip installs packages into a virtual environment by uv, which takes 2 s where pip takes 25: environments share the files of the cache.
+func pip(env string, packages ...string) error {
+	pins := filepath.Join(folder(), "python", "uv.txt")
+	uv, err := install("uv", pins, func(dir string) error {
 		if _, err := harness.Run(nil, nil, "python3", "-m", "venv", dir); err != nil {
 			return err
 		}
-		_, err := harness.Run(nil, nil, filepath.Join(dir, "bin", "pip"), "install", "-q", "--no-deps", "-r", pins)
+		_, err := harness.Run(nil, nil, filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", pins)
 		return err
 	})
-	return filepath.Join(dir, "bin", "python"), err
+	if err != nil {
+		return err
+	}
+	cache, err := harness.Cache("sdk", "uv")
+	if err != nil {
+		return err
+	}
+	args := append([]string{"pip", "install", "-q", "--compile-bytecode", "--system-certs", "--cache-dir", cache, "--python", filepath.Join(env, "bin", "python")}, packages...)
+	_, err = harness.Run(nil, nil, filepath.Join(uv, "bin", "uv"), args...)
+	return err
 }
 
 // TypeScript is a folder in which programs may import @daytona/sdk: the pinned release, or Latest.
@@ -86,7 +104,16 @@ func TypeScript(release string) (string, error) {
 			return err
 		})
 	}
-	from := filepath.Join(folder(), "typescript")
+	return npm(filepath.Join(folder(), "typescript"))
+}
+
+// TypeScriptReleases is a folder in which programs may import daytona-{release} for each release of the matrix.
+func TypeScriptReleases() (string, error) {
+	return npm(filepath.Join(folder(), "typescript", "releases"))
+}
+
+// npm installs what the package.json and package-lock.json of a folder say.
+func npm(from string) (string, error) {
 	return install("typescript", filepath.Join(from, "package-lock.json"), func(dir string) error {
 		for _, name := range []string{"package.json", "package-lock.json"} {
 			data, err := os.ReadFile(filepath.Join(from, name))

@@ -1,0 +1,3 @@
+export default async function ({ view }) {
+  await view.getByText('heard hello').waitFor()
+}
