@@ -49,8 +49,8 @@
 //   - A crowd that wants all processors stands behind everything else (crowd.go).
 //   - Limits of this program that were changed are set back or reported (limits.go).
 //   - Signals of faults that somebody sent are ignored (faults.go).
-//   - An end by SIGKILL that the kernel brought about because memory was full is told from others, by the kernel's count
-//     of such kills (memory.go). It is read at each start and whenever the sandbox is observed: about 2 µs.
+//   - An end by SIGKILL that the kernel brought about because memory was full is told from others, by the kernel's
+//     count of such kills (memory.go). It is read at each start and whenever the sandbox is observed: about 2 µs.
 //   - This program is the last that the kernel kills for memory (shield.go).
 //
 // # Output
