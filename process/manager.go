@@ -63,10 +63,9 @@ func NewManager(cfg Config) (*Manager, error) {
 			dir: cfg.Dir, env: newEnvironment(cfg.Env), shells: shellFinder{list: shellFile}, children: newChildren(),
 			limits: newOwnLimits(cfg.Warn), shield: cfg.Shield, null: null,
 		},
-		names: newNames(), memory: newMemoryKills(cfg.Memory), spool: journal.NewSpool(cfg.SpoolBytes),
-		stop: make(chan struct{}), began: time.Now(),
+		names: newNames(), spool: journal.NewSpool(cfg.SpoolBytes), stop: make(chan struct{}), began: time.Now(),
 	}
-	m.crowds = newCrowds(m.children)
+	m.crowds, m.memory = newCrowds(m.children), newMemoryKills(cfg.Memory)
 	m.observed.Store(-int64(observeEvery)) // the first look is not too soon
 	if cfg.Reap {
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

@@ -78,6 +78,34 @@ func (p *Process) await() {
 	}
 }
 
+// leaderExited is called once, with no lock held and maybe before start has returned.
+func (p *Process) leaderExited(e exit) {
+	if p.in != nil {
+		_ = p.in.Close() // ends feed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.exited = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if !p.published {
+		p.result.ExitCode, p.result.Signal = e.code, signalName(e.signal)
+		p.result.Wall = time.Since(p.began)
+		p.result.CPU = time.Duration(e.usage.Utime.Nano() + e.usage.Stime.Nano())
+		if e.usage.Maxrss > p.ownRSS {
+			p.result.PeakRSS = e.usage.Maxrss << 10
+		}
+		if e.code == CodeKilled && !p.asked.Load() {
+			p.result.OutOfMemory = p.m.memory.take(p.kills)
+		}
+	}
+	if p.streams > 0 && !p.published {
+		p.timer = time.AfterFunc(p.spec.Linger, p.lingers)
+	}
+	p.endedLocked()
+}
+
 // late is called when the command's time is over.
 func (p *Process) late() {
 	p.mu.Lock()

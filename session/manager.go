@@ -216,9 +216,7 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 	for i, a := range argv {
 		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 	}
-	c := &Command{
-		ID: EntrypointCommand, Text: strings.Join(quoted, " "), Given: time.Now(), stdin: -1, done: make(chan struct{}),
-	}
+	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), Given: time.Now(), stdin: -1, done: make(chan struct{})}
 	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Streams: process.Capture{Split: true, Limits: m.cfg.Limits}})
 	if err != nil {
 		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
