@@ -53,10 +53,21 @@ var rules = []rule{
 		rooms: "computeruse/x11", may: "=computeruse internal", mustNot: web,
 		why: "x11 is computeruse's display side; it is linked into desktopd alone",
 	},
-	{rooms: "process", may: "internal/fault", mustNot: web, why: "process is the lowest domain room"},
 	{
-		rooms: "session interpreter lsp computeruse workspace", may: "process " + domainInternal, mustNot: web,
-		why: "a domain room is plain Go and stands on process alone: no HTTP, no sister room",
+		rooms: "process/journal", mustNot: "all " + web, except: "golang.org/x/sys",
+		why: "journal keeps bytes: whoever starts processes or reads their output uses it, so it knows neither",
+	},
+	{
+		rooms: "process/code", may: "internal/fault", mustNot: "all " + web,
+		why: "code makes a command line of a program's text: what starts it is its caller's choice",
+	},
+	{
+		rooms: "process", may: "process/journal internal/fault", mustNot: web,
+		why: "process is the lowest domain room: imports point from it to its journal, and never back",
+	},
+	{
+		rooms: "session interpreter lsp computeruse workspace", may: "=process process/journal " + domainInternal, mustNot: web,
+		why: "a domain room is plain Go and stands on process and its journal alone: no HTTP, no sister room",
 	},
 
 	{
@@ -147,6 +158,13 @@ func TestImportTableFindsBreaches(t *testing.T) {
 		{"coordinator/fleet", "database/sql", false},
 		{"coordinator/store", "database/sql", true},
 		{"process", module + "/internal/lifecycle", false},
+		{"process", module + "/process/journal", true},
+		{"process/journal", module + "/process", false},
+		{"process/journal", module + "/internal/fault", false},
+		{"process/journal", "golang.org/x/sys/unix", true},
+		{"process/code", module + "/process", false},
+		{"session", module + "/process/code", false},
+		{"session", module + "/process/journal", true},
 		{"api", "github.com/gin-gonic/gin", false},
 		{"api", "net/http", false},
 		{"api/client", "net/http", true},

@@ -14,7 +14,8 @@ const (
 	// manyStarted is how many processes are started in the sandbox between two looks for crowds.
 	manyStarted = 64
 
-	// crowd is the number of processes of one session from which on those that want a processor stand behind all others.
+	// crowd is the number of processes of one session from which on those that want a processor stand behind all
+	// others.
 	crowd = 64
 
 	// lookAgain is when a crowd is looked for once more after an event, and stillThere while there is one.
@@ -22,9 +23,10 @@ const (
 	stillThere = 100 * time.Millisecond
 )
 
-// crowds sees to it that a fork bomb does not take the processor from this program and from other commands: where very many processes of one session want it at the
-// same time, they get what others leave (SCHED_IDLE), they and what they start. It looks at events, and once more a second after the last. As process 1 alone: else most
-// processes of the machine are not this program's. It is safe for concurrent use.
+// crowds sees to it that a fork bomb does not take the processor from this program and from other commands: where
+// very many processes of one session want it at the same time, they get what others leave (SCHED_IDLE), they and what
+// they start. It looks at events, and once more a second after the last. As process 1 alone: else most processes of
+// the machine are not this program's. It is safe for concurrent use.
 type crowds struct {
 	children *children
 	lastPID  int // file descriptor of one of lastPIDFiles; -1 where crowds are not looked for
@@ -109,8 +111,9 @@ func (w *crowds) lookLocked(late bool) {
 	})
 }
 
-// disperse puts crowds behind all other processes, and reports whether there was one. Leaders of sessions that were started here, whose later
-// commands are not to suffer, are left as they are unless they want a processor at two looks in a row; other leaders together count as one session.
+// disperse puts crowds behind all other processes, and reports whether there was one. Leaders of sessions that were
+// started here, whose later commands are not to suffer, are left as they are unless they want a processor at two
+// looks in a row; other leaders together count as one session.
 func (w *crowds) disperse() (found bool) {
 	ids := pids()
 	if len(ids) < crowd {

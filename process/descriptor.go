@@ -17,7 +17,8 @@ func (c *closers) close() {
 	}
 }
 
-// pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one, non-blocking.
+// pipe makes a pipe whose ends no child inherits by itself, and makes our end, the reading or the writing one,
+// non-blocking.
 func pipe(readerIsOurs, writerIsOurs bool) (r, w int, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
@@ -47,4 +48,12 @@ func memoryFile(name string, data []byte) (int, error) {
 		at += n
 	}
 	return fd, nil
+}
+
+func ignoringEINTR(f func() (int, error)) (int, error) {
+	for {
+		if n, err := f(); err != unix.EINTR { // a bare errno
+			return n, err
+		}
+	}
 }

@@ -17,7 +17,8 @@ const (
 	// hangUpAfter is how long a process has between SIGTERM and SIGHUP.
 	hangUpAfter = time.Second
 
-	// manyMore is how many processes a set may start after it was asked to end. Programs run some to clean up; a fork bomb runs more.
+	// manyMore is how many processes a set may start after it was asked to end. Programs run some to clean up; a fork
+	// bomb runs more.
 	manyMore = 64
 
 	// crowded is the number of processes from which on ending some of them begins by stopping all.
@@ -80,8 +81,8 @@ func allGone(find finder, deadline time.Time) bool {
 	return allGoneUnless(find, deadline, func([]proc) (hopeless bool, next time.Time) { return false, deadline })
 }
 
-// allGoneUnless is allGone that also gives up when what is left is hopeless. That is looked at whenever one has ended, and at the next time told:
-// nothing says when a process starts another.
+// allGoneUnless is allGone that also gives up when what is left is hopeless. That is looked at whenever one has
+// ended, and at the next time told: nothing says when a process starts another.
 func allGoneUnless(find finder, deadline time.Time, look func(left []proc) (hopeless bool, next time.Time)) bool {
 	for {
 		left := scan(find)
@@ -99,9 +100,10 @@ func allGoneUnless(find finder, deadline time.Time, look func(left []proc) (hope
 	}
 }
 
-// killAll ends the set at once and reports whether all of it is gone by the deadline. Stopping before killing keeps every parent alive
-// until all of its descendants were seen, so none is lost by being orphaned in between. Where processes are started as fast as they are
-// stopped, or there are very many, the whole sandbox is stopped for the moment, if this is its process 1.
+// killAll ends the set at once and reports whether all of it is gone by the deadline. Stopping before killing keeps
+// every parent alive until all of its descendants were seen, so none is lost by being orphaned in between. Where
+// processes are started as fast as they are stopped, or there are very many, the whole sandbox is stopped for the
+// moment, if this is its process 1.
 func killAll(find finder, deadline time.Time) bool {
 	still := func() {}
 	if len(pids()) > crowded {
@@ -141,9 +143,10 @@ func killAll(find finder, deadline time.Time) bool {
 	}, deadline)
 }
 
-// endAll asks the set to end by SIGTERM, and kills what is left after grace, or as soon as it has started many more. Interactive shells, which
-// ignore SIGTERM, get SIGHUP at once, and what is left after hangUpAfter gets it then; but not what handles SIGTERM and would die of SIGHUP:
-// that is cleaning up. A set of very many has no more than hangUpAfter.
+// endAll asks the set to end by SIGTERM, and kills what is left after grace, or as soon as it has started many more.
+// Interactive shells, which ignore SIGTERM, get SIGHUP at once, and what is left after hangUpAfter gets it then; but
+// not what handles SIGTERM and would die of SIGHUP: that is cleaning up. A set of very many has no more than
+// hangUpAfter.
 func endAll(find finder, grace, force time.Duration) bool {
 	known := make(map[identity]bool)
 	still := func() {}
@@ -236,14 +239,16 @@ func (h handling) outlives() bool {
 // stillness is held while the sandbox stands still.
 var stillness sync.Mutex
 
-// standStill stops every process of the sandbox at one stroke, which none can escape by starting others, until goOn is called. What had been
-// stopped before stays so. Without being process 1 it does nothing: then there are others on the machine.
+// standStill stops every process of the sandbox at one stroke, which none can escape by starting others, until goOn
+// is called. What had been stopped before stays so. Without being process 1 it does nothing: then there are others on
+// the machine.
 func standStill() (goOn func()) {
 	if os.Getpid() != 1 {
 		return func() {}
 	}
 	stillness.Lock()
-	// Where this program has few turns there is no time to look at all; the oldest, which are no part of a fork bomb, come first.
+	// Where this program has few turns there is no time to look at all; the oldest, which are no part of a fork bomb,
+	// come first.
 	before := make(map[identity]bool)
 	for soon, ids := time.Now().Add(200*time.Millisecond), pids(); len(ids) > 0 && time.Now().Before(soon); ids = ids[1:] {
 		if p, ok := stat(ids[0]); ok && (p.state == 'T' || p.state == 't') {
@@ -275,26 +280,4 @@ func childrenFirst(all []proc) []proc {
 	}
 	slices.SortFunc(all, func(a, b proc) int { return depths[b.pid] - depths[a.pid] })
 	return all
-}
-
-// maxSpared is the most processes that may outlive the session they come from; more are taken for a fork bomb.
-const maxSpared = 256
-
-// own leaves those of a tree that end with its leader's session, and takes out what made itself independent: processes with a session of their
-// own, those that nohup started, and the descendants of either. Of a fork bomb it leaves all.
-func own(tree []proc, leader int) (left []proc, bomb bool) {
-	spared := make(map[int]proc)
-	for _, p := range tree {
-		if p.pid != leader && (p.session != leader || handles(p.pid).outlives()) {
-			spared[p.pid] = p
-		}
-	}
-	below(tree, spared)
-	if len(spared) > maxSpared {
-		return tree, true
-	}
-	return slices.DeleteFunc(tree, func(p proc) bool {
-		_, lives := spared[p.pid]
-		return lives
-	}), false
 }

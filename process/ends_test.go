@@ -10,7 +10,8 @@ import (
 	"github.com/sandlot-dev/sandlot/process"
 )
 
-// TestHandlerOfSIGTERMIsLeftToItsWork ends programs that handle SIGTERM and not SIGHUP, as most do: nothing else may end them meanwhile.
+// TestHandlerOfSIGTERMIsLeftToItsWork ends programs that handle SIGTERM and not SIGHUP, as most do: nothing else may
+// end them meanwhile.
 func TestHandlerOfSIGTERMIsLeftToItsWork(t *testing.T) {
 	const wait = `while :; do sleep 0.01; done`
 	for _, way := range []struct {
@@ -44,11 +45,13 @@ func TestHandlerOfSIGTERMIsLeftToItsWork(t *testing.T) {
 	}
 }
 
-// TestIgnoredSIGTERMIsFollowedBySIGHUP needs no kill: what does not listen to the one is asked by the other, a second later.
+// TestIgnoredSIGTERMIsFollowedBySIGHUP needs no kill: what does not listen to the one is asked by the other, a second
+// later.
 func TestIgnoredSIGTERMIsFollowedBySIGHUP(t *testing.T) {
 	m := newManager(t, process.Config{})
 	for _, trap := range []string{`trap '' TERM`, `trap 'echo no' TERM`} {
-		p, err := m.Start(process.Spec{Script: trap + `; trap 'echo hung up; exit 5' HUP; echo up; while :; do sleep 0.01; done`})
+		script := trap + `; trap 'echo hung up; exit 5' HUP; echo up; while :; do sleep 0.01; done`
+		p, err := m.Start(process.Spec{Script: script})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,8 +87,14 @@ func TestOwnSessionEndsAndWhatLeftItLivesOn(t *testing.T) {
 			{"setsid, no environment", `(env -i setsid sleep W &); sleep 1000`, true},
 			{"nohup", `nohup sleep W >/dev/null 2>&1 & sleep 1000`, true},
 			{"child of nohup", `nohup sh -c 'sleep W; true' >/dev/null 2>&1 & sleep 1000`, true},
-			{"child of nohup that obeys SIGHUP again", `nohup env --default-signal=HUP sh -c 'sleep W; true' >/dev/null 2>&1 & sleep 1000`, false},
-			{"child of a nohup'd program that obeys it again", `nohup bash -c 'env --default-signal=HUP sleep W; true' >/dev/null 2>&1 & sleep 1000`, true},
+			{
+				"child of nohup that obeys SIGHUP again",
+				`nohup env --default-signal=HUP sh -c 'sleep W; true' >/dev/null 2>&1 & sleep 1000`, false,
+			},
+			{
+				"child of a nohup'd program that obeys it again",
+				`nohup bash -c 'env --default-signal=HUP sleep W; true' >/dev/null 2>&1 & sleep 1000`, true,
+			},
 		} {
 			t.Run(name+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()

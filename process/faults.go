@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IgnoreFaults makes this program ignore the signals that others send it and that would end it: those of faults, which any process of the sandbox may send, and
-// SIGQUIT, SIGABRT and SIGPIPE. A fault of this program's own is a panic as ever. Children have none of this.
+// IgnoreFaults makes this program ignore the signals that others send it and that would end it: those of faults,
+// which any process of the sandbox may send, and SIGQUIT, SIGABRT and SIGPIPE. A fault of this program's own is a
+// panic as ever. Children have none of this.
 func IgnoreFaults() {
 	sent := make(chan os.Signal, 1) // that nobody reads: what is not taken is dropped
 	signal.Notify(sent, unix.SIGQUIT, unix.SIGABRT, unix.SIGPIPE, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE)
-	for _, sig := range []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGSTKFLT, unix.SIGSYS} { // the runtime can do no more about one than die
+	for _, sig := range []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGSTKFLT, unix.SIGSYS} { // the runtime would die
 		var act sigaction
 		if action(sig, nil, &act) == nil {
 			act.handler = sigIgn
@@ -36,7 +37,9 @@ type sigaction struct {
 
 // action is rt_sigaction(2).
 func action(sig unix.Signal, set, was *sigaction) error {
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), 8, 0, 0)
+	const maskSize = 8
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), maskSize, 0, 0)
 	if errno != 0 {
 		return errno
 	}

@@ -7,8 +7,9 @@ import "golang.org/x/sys/unix"
 // faultNext is the runtime's own handler of faults.
 var faultNext uintptr
 
-// faultFilter returns the address of a signal handler that drops what was sent by a process, also by sigqueue, which the runtime takes for a
-// fault of its own, and leaves all else to faultNext. Written in assembly, since a handler has no Go stack.
+// faultFilter returns the address of a signal handler that drops what was sent by a process, also by sigqueue, which
+// the runtime takes for a fault of its own, and leaves all else to faultNext. Written in assembly, since a handler
+// has no Go stack.
 func faultFilter() uintptr
 
 // filterFaults puts the filter before the runtime's handler.

@@ -41,7 +41,8 @@ func TestFaultsHelper(t *testing.T) {
 	}
 }
 
-// TestSentFaultsEndNothing sends a program that ignores faults every signal of one, by kill and by sigqueue. Its own faults are panics, and its children have none of that.
+// TestSentFaultsEndNothing sends a program that ignores faults every signal of one, by kill and by sigqueue. Its own
+// faults are panics, and its children have none of that.
 func TestSentFaultsEndNothing(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFaultsHelper$", "-test.v")
 	cmd.Env = append(os.Environ(), "FAULTS_HELPER=1")
@@ -68,7 +69,8 @@ func TestSentFaultsEndNothing(t *testing.T) {
 	}
 	inherited := strings.TrimSpace(string(ignored)) // what this program was started with
 	for _, sig := range []syscall.Signal{
-		unix.SIGQUIT, unix.SIGABRT, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSYS, unix.SIGSTKFLT, unix.SIGPIPE, unix.SIGXCPU, unix.SIGXFSZ,
+		unix.SIGQUIT, unix.SIGABRT, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP,
+		unix.SIGSYS, unix.SIGSTKFLT, unix.SIGPIPE, unix.SIGXCPU, unix.SIGXFSZ,
 	} {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -76,13 +78,16 @@ func TestSentFaultsEndNothing(t *testing.T) {
 		var info [128]byte // a siginfo_t
 		*(*int32)(unsafe.Pointer(&info[0])) = int32(sig)
 		*(*int32)(unsafe.Pointer(&info[8])) = -1 // SI_QUEUE
-		if _, _, errno := unix.RawSyscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(cmd.Process.Pid), uintptr(sig), uintptr(unsafe.Pointer(&info))); errno != 0 {
+		_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGQUEUEINFO,
+			uintptr(cmd.Process.Pid), uintptr(sig), uintptr(unsafe.Pointer(&info)))
+		if errno != 0 {
 			t.Fatal(errno)
 		}
 		if _, err := in.Write([]byte("go on\n")); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.TrimSuffix(next("alive"), " (core dumped)"); got != "alive "+inherited+" signal: segmentation fault" {
+		want := "alive " + inherited + " signal: segmentation fault"
+		if got := strings.TrimSuffix(next("alive"), " (core dumped)"); got != want {
 			t.Errorf("after %v: a child has %q; this program ignores %s", sig, got, inherited)
 		}
 	}

@@ -11,12 +11,13 @@ import (
 
 // limitNames are the kernel's resource limits, by number.
 var limitNames = [...]string{
-	"processor time", "file size", "data", "stack", "core", "resident memory", "processes", "open files", "locked memory", "address space",
-	"file locks", "pending signals", "message queues", "nice", "real-time priority", "real-time timeout",
+	"processor time", "file size", "data", "stack", "core", "resident memory", "processes", "open files", "locked memory",
+	"address space", "file locks", "pending signals", "message queues", "nice", "real-time priority", "real-time timeout",
 }
 
-// ownLimits notices when the limits of this program are changed from inside the sandbox, as every process of the same user may do, and sets them
-// back. A hard limit that was lowered stays so without the right to raise it; then it is told. Children inherit the limits too.
+// ownLimits notices when the limits of this program are changed from inside the sandbox, as every process of the same
+// user may do, and sets them back. A hard limit that was lowered stays so without the right to raise it; then it is
+// told. Children inherit the limits too.
 type ownLimits struct {
 	warn func(string)
 
@@ -34,9 +35,11 @@ func newOwnLimits(warn func(string)) *ownLimits {
 	return l
 }
 
-// prlimit is prlimit(2) on this program. That of the libraries would have children get another limit of open files than this program was given.
+// prlimit is prlimit(2) on this program. That of the libraries would have children get another limit of open files
+// than this program was given.
 func prlimit(resource int, set, was *unix.Rlimit) error {
-	_, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), 0, 0)
 	if errno != 0 {
 		return errno
 	}
@@ -77,7 +80,8 @@ func (l *ownLimits) check() {
 		if now == want {
 			l.warn(text + "; it was set back")
 		} else {
-			l.warn(text + "; it could only be set back to " + limitText(now) + ", not to " + limitText(want) + ": stop and start the sandbox if commands fail")
+			l.warn(text + "; it could only be set back to " + limitText(now) + ", not to " + limitText(want) +
+				": stop and start the sandbox if commands fail")
 		}
 	}
 }
@@ -88,7 +92,8 @@ func (l *ownLimits) harm() (text string) {
 	for i, want := range l.want {
 		var now unix.Rlimit
 		if i != unix.RLIMIT_RTTIME && prlimit(i, nil, &now) == nil && now != want {
-			text += fmt.Sprintf(" (a process in the sandbox set the toolbox's limit of %s to %s; stop and start the sandbox)", limitNames[i], limitText(now))
+			text += fmt.Sprintf(" (a process in the sandbox set the toolbox's limit of %s to %s; stop and start the sandbox)",
+				limitNames[i], limitText(now))
 		}
 	}
 	return text

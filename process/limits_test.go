@@ -22,7 +22,8 @@ func TestChangedLimitsAreSetBackAndTold(t *testing.T) {
 		told = append(told, text)
 	}})
 	option := map[int]string{
-		unix.RLIMIT_NOFILE: "--nofile=40:", unix.RLIMIT_NPROC: "--nproc=20000:", unix.RLIMIT_FSIZE: "--fsize=2000000000000:", unix.RLIMIT_AS: "--as=2000000000000:",
+		unix.RLIMIT_NOFILE: "--nofile=40:", unix.RLIMIT_NPROC: "--nproc=20000:",
+		unix.RLIMIT_FSIZE: "--fsize=2000000000000:", unix.RLIMIT_AS: "--as=2000000000000:",
 	}
 	for resource := range option {
 		var was, is unix.Rlimit
@@ -32,7 +33,8 @@ func TestChangedLimitsAreSetBackAndTold(t *testing.T) {
 		mu.Lock()
 		told = nil
 		mu.Unlock()
-		res, err := m.Run(t.Context(), process.Spec{Argv: []string{"prlimit", "--pid", strconv.Itoa(os.Getpid()), option[resource]}})
+		argv := []string{"prlimit", "--pid", strconv.Itoa(os.Getpid()), option[resource]}
+		res, err := m.Run(t.Context(), process.Spec{Argv: argv})
 		if err != nil || res.ExitCode != 0 {
 			t.Fatalf("prlimit: %v, %s", err, text(t, res.Output, 0))
 		}

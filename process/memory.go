@@ -31,12 +31,15 @@ func (o OutOfMemory) String() string {
 // CodeKilled is the exit code of what ended by SIGKILL, also as a shell tells it of its last command.
 const CodeKilled = 128 + int(unix.SIGKILL)
 
-// killFresh is how long after a kill for memory was noticed an end may be due to it: large processes take their time to go.
+// killFresh is how long after a kill for memory was noticed an end may be due to it: large processes take their time
+// to go.
 const killFresh = 3 * time.Second
 
-// memoryKills tells ends by SIGKILL that the kernel brought about for memory from those that somebody asked for. The kernel counts its kills and does not say
-// whom they met. So an end is one of these if the count rose while the process ran, the rise was noticed within killFresh before the end, and it is not
-// known to be another's. That is wrong only for a process killed by somebody within killFresh of a kill for memory that met what nobody here waits for.
+// memoryKills tells ends by SIGKILL that the kernel brought about for memory from those that somebody asked for. The
+// kernel counts its kills and does not say whom they met. So an end is one of these if the count rose while the
+// process ran, the rise was noticed within killFresh before the end, and it is not known to be another's. That is
+// wrong only for a process killed by somebody within killFresh of a kill for memory that met what nobody here waits
+// for.
 type memoryKills struct {
 	memory Memory // nil knows of nothing
 
@@ -82,7 +85,8 @@ func (k *memoryKills) lookLocked(now time.Time) {
 	k.count = count
 }
 
-// take returns how an end by SIGKILL came about: nil unless it was for memory. since is what noticed returned when the process was started.
+// take returns how an end by SIGKILL came about: nil unless it was for memory. since is what noticed returned when
+// the process was started.
 func (k *memoryKills) take(since int64) *OutOfMemory {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,6 +106,7 @@ func (m *Manager) MemoryKills() int64 {
 	return m.memory.noticed()
 }
 
-// EndedForMemory is for commands that a shell runs: it returns how one ended that has the exit code CodeKilled and that nobody here has killed, nil unless the
-// kernel killed it for memory. since is what MemoryKills returned before it began. Of each end it is asked once.
+// EndedForMemory is for commands that a shell runs: it returns how one ended that has the exit code CodeKilled and
+// that nobody here has killed, nil unless the kernel killed it for memory. since is what MemoryKills returned before
+// it began. Of each end it is asked once.
 func (m *Manager) EndedForMemory(since int64) *OutOfMemory { return m.memory.take(since) }

@@ -11,53 +11,49 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// maxKept is how many results of runs with a key are kept; the oldest go first.
+// maxKept is how many Results a Once keeps; the oldest go first.
 const maxKept = 256
 
-// runs remembers the results of runs that were given a key.
-type runs struct {
+// Once runs what has the same key once, and remembers the Results of the last 256 keys. The zero Once is ready for
+// use. It is safe for concurrent use.
+type Once struct {
 	mu    sync.Mutex
 	byKey map[string]*keyedRun
 	order []string // by age
 }
 
 type keyedRun struct {
-	spec [32]byte      // digest of what was run
+	what [32]byte      // digest of what was run
 	done chan struct{} // closed when the others are set
 	res  Result
 	err  error
 }
 
-// once runs spec, or waits for the run of the same key and returns its Result.
-func (m *Manager) once(ctx context.Context, spec Spec) (Result, error) {
-	key := spec.Key
-	digest, err := spec.digest()
+// Run calls run and returns its Result, or waits for the call that had the same key first and returns the Result of
+// that one. A call that ends with an error is forgotten. what is all that decides on the Result, as a value that can
+// be written as JSON. Errors: fault.Unprocessable when the key was used for another what, ctx's cause when it ends
+// during the wait.
+func (o *Once) Run(ctx context.Context, key string, what any, run func() (Result, error)) (Result, error) {
+	text, err := json.Marshal(what)
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("describe a run: %w", err)
 	}
-	m.runs.mu.Lock()
-	r, again := m.runs.byKey[key]
-	if !again {
-		r = &keyedRun{spec: digest, done: make(chan struct{})}
-		m.runs.byKey[key] = r
-		m.runs.order = append(m.runs.order, key)
-		m.runs.evictLocked()
-	}
-	m.runs.mu.Unlock()
-	if !again {
-		spec.Key = ""
-		r.res, r.err = m.Run(ctx, spec)
+	digest := sha256.Sum256(text)
+	r, first := o.take(key, digest)
+	if first {
+		r.res, r.err = run()
 		r.res.kept = true
 		if r.err != nil {
-			m.runs.forget(key)
+			o.forget(key)
 		} else {
 			r.res.Output.Settle()
 		}
 		close(r.done)
 		return r.res, r.err
 	}
-	if r.spec != digest {
-		return Result{}, fault.Newf(fault.Unprocessable, "the idempotency key %.80q was used for another command; take a new key", key)
+	if r.what != digest {
+		return Result{}, fault.Newf(fault.Unprocessable,
+			"the idempotency key %.80q was used for another command; take a new key", key)
 	}
 	select {
 	case <-r.done:
@@ -67,38 +63,43 @@ func (m *Manager) once(ctx context.Context, spec Spec) (Result, error) {
 	}
 }
 
-func (s *Spec) digest() ([32]byte, error) {
-	what := any([]any{s.Script, s.Argv, s.Input})
-	if s.code != nil {
-		what = s.code
+// take returns the run of a key; first says that there was none, and that the caller has to run it.
+func (o *Once) take(key string, what [32]byte) (r *keyedRun, first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r, ok := o.byKey[key]; ok {
+		return r, false
 	}
-	data, err := json.Marshal([]any{what, s.Dir, s.Env, s.Timeout, s.Split, s.User})
-	if err != nil {
-		return [32]byte{}, fmt.Errorf("describe a run: %w", err)
+	if o.byKey == nil {
+		o.byKey = map[string]*keyedRun{}
 	}
-	return sha256.Sum256(data), nil
+	r = &keyedRun{what: what, done: make(chan struct{})}
+	o.byKey[key] = r
+	o.order = append(o.order, key)
+	o.evictLocked()
+	return r, true
 }
 
-func (r *runs) forget(key string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.byKey, key)
-	if i := slices.Index(r.order, key); i >= 0 {
-		r.order = slices.Delete(r.order, i, i+1)
+func (o *Once) forget(key string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.byKey, key)
+	if i := slices.Index(o.order, key); i >= 0 {
+		o.order = slices.Delete(o.order, i, i+1)
 	}
 }
 
-// evictLocked forgets the oldest ended runs that are too many.
-func (r *runs) evictLocked() {
-	for i := 0; len(r.order) > maxKept && i < len(r.order); {
-		old := r.byKey[r.order[i]]
+// evictLocked forgets the oldest runs beyond maxKept that have ended.
+func (o *Once) evictLocked() {
+	for i := 0; len(o.order) > maxKept && i < len(o.order); {
+		old := o.byKey[o.order[i]]
 		select {
 		case <-old.done:
 			if old.res.Output != nil {
 				old.res.Output.Discard()
 			}
-			delete(r.byKey, r.order[i])
-			r.order = slices.Delete(r.order, i, i+1)
+			delete(o.byKey, o.order[i])
+			o.order = slices.Delete(o.order, i, i+1)
 		default:
 			i++
 		}

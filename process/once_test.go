@@ -13,12 +13,16 @@ import (
 
 func TestAKeyRunsOnce(t *testing.T) {
 	m := newManager(t, process.Config{})
-	spec := process.Spec{Script: "echo x >> count; sleep 0.1; echo $RANDOM$RANDOM; exit 3", Key: "k"}
+	var once process.Once
+	run := func(key string, spec process.Spec) (process.Result, error) {
+		return once.Run(t.Context(), key, spec, func() (process.Result, error) { return m.Run(t.Context(), spec) })
+	}
+	spec := process.Spec{Script: "echo x >> count; sleep 0.1; echo $RANDOM$RANDOM; exit 3"}
 	outputs := make([]string, 8)
 	var callers sync.WaitGroup
 	for i := range outputs {
 		callers.Go(func() {
-			res, err := m.Run(t.Context(), spec)
+			res, err := run("k", spec)
 			if err != nil || res.ExitCode != 3 {
 				t.Errorf("run %d: %d, %v", i, res.ExitCode, err)
 				return
@@ -37,19 +41,19 @@ func TestAKeyRunsOnce(t *testing.T) {
 	if err != nil || text(t, res.Output, 0) != "x\n" {
 		t.Errorf("it ran %q times, %v", text(t, res.Output, 0), err)
 	}
-	if _, err := m.Run(t.Context(), process.Spec{Script: "other", Key: "k"}); fault.KindOf(err) != fault.Unprocessable {
+	if _, err := run("k", process.Spec{Script: "other"}); fault.KindOf(err) != fault.Unprocessable {
 		t.Errorf("another command with the key: %v, want kind unprocessable", err)
 	}
-	if _, err := m.Run(t.Context(), process.Spec{Key: "bad"}); fault.KindOf(err) != fault.Invalid {
+	if _, err := run("bad", process.Spec{}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a bad command with a key: %v", err)
 	}
 	for i := range 300 {
-		if res, err = m.Run(t.Context(), process.Spec{Argv: []string{"true"}, Key: fmt.Sprint(i)}); err != nil {
+		if res, err = run(fmt.Sprint(i), process.Spec{Argv: []string{"true"}}); err != nil {
 			t.Fatal(err)
 		}
 		res.Discard()
 	}
-	if res, err = m.Run(t.Context(), process.Spec{Script: "echo forgotten", Key: "k"}); err != nil || text(t, res.Output, 0) != "forgotten\n" {
+	if res, err = run("k", process.Spec{Script: "echo forgotten"}); err != nil || text(t, res.Output, 0) != "forgotten\n" {
 		t.Errorf("a key of 300 runs ago: %v", err)
 	}
 }
@@ -63,7 +67,10 @@ func TestUser(t *testing.T) {
 		return
 	}
 	for _, tc := range []struct{ user, want string }{
-		{"nobody", "65534 65534 nobody"}, {"65534", "65534 65534 nobody"}, {"54321", "54321 54321 54321"}, {"root", "0 0 root"},
+		{"nobody", "65534 65534 nobody"},
+		{"65534", "65534 65534 nobody"},
+		{"54321", "54321 54321 54321"},
+		{"root", "0 0 root"},
 	} {
 		res, err := m.Run(t.Context(), process.Spec{Script: "echo $(id -u) $(id -g) $USER", User: tc.user})
 		if err != nil {

@@ -10,140 +10,151 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // ErrInputClosed is returned for input that no process reads any more.
 var ErrInputClosed = fault.New(fault.Gone, "the command has closed its input")
 
-// Piped is a Process whose three streams are its caller's, without a journal between: what the caller does not read holds the process back, as a
-// pipe does. Its methods are safe for concurrent use, but each stream is for one reader.
+// Piped is a Process that its caller talks to. Nothing is kept between: what the caller does not read holds the process
+// back, as a pipe does. It is safe for concurrent use, but each output is for one reader.
 type Piped struct {
 	*Process
 
-	in    *os.File
-	outs  [3]*os.File   // by Stream
-	rest  [3]int        // bytes of it that are still to be read behind its deadline; less than 0 before that
-	ended chan struct{} // closed when the process has ended and the deadlines are set
+	// Stdin is the process's input. Write waits until the data is in the pipe; its error is ErrInputClosed. Close
+	// ends the input and may be called again.
+	Stdin io.WriteCloser
+
+	// Stdout and Stderr are the process's outputs. One is at its end when no process holds it, or when the leader has
+	// ended, Spec.Linger has passed, and what was written up to then is read.
+	Stdout, Stderr io.Reader
+
+	outputs [2]*pipedOutput
+	ended   chan struct{} // closed when the leader has ended and both outputs have their deadline
 }
 
-// StartPiped starts spec, whose Input, Stdin and Files are not looked at. Errors are those of Start.
-func (m *Manager) StartPiped(spec Spec) (_ *Piped, err error) {
-	p := &Piped{rest: [3]int{-1, -1, -1}, ended: make(chan struct{})}
-	var theirs []*os.File
-	defer func() {
-		for _, f := range theirs {
-			_ = f.Close() // the child has its own
-		}
-		if err != nil {
-			p.Close()
-		}
-	}()
-	for s := range 3 {
-		r, w, err := pipe(s != 0, s == 0)
-		if err != nil {
-			return nil, fault.Newf(fault.Internal, "start a process: %w", err)
-		}
-		reader, writer := os.NewFile(uintptr(r), "pipe"), os.NewFile(uintptr(w), "pipe")
-		if s == 0 {
-			p.in, theirs = writer, append(theirs, reader)
-		} else {
-			p.outs[s], theirs = reader, append(theirs, writer)
-		}
-	}
-	spec.Files, spec.Terminal = theirs, false
-	if p.Process, err = m.Start(spec); err != nil {
+// StartPiped starts spec, whose Streams are the Piped's, with more as its descriptors from 3 on. The caller closes more
+// after that, and calls Close in the end. Errors are those of Start.
+func (m *Manager) StartPiped(spec Spec, more ...*os.File) (*Piped, error) {
+	var ours, theirs [3]*os.File
+	fail := func(err error) (*Piped, error) {
+		closeAll(ours[:])
 		return nil, err
 	}
-	go p.over()
+	defer func() { closeAll(theirs[:]) }() // the child has its own
+	for i := range ours {
+		r, w, err := pipe(i > 0, i == 0)
+		if err != nil {
+			return fail(fault.Newf(fault.Internal, "start a process: %w", err))
+		}
+		ours[i], theirs[i] = os.NewFile(uintptr(r), "pipe"), os.NewFile(uintptr(w), "pipe")
+		if i == 0 {
+			ours[i], theirs[i] = theirs[i], ours[i]
+		}
+	}
+	spec.Streams = append(Files(theirs[:]), more...)
+	started, err := m.Start(spec)
+	if err != nil {
+		return fail(err)
+	}
+	p := &Piped{Process: started, Stdin: pipedInput{ours[0]}, ended: make(chan struct{})}
+	p.outputs = [2]*pipedOutput{{file: ours[1], rest: -1}, {file: ours[2], rest: -1}}
+	p.Stdout, p.Stderr = p.outputs[0], p.outputs[1]
+	go p.finish()
 	return p, nil
 }
 
-// over ends the reading of what a background child may hold open for ever, when the process has ended and some time has passed.
-func (p *Piped) over() {
-	<-p.done
-	_ = p.in.Close()
-	for _, f := range p.outs[Stdout:] {
-		_ = f.SetReadDeadline(time.Now().Add(p.spec.Linger)) // a pipe always takes one
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		if f != nil {
+			_ = f.Close() // nothing was written to it here
+		}
+	}
+}
+
+// finish waits for the leader's end. From then on the outputs have a deadline, because a background child may hold them
+// for ever.
+func (p *Piped) finish() {
+	<-p.Done()
+	_ = p.Stdin.Close()
+	for _, o := range p.outputs {
+		_ = o.file.SetReadDeadline(time.Now().Add(p.spec.Linger)) // a pipe always takes one
 	}
 	close(p.ended)
 }
 
-// Write gives input to the process and waits until it is in the pipe. Error: ErrInputClosed.
-func (p *Piped) Write(data []byte) (int, error) {
-	n, err := p.in.Write(data)
+// Close waits for the end of the process and gives up the streams. A background child that still holds one of the
+// outputs goes on: what it writes is read and forgotten.
+func (p *Piped) Close() {
+	<-p.ended
+	for _, o := range p.outputs {
+		go o.forget()
+	}
+}
+
+// pipedInput is the writing end of a process's input.
+type pipedInput struct{ file *os.File }
+
+func (i pipedInput) Write(data []byte) (int, error) {
+	n, err := i.file.Write(data)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
 		err = ErrInputClosed
 	}
 	return n, err
 }
 
-// CloseInput ends the input. It may be called again.
-func (p *Piped) CloseInput() { _ = p.in.Close() }
+func (i pipedInput) Close() error {
+	_ = i.file.Close() // a pipe's Close loses nothing; a second one fails
+	return nil
+}
 
-// Read reads some of a stream, as io.Reader does. The stream is at its end when no process holds it, or when the process has ended, Spec.Linger
-// has passed, and what was written up to then is read.
-func (p *Piped) Read(s Stream, buf []byte) (int, error) {
-	n, err := p.outs[s].Read(buf)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return n, err
+// pipedOutput is the reading end of one of a process's outputs.
+type pipedOutput struct {
+	file *os.File
+	rest int // bytes that were in the pipe at its deadline and are not read; less than 0 before that
+}
+
+func (o *pipedOutput) Read(buf []byte) (int, error) {
+	n, err := o.file.Read(buf)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return o.readRest(buf)
 	}
-	raw, err := p.outs[s].SyscallConn()
+	return n, err
+}
+
+// readRest reads, without waiting, from what was in the pipe at its deadline.
+func (o *pipedOutput) readRest(buf []byte) (n int, err error) {
+	raw, err := o.file.SyscallConn()
 	if err != nil {
 		return 0, io.EOF
 	}
-	n = 0
 	err = raw.Control(func(fd uintptr) {
-		if p.rest[s] < 0 {
-			p.rest[s], _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) // 0 where there is nothing
+		if o.rest < 0 {
+			o.rest, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) // 0 where that is not told
 		}
-		if p.rest[s] > 0 {
-			n, _ = ignoringEINTR(func() (int, error) { return unix.Read(int(fd), buf[:min(len(buf), p.rest[s])]) }) // it is there
+		if o.rest > 0 {
+			n, _ = ignoringEINTR(func() (int, error) { return unix.Read(int(fd), buf[:min(len(buf), o.rest)]) })
 		}
 	})
 	if n <= 0 || err != nil {
 		return 0, io.EOF
 	}
-	p.rest[s] -= n
+	o.rest -= n
 	return n, nil
 }
 
-// Close waits for the end of the process and gives up the streams. A background child that still holds one of the outputs goes on: what it writes is read and forgotten.
-func (p *Piped) Close() {
-	if p.Process != nil {
-		<-p.ended
-	}
-	for _, f := range append([]*os.File{p.in}, p.outs[Stdout:]...) {
-		switch {
-		case f == nil: // it could not be made
-		case f == p.in || p.Process == nil:
-			_ = f.Close()
-		default:
-			go forget(f)
-		}
-	}
-}
-
-// forget reads a stream to its end.
-func forget(f *os.File) {
-	defer f.Close() // only read from
-	if f.SetReadDeadline(time.Time{}) != nil {
+// forget reads the output to its end and closes it.
+func (o *pipedOutput) forget() {
+	defer o.file.Close() // only read from
+	if o.file.SetReadDeadline(time.Time{}) != nil {
 		return
 	}
-	raw, err := f.SyscallConn()
+	raw, err := o.file.SyscallConn()
 	for n := 1; err == nil && n > 0; {
 		err = raw.Read(func(fd uintptr) bool {
 			var failed error
-			n, failed = Drop(int(fd))
+			n, failed = journal.Drop(int(fd))
 			return !errors.Is(failed, unix.EAGAIN)
 		})
 	}
-}
-
-// Failed returns what a shell says of a spec that could not be started, and the exit code that it has then. known is false for a bad
-// spec.
-func Failed(err error) (message string, code int, known bool) {
-	if code, known = StartCode(err); !known {
-		return "", 0, false
-	}
-	return err.Error() + "\n", code, true
 }

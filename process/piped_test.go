@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -11,23 +12,15 @@ import (
 	"github.com/sandlot-dev/sandlot/process"
 )
 
-// streamOf makes an io.Reader of one output.
-type streamOf struct {
-	p *process.Piped
-	s process.Stream
-}
-
-func (r streamOf) Read(buf []byte) (int, error) { return r.p.Read(r.s, buf) }
-
 // both reads both outputs to their ends.
 func both(t *testing.T, p *process.Piped) (out, errs []byte) {
 	t.Helper()
 	var reading sync.WaitGroup
-	for s, to := range map[process.Stream]*[]byte{process.Stdout: &out, process.Stderr: &errs} {
+	for to, from := range map[*[]byte]io.Reader{&out: p.Stdout, &errs: p.Stderr} {
 		reading.Go(func() {
 			var err error
-			if *to, err = io.ReadAll(streamOf{p, s}); err != nil {
-				t.Errorf("stream %d: %v", s, err)
+			if *to, err = io.ReadAll(from); err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -45,10 +38,10 @@ func TestPipedStreamsAreExact(t *testing.T) {
 	want := bytes.Repeat([]byte("\x00\xff\r\n\x01\x01\x01\xc3("), 200_000)
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		if n, err := p.Write(want); n != len(want) || err != nil {
+		if n, err := p.Stdin.Write(want); n != len(want) || err != nil {
 			t.Errorf("wrote %d, %v", n, err)
 		}
-		p.CloseInput()
+		_ = p.Stdin.Close()
 	})
 	out, errs := both(t, p)
 	writing.Wait()
@@ -58,15 +51,17 @@ func TestPipedStreamsAreExact(t *testing.T) {
 	if res := p.Result(); res.ExitCode != 7 {
 		t.Errorf("exit code %d", res.ExitCode)
 	}
-	if _, err := p.Write([]byte("x")); !errors.Is(err, process.ErrInputClosed) {
+	if _, err := p.Stdin.Write([]byte("x")); !errors.Is(err, process.ErrInputClosed) {
 		t.Errorf("input behind the end: %v", err)
 	}
 }
 
-// TestPipedOutputIsHeldBackAndNotLost looks that nothing is kept without bound, and that what was written before the end is read however late.
+// TestPipedOutputIsHeldBackAndNotLost looks that nothing is kept without bound, and that what was written before the
+// end is read however late.
 func TestPipedOutputIsHeldBackAndNotLost(t *testing.T) {
 	m := newManager(t, process.Config{})
-	p, err := m.StartPiped(process.Spec{Script: "head -c 60000 /dev/zero; sleep 300 & echo end >&2", Linger: time.Millisecond})
+	script := "head -c 60000 /dev/zero; sleep 300 & echo end >&2"
+	p, err := m.StartPiped(process.Spec{Script: script, Linger: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +77,11 @@ func TestPipedOutputIsHeldBackAndNotLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(streamOf{endless, process.Stdout}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.ReadFull(endless.Stdout, make([]byte, 1<<20)); err != nil {
 		t.Error(err)
 	}
 	endless.Kill()
-	if rest, err := io.ReadAll(streamOf{endless, process.Stdout}); err != nil || len(rest) > 1<<20 {
+	if rest, err := io.ReadAll(endless.Stdout); err != nil || len(rest) > 1<<20 {
 		t.Errorf("%d bytes were waiting, %v", len(rest), err)
 	}
 	endless.Close()
@@ -107,5 +102,25 @@ func TestPipedBackgroundChildGoesOn(t *testing.T) {
 	p.Kill()
 	if !p.Gone(2 * time.Second) {
 		t.Error("it goes on")
+	}
+}
+
+// TestPipedHasMoreDescriptors is what a credential helper of git's or a desktop's control channel needs.
+func TestPipedHasMoreDescriptors(t *testing.T) {
+	m := newManager(t, process.Config{})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := m.StartPiped(process.Spec{Script: "echo by the fourth >&3; echo by the second"}, w)
+	_ = w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	out, _ := both(t, p)
+	if said, err := io.ReadAll(r); string(said) != "by the fourth\n" || string(out) != "by the second\n" || err != nil {
+		t.Errorf("%q and %q, %v", said, out, err)
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Poller waits on several descriptors, in the order in which they became ready: through the runtime, so that a waiting goroutine costs no
-// thread, or in the calling thread, which hears of an event sooner. It is an epoll descriptor of the descriptors, and one of that for the
-// runtime, which is told of an event once after each Arm.
+// Poller waits on several descriptors, in the order in which they became ready: through the runtime, so that a
+// waiting goroutine costs no thread, or in the calling thread, which hears of an event sooner. It is an epoll
+// descriptor of the descriptors, and one of that for the runtime, which is told of an event once after each Arm.
 type Poller struct {
 	gate   *os.File
 	gateFD int
@@ -73,9 +73,9 @@ func NewPoller() (*Poller, error) {
 	return &Poller{set: set, gate: f, gateFD: gate, raw: raw}, nil
 }
 
-// Add watches fd; events are those of epoll, and key is what is said of it when it is ready. An event of a descriptor may have been
-// taken before it is removed: keys that are not used twice tell it from a later descriptor of the same number. Add may be called while
-// another goroutine waits.
+// Add watches fd; events are those of epoll, and key is what is said of it when it is ready. An event of a descriptor
+// may have been taken before it is removed: keys that are not used twice tell it from a later descriptor of the same
+// number. Add may be called while another goroutine waits.
 func (p *Poller) Add(fd int, events uint32, key int32) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, events, key)
 }
@@ -89,8 +89,8 @@ func (p *Poller) control(op, fd int, events uint32, key int32) error {
 	return p.use(func(set int) error { return unix.EpollCtl(set, op, fd, &unix.EpollEvent{Events: events, Fd: key}) })
 }
 
-// Remove ends the watch of fd. It must be called before fd is closed: a child that another goroutine is about to start holds a copy until
-// its exec, and keeps a merely closed descriptor watched.
+// Remove ends the watch of fd. It must be called before fd is closed: a child that another goroutine is about to
+// start holds a copy until its exec, and keeps a merely closed descriptor watched.
 func (p *Poller) Remove(fd int) { _ = p.control(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
 // Arm makes the next event end Wait, or one that is there already.
@@ -127,8 +127,8 @@ func (p *Poller) Wait() error {
 	return errors.Join(err, inner)
 }
 
-// WaitHere waits in the calling thread, at most d, rounded up to milliseconds. It finds nothing when that is over. Close does not end it.
-// Error: os.ErrClosed after Close.
+// WaitHere waits in the calling thread, at most d, rounded up to milliseconds. It finds nothing when that is over.
+// Close does not end it. Error: os.ErrClosed after Close.
 func (p *Poller) WaitHere(r *Ready, d time.Duration) error {
 	ms := int((d + time.Millisecond - 1) / time.Millisecond)
 	r.n = 0

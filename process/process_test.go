@@ -17,6 +17,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 func newManager(t testing.TB, cfg process.Config) *process.Manager {
@@ -40,7 +41,7 @@ func newManager(t testing.TB, cfg process.Config) *process.Manager {
 }
 
 // text reads a stream of a journal, both for 0.
-func text(t testing.TB, j *process.Journal, s process.Stream) string {
+func text(t testing.TB, j *journal.Journal, s journal.Stream) string {
 	t.Helper()
 	r := j.Snapshot(0)
 	defer r.Close()
@@ -69,6 +70,7 @@ func testRun(t *testing.T, m *process.Manager) {
 	if err := os.WriteFile(plain, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	much := process.Capture{Input: make([]byte, 5<<20)}
 	for _, tc := range []struct {
 		name   string
 		spec   process.Spec
@@ -78,24 +80,52 @@ func testRun(t *testing.T, m *process.Manager) {
 	}{
 		{"success", process.Spec{Script: "true"}, 0, "", ""},
 		{"own code is kept", process.Spec{Script: "echo hi; exit 7"}, 7, "hi\n", ""},
-		{"streams are merged in order", process.Spec{Script: "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done"}, 0, "o1\ne1\no2\ne2\no3\ne3\no4\ne4\no5\ne5\n", ""},
+		{
+			"streams are merged in order",
+			process.Spec{Script: "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done"},
+			0, "o1\ne1\no2\ne2\no3\ne3\no4\ne4\no5\ne5\n", "",
+		},
 		{"signal becomes 128+n", process.Spec{Script: "kill -KILL $$"}, 137, "", "SIGKILL"},
 		{"signal of a child", process.Spec{Script: "exec 2>/dev/null; sh -c 'kill -TERM $$'; exit $?"}, 143, "", ""},
 		{"stdin is at its end", process.Spec{Script: "read x; echo $?; cat; echo end"}, 0, "1\nend\n", ""},
-		{"input", process.Spec{Argv: []string{"cat"}, Input: []byte("given")}, 0, "given", ""},
-		{"much input", process.Spec{Argv: []string{"wc", "-c"}, Input: make([]byte, 5<<20)}, 0, "5242880\n", ""},
-		{"input nobody reads", process.Spec{Argv: []string{"true"}, Input: make([]byte, 5<<20)}, 0, "", ""},
+		{"input", process.Spec{Argv: []string{"cat"}, Streams: process.Capture{Input: []byte("given")}}, 0, "given", ""},
+		{"much input", process.Spec{Argv: []string{"wc", "-c"}, Streams: much}, 0, "5242880\n", ""},
+		{"input nobody reads", process.Spec{Argv: []string{"true"}, Streams: much}, 0, "", ""},
 		{"arguments are verbatim", process.Spec{Argv: []string{"printf", "%s|", "a b", "$X", ";", ""}}, 0, "a b|$X|;||", ""},
-		{"environment", process.Spec{Script: `echo "$A $B"`, Env: map[string]string{"A": "1 2", "B": "ü"}}, 0, "1 2 ü\n", ""},
+		{
+			"environment",
+			process.Spec{Script: `echo "$A $B"`, Env: map[string]string{"A": "1 2", "B": "ü"}},
+			0, "1 2 ü\n", "",
+		},
 		{"folder", process.Spec{Script: "pwd; echo $PWD", Dir: "/usr"}, 0, "/usr\n/usr\n", ""},
-		{"missing folder", process.Spec{Script: "pwd", Dir: "/no/such"}, -1, "folder /no/such does not exist or cannot be entered: make it, or give another cwd\n", ""},
-		{"missing program", process.Spec{Argv: []string{"no-such-program"}}, 127, "no-such-program: command not found: file does not exist\n", ""},
+		{
+			"missing folder",
+			process.Spec{Script: "pwd", Dir: "/no/such"},
+			-1, "folder /no/such does not exist or cannot be entered: make it, or give another cwd\n", "",
+		},
+		{
+			"missing program",
+			process.Spec{Argv: []string{"no-such-program"}},
+			127, "no-such-program: command not found: file does not exist\n", "",
+		},
 		{"not executable", process.Spec{Argv: []string{plain}}, 126, plain + ": cannot be executed: permission denied\n", ""},
 		{"long script", process.Spec{Script: "echo a; : " + strings.Repeat("x", 1<<20) + "\nexit 9"}, 9, "a\n", ""},
 		{"NUL bytes come through", process.Spec{Script: `printf 'a\0b\377'`}, 0, "a\x00b\xff", ""},
-		{"output is closed long before the end", process.Spec{Script: "echo a; exec >&- 2>&-; sleep 0.1; exit 7"}, 7, "a\n", ""},
-		{"background child does not hold the call", process.Spec{Script: "sleep 60 & exit 3", Linger: time.Millisecond}, 3, "", ""},
-		{"late output within linger", process.Spec{Script: "(sleep 0.05; echo late) & exit 0", Linger: 20 * time.Second}, 0, "late\n", ""},
+		{
+			"output is closed long before the end",
+			process.Spec{Script: "echo a; exec >&- 2>&-; sleep 0.1; exit 7"},
+			7, "a\n", "",
+		},
+		{
+			"background child does not hold the call",
+			process.Spec{Script: "sleep 60 & exit 3", Linger: time.Millisecond},
+			3, "", "",
+		},
+		{
+			"late output within linger",
+			process.Spec{Script: "(sleep 0.05; echo late) & exit 0", Linger: 20 * time.Second},
+			0, "late\n", "",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			res, err := m.Run(t.Context(), tc.spec)
@@ -139,15 +169,16 @@ func TestRunRefusesBadSpecs(t *testing.T) {
 
 func TestSplitKeepsStreamsApart(t *testing.T) {
 	m := newManager(t, process.Config{})
-	res, err := m.Run(t.Context(), process.Spec{Script: "echo out; echo err >&2; echo out2", Split: true})
+	script := "echo out; echo err >&2; echo out2"
+	res, err := m.Run(t.Context(), process.Spec{Script: script, Streams: process.Capture{Split: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Discard()
-	if got := text(t, res.Output, process.Stdout); got != "out\nout2\n" {
+	if got := text(t, res.Output, journal.Stdout); got != "out\nout2\n" {
 		t.Errorf("stdout = %q", got)
 	}
-	if got := text(t, res.Output, process.Stderr); got != "err\n" {
+	if got := text(t, res.Output, journal.Stderr); got != "err\n" {
 		t.Errorf("stderr = %q", got)
 	}
 }
@@ -190,7 +221,8 @@ func TestTimeoutLeavesNoProcess(t *testing.T) {
 			t.Parallel()
 			word := fmt.Sprintf("%d.%02d", 77000+os.Getpid()%1000, i+1)
 			began := time.Now()
-			res, err := m.Run(t.Context(), process.Spec{Script: strings.ReplaceAll(tc.script, "W", word), Timeout: 300 * time.Millisecond})
+			script := strings.ReplaceAll(tc.script, "W", word)
+			res, err := m.Run(t.Context(), process.Spec{Script: script, Timeout: 300 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +288,8 @@ func TestBackgroundChildSurvivesAndMayWrite(t *testing.T) {
 
 func TestResultTellsTheCost(t *testing.T) {
 	m := newManager(t, process.Config{})
-	res, err := m.Run(t.Context(), process.Spec{Script: "dd if=/dev/zero of=/dev/null bs=500M count=1 2>/dev/null"}) // more than this program has
+	script := "dd if=/dev/zero of=/dev/null bs=500M count=1 2>/dev/null" // more than this program has
+	res, err := m.Run(t.Context(), process.Spec{Script: script})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +315,8 @@ func TestExitCodesAreExact(t *testing.T) {
 				return
 			default:
 			}
-			res, err := m.Run(t.Context(), process.Spec{Script: "for i in 1 2 3 4 5 6 7 8 9 10; do (sh -c 'exit 5' & ) ; done >/dev/null 2>&1"})
+			script := "for i in 1 2 3 4 5 6 7 8 9 10; do (sh -c 'exit 5' & ) ; done >/dev/null 2>&1"
+			res, err := m.Run(t.Context(), process.Spec{Script: script})
 			if err != nil {
 				t.Error(err)
 				return
@@ -296,12 +330,14 @@ func TestExitCodesAreExact(t *testing.T) {
 			for i := w; i < total; i += 8 {
 				want := fmt.Sprintf("line %d\n", i)
 				code := i % 256
-				res, err := m.Run(t.Context(), process.Spec{Script: fmt.Sprintf("echo line %d; exit %d", i, code), Split: i%2 == 0})
+				res, err := m.Run(t.Context(), process.Spec{
+					Script: fmt.Sprintf("echo line %d; exit %d", i, code), Streams: process.Capture{Split: i%2 == 0},
+				})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if got := text(t, res.Output, process.Stdout); res.ExitCode != code || got != want {
+				if got := text(t, res.Output, journal.Stdout); res.ExitCode != code || got != want {
 					t.Errorf("run %d = %d, %q; want %d, %q", i, res.ExitCode, got, code, want)
 				}
 				res.Discard()
@@ -386,19 +422,13 @@ func TestVariablesHaveAnyNameThatAnEnvironmentHolds(t *testing.T) {
 			}
 			res.Discard()
 		}
-		res, err := m.RunCode(t.Context(), process.Code{Language: "python", Source: "import os; print(os.environ['A-B'], os.environ['a.b'])", Spec: process.Spec{Env: own}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := text(t, res.Output, 0); got != "1 2\n" {
-			t.Errorf("code: %q", got)
-		}
-		res.Discard()
 	}
 }
 
 func TestEnvironmentChanges(t *testing.T) {
-	m := newManager(t, process.Config{Env: []string{"PATH=" + os.Getenv("PATH"), "OLD=x", "KEY=secret-1", "KEEP=secret-2", "SANDLOT_SECRET_SHA256=aa"}})
+	m := newManager(t, process.Config{Env: []string{
+		"PATH=" + os.Getenv("PATH"), "OLD=x", "KEY=secret-1", "KEEP=secret-2", "SANDLOT_SECRET_SHA256=aa",
+	}})
 	if err := m.ChangeEnv(map[string]string{"KEEP": "secret-3", "NEW": "1"}, []string{"OLD"}, "secret-"); err != nil {
 		t.Fatal(err)
 	}
@@ -461,14 +491,17 @@ func TestWhatBreedsIsKilledAtOnce(t *testing.T) {
 
 func TestCleaningUpHasItsTime(t *testing.T) {
 	m := newManager(t, process.Config{})
-	p, err := m.Start(process.Spec{Script: `trap '' HUP; trap 'for i in 1 2 3 4 5 6 7 8; do sleep 0.02; done; echo clean; exit' TERM; echo up; while :; do sleep 0.01; done`})
+	script := `trap '' HUP; trap 'for i in 1 2 3 4 5 6 7 8; do sleep 0.02; done; echo clean; exit' TERM;` +
+		` echo up; while :; do sleep 0.01; done`
+	p, err := m.Start(process.Spec{Script: script})
 	if err != nil {
 		t.Fatal(err)
 	}
 	speaks(t, p)
 	p.End(20 * time.Second)
 	<-p.Drained()
-	if got := text(t, p.Output(), 0); !strings.HasPrefix(got, "up\n") || !strings.HasSuffix(got, "clean\n") { // the shell may tell of its child between
+	got := text(t, p.Output(), 0) // the shell may tell of its child between
+	if !strings.HasPrefix(got, "up\n") || !strings.HasSuffix(got, "clean\n") {
 		t.Errorf("output = %q, want what it did after SIGTERM too", got)
 	}
 }

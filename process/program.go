@@ -17,8 +17,8 @@ import (
 type program struct {
 	argv []string
 
-	// hidden is one more argument, before argv[at], which is not in /proc/PID/cmdline: a script that looks for processes by their
-	// command lines must not find the shell that runs it. "" means none. At most 128 KiB.
+	// hidden is one more argument, before argv[at], which is not in /proc/PID/cmdline: a script that looks for
+	// processes by their command lines must not find the shell that runs it. "" means none. At most 128 KiB.
 	hidden string
 	at     int
 	other  func() other // what is run in its place where no argument can be hidden
@@ -27,11 +27,24 @@ type program struct {
 // other is a program of the same effect.
 type other struct{ argv, env []string }
 
-// fork starts the program at path in a child that has the tag, 0 for none. Nothing of the child has been waited for when it returns.
+// plainProgram is the program argv, of which one argument is hidden unless its index is 0.
+func plainProgram(argv []string, hidden int) program {
+	if hidden == 0 || argv[hidden] == "" {
+		return program{argv: argv}
+	}
+	return program{
+		argv: slices.Delete(slices.Clone(argv), hidden, hidden+1), hidden: argv[hidden], at: hidden,
+		other: func() other { return other{argv: argv} },
+	}
+}
+
+// fork starts the program at path in a child that has the tag, 0 for none. Nothing of the child has been waited for
+// when it returns.
 //
-// A hidden argument is handed over as the child's first environment variable, whose text the kernel does not count as part of the command
-// line. The child is traced by this thread, so it stops when its program is loaded, before the first instruction. Its lists of arguments
-// and of variables lie side by side in its memory then: the text is moved from one to the other, and the child is let go.
+// A hidden argument is handed over as the child's first environment variable, whose text the kernel does not count as
+// part of the command line. The child is traced by this thread, so it stops when its program is loaded, before the
+// first instruction. Its lists of arguments and of variables lie side by side in its memory then: the text is moved
+// from one to the other, and the child is let go.
 func (c *children) fork(path string, p program, attr *syscall.ProcAttr, t tag) (pid int, err error) {
 	if p.hidden == "" {
 		return c.forkPlain(path, p.argv, attr, t)
@@ -110,8 +123,9 @@ func (c *children) discard(pid, pidfd int) {
 // stackRegister is the index of the stack pointer among a thread's registers, which are 8 bytes each here.
 var stackRegister = map[string]uintptr{"amd64": 19, "arm64": 31}
 
-// shutOut blocks all signals in this thread, and so in the child that it starts, but the one that tells that the child has stopped. Any other
-// could stop it while it is traced and has not got to its program: this thread waits for just that then, and cannot let it go.
+// shutOut blocks all signals in this thread, and so in the child that it starts, but the one that tells that the
+// child has stopped. Any other could stop it while it is traced and has not got to its program: this thread waits for
+// just that then, and cannot let it go.
 func shutOut() (was unix.Sigset_t, err error) {
 	var all unix.Sigset_t
 	for i := range all.Val {
@@ -121,8 +135,9 @@ func shutOut() (was unix.Sigset_t, err error) {
 	return was, unix.PthreadSigmask(unix.SIG_SETMASK, &all, &was)
 }
 
-// handOver gives the child its hidden argument and the signal mask that it is to have, and lets it go. It is called by the thread that started it. Error: ESRCH when the child was
-// killed; any other, and it still stands still, or has ended by itself.
+// handOver gives the child its hidden argument and the signal mask that it is to have, and lets it go. It is called
+// by the thread that started it. Error: ESRCH when the child was killed; any other, and it still stands still, or has
+// ended by itself.
 func (p program) handOver(pid int, mask *unix.Sigset_t) error {
 	_, e, err := waitid(unix.P_PID, pid, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT)
 	switch {
@@ -137,18 +152,20 @@ func (p program) handOver(pid int, mask *unix.Sigset_t) error {
 		return err
 	}
 	const maskSize = 8
-	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SETSIGMASK, uintptr(pid), maskSize, uintptr(unsafe.Pointer(mask)), 0, 0); errno != 0 {
+	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SETSIGMASK, uintptr(pid), maskSize,
+		uintptr(unsafe.Pointer(mask)), 0, 0)
+	if errno != 0 {
 		return errno
 	}
 	return unix.PtraceDetach(pid)
 }
 
-// maxInterpreter is the most arguments that the kernel puts before those of a program that begins with #!: one for each of up to five
-// interpreters, and one of its own.
+// maxInterpreter is the most arguments that the kernel puts before those of a program that begins with #!: one for
+// each of up to five interpreters, and one of its own.
 const maxInterpreter = 10
 
-// insert makes the first variable of a stopped child the argument before argv[at]. Where its stack begins, the kernel has put: the number of
-// arguments, a pointer to each, 0, a pointer to each variable, 0.
+// insert makes the first variable of a stopped child the argument before argv[at]. Where its stack begins, the kernel
+// has put: the number of arguments, a pointer to each, 0, a pointer to each variable, 0.
 func (p program) insert(pid int) error {
 	const word = 8
 	index, known := stackRegister[runtime.GOARCH]
@@ -185,8 +202,8 @@ func (p program) insert(pid int) error {
 	return writeWords(pid, base, list[:end+2])
 }
 
-// readWords reads words of a stopped child. At once where it may, which is not where the child has another user and this program no right to
-// that, else one by one, as its tracer always may.
+// readWords reads words of a stopped child. At once where it may, which is not where the child has another user and
+// this program no right to that, else one by one, as its tracer always may.
 func readWords(pid int, from uintptr, words []uint64) error {
 	local, remote := vectors(from, words)
 	if n, err := unix.ProcessVMReadv(pid, local, remote, 0); err == nil && n == 8*len(words) {

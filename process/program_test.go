@@ -58,7 +58,8 @@ func TestStartsGoOnWhileSignalsRain(t *testing.T) {
 	}
 }
 
-// TestChildThatAsksToBeTracedHasNotEnded has a child that this program's thread traces at the child's own wish, which any may have.
+// TestChildThatAsksToBeTracedHasNotEnded has a child that this program's thread traces at the child's own wish, which
+// any may have.
 func TestChildThatAsksToBeTracedHasNotEnded(t *testing.T) {
 	for _, reap := range []bool{true, false} {
 		t.Run(fmt.Sprintf("as reaper %v", reap), func(t *testing.T) {

@@ -20,7 +20,7 @@ type child struct {
 	ended chan struct{} // closed when exit is set
 	exit  exit
 	tell  func(exit) // called then
-	soon  bool       // collectSoon is about to take the end
+	soon  bool       // collectSoon reaps it; sweep skips it
 }
 
 type exit struct {
@@ -30,8 +30,9 @@ type exit struct {
 	usage   unix.Rusage
 }
 
-// children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher through the
-// pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never a recycled one.
+// children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher
+// through the pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never
+// a recycled one.
 type children struct {
 	sweeps bool         // a reaper runs, which sees every end
 	soon   atomic.Int32 // calls of collectSoon
@@ -50,8 +51,8 @@ func newChildren() *children {
 	return &children{live: map[int]*child{}, early: map[int]exit{}}
 }
 
-// start starts the program at path in a child that is known from before its end on, and has the tag, 0 for none. tell is called once with its
-// end, by whoever sees it.
+// start starts the program at path in a child that is known from before its end on, and has the tag, 0 for none. tell
+// is called once with its end, by whoever sees it.
 func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
@@ -103,7 +104,8 @@ func (ch *child) id() int {
 	return ch.pid
 }
 
-// wait waits for the child's end: through the runtime by the pidfd, else by the sweep where there is one, else in a thread.
+// wait waits for the child's end: through the runtime by the pidfd, else by the sweep where there is one, else in a
+// thread.
 func (c *children) wait(ch *child) {
 	if ch.pidfd >= 0 {
 		c.waitByFD(ch)
@@ -114,7 +116,7 @@ func (c *children) wait(ch *child) {
 }
 
 func (c *children) waitByFD(ch *child) {
-	_, err := unix.FcntlInt(uintptr(ch.pidfd), unix.F_SETFL, unix.O_NONBLOCK) // so that the runtime waits for it without a thread
+	_, err := unix.FcntlInt(uintptr(ch.pidfd), unix.F_SETFL, unix.O_NONBLOCK) // the runtime waits without a thread
 	ch.file = os.NewFile(uintptr(ch.pidfd), "pidfd")
 	raw, connErr := ch.file.SyscallConn()
 	if err == nil && connErr == nil {
@@ -133,11 +135,13 @@ func (c *children) waitInThread(ch *child) {
 	}
 }
 
-// maxSoon is how many threads may wait in collectSoon at the same time: new ones are not to be had in a sandbox that is full of processes.
+// maxSoon is how many threads may wait in collectSoon at the same time. In a sandbox that is full of processes, no new
+// thread can be made.
 const maxSoon = 8
 
-// collectSoon takes the end of a child whose output is at its end, and waits for it for a moment: as a rule the child is all but dead, and
-// to be told of it by sweep would take longer. sweep leaves it alone meanwhile, and is made up for.
+// collectSoon reaps a child whose output is at its end. Such a child is about to exit, so it waits 2 ms for it: that
+// is faster than to be woken by sweep. While ch.soon is set, sweep skips this child; collectSoon reaps it instead and
+// calls sweep again if it stopped there.
 func (c *children) collectSoon(ch *child) {
 	defer c.soon.Add(-1)
 	if c.soon.Add(1) > maxSoon || ch.pidfd < 0 {
@@ -198,6 +202,13 @@ func (c *children) has(pid int) bool {
 	return c.live[pid] != nil
 }
 
+// running reports whether a child has not been waited for.
+func (c *children) running(ch *child) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[ch.pid] == ch
+}
+
 // close gives up the pidfd of an ended child.
 func (c *children) close(ch *child) {
 	c.mu.Lock()
@@ -241,13 +252,22 @@ func (c *children) sweep() {
 		}
 		if ch != nil {
 			_, first = c.collectLocked(ch)
-		} else if got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG); err == nil && got == pid && !e.stopped && c.starting > 0 {
-			c.early[pid] = e
+		} else {
+			c.reapOrphanLocked(pid)
 		}
 		c.mu.Unlock()
 		if first {
 			ch.tell(ch.exit)
 		}
+	}
+}
+
+// reapOrphanLocked reaps what has ended and is not in live. While starts go on it may be the child of one of them, so
+// its exit is kept.
+func (c *children) reapOrphanLocked(pid int) {
+	got, e, err := waitid(unix.P_PID, pid, unix.WEXITED|unix.WNOHANG)
+	if err == nil && got == pid && !e.stopped && c.starting > 0 {
+		c.early[pid] = e
 	}
 }
 
@@ -268,15 +288,17 @@ func (c *children) reap(stop <-chan struct{}, swept func()) {
 	}
 }
 
-// endsAlone sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD: stops, as at each start of a traced child, wake nobody then. Where that
-// fails there is a sweep more for each.
+// endsAlone sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD: stops, as at each start of a traced child, wake
+// nobody then. Where that fails there is a sweep more for each.
 func endsAlone() {
 	const flags, noStops, maskSize = 1, 1, 8 // the index of sa_flags in the kernel's struct; SA_NOCLDSTOP
 	var action [4]uintptr
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&action)), maskSize, 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),
+		0, uintptr(unsafe.Pointer(&action)), maskSize, 0, 0)
 	if errno == 0 {
 		action[flags] |= noStops
-		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
+		_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),
+			uintptr(unsafe.Pointer(&action)), 0, maskSize, 0, 0)
 	}
 }
 
@@ -294,8 +316,9 @@ func (c *children) tracing(change int) {
 	}
 }
 
-// waitid is waitid(2); pid is 0 when nothing has ended yet. A child that asked to be traced by this program, as any may, is given with
-// exit.stopped whenever it stops, whatever the options: once, unless with WNOWAIT. It is not let go.
+// waitid is waitid(2); pid is 0 when nothing has ended yet. A child that asked to be traced by this program, as any
+// may, is given with exit.stopped whenever it stops, whatever the options: once, unless with WNOWAIT. It is not let
+// go.
 func waitid(idType, id, options int) (pid int, e exit, err error) {
 	// The kernel's siginfo_t for SIGCHLD; x/sys leaves these fields without names.
 	var info struct {

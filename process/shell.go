@@ -21,12 +21,14 @@ import (
 
 // ErrNoShell is returned where a script needs a shell and the image has none.
 var ErrNoShell = fault.New(fault.Unprocessable,
-	"this image has no shell (none in /etc/shells, no $SHELL, no sh in PATH); only a plain program with plain arguments can run")
+	"this image has no shell (none in /etc/shells, no $SHELL, no sh in PATH); "+
+		"only a plain program with plain arguments can run")
 
 // shellFile lists the shells of the system.
 const shellFile = "/etc/shells"
 
-// preferred is the order in which shells of the list are taken (toolbox.md 3.1).
+// preferred are the shells of the list that are taken, in this order: what users of published clients write runs in
+// these.
 var preferred = []string{"/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash"}
 
 // shellFinder finds the shell once, and again when the list of shells has changed or the shell is gone.
@@ -89,8 +91,9 @@ func (f *shellFinder) search(env []string) string {
 // defaultPath is searched where the environment has no PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// LookPath finds a program as a shell in folder dir would: name itself when it has a slash, else in the folders of path ("" means the
-// usual ones). Errors: fault.NotFound, fault.Forbidden for a file that may not be executed, and those of fault.System.
+// LookPath finds a program as a shell in folder dir would: name itself when it has a slash, else in the folders of
+// path ("" means the usual ones). Errors: fault.NotFound, fault.Forbidden for a file that may not be executed, and
+// those of fault.System.
 func LookPath(name, path, dir string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {
@@ -124,7 +127,8 @@ func programError(name string, err error) error {
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Newf(fault.Forbidden, "%s: cannot be executed: %w", name, err)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP),
+		errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL):
 		return fault.Newf(fault.NotFound, "%s: command not found: %w", name, err)
 	default:
 		return fault.System(name, err)
@@ -142,10 +146,13 @@ func executable(path string) error {
 	return nil
 }
 
-// shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments that are shown. One that
-// is too long for that comes from a file.
-func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
-	shell, err := m.shells.find(env)
+// maxArgument is the longest script passed as an argument; the kernel's limit for one is 128 KiB.
+const maxArgument = 100 << 10
+
+// shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments
+// that are shown. One that is too long for that comes from a file.
+func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
+	shell, err := s.shells.find(env)
 	if err != nil {
 		if argv, ok := words(script); ok {
 			return program{argv: argv}, nil
@@ -174,9 +181,9 @@ func (m *Manager) shellProgram(script string, env []string, attr *syscall.ProcAt
 // scriptVariable holds the script where no argument can be hidden.
 const scriptVariable = "SANDLOT_SCRIPT"
 
-// evaluation runs a script from a variable, which is gone before its first line. That is not -c in all: errors in grammar name eval, the last
-// command does not replace the shell, a trap for ERR may be called twice. A shell of another family gets the script as an argument that is
-// shown.
+// evaluation runs a script from a variable, which is gone before its first line. That is not -c in all: errors in
+// grammar name eval, the last command does not replace the shell, a trap for ERR may be called twice. A shell of
+// another family gets the script as an argument that is shown.
 func evaluation(argv []string, script string) other {
 	switch filepath.Base(argv[0]) {
 	case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh":
@@ -204,12 +211,14 @@ func words(script string) ([]string, bool) {
 // replaced are the shells that put the last program of a script in their own place. dash does not.
 var replaced = map[string]bool{"bash": true, "zsh": true}
 
-// lone reports whether a script is one command of plain words. A shell of replaced does by itself what it says, or is replaced by the program:
-// nobody is started who could meet a shell with the script in its command line.
+// lone reports whether a script is one command of plain words. A shell of replaced does by itself what it says, or is
+// replaced by the program: nobody is started who could meet a shell with the script in its command line.
 func lone(script string) bool {
 	w, ok := words(script)
 	return ok && !slices.Contains(starters, w[0])
 }
 
 // starters are the words before a command that can start it and leave the shell standing.
-var starters = []string{".", "source", "eval", "command", "builtin", "time", "coproc", "trap", "noglob", "nocorrect", "-"}
+var starters = []string{
+	".", "source", "eval", "command", "builtin", "time", "coproc", "trap", "noglob", "nocorrect", "-",
+}

@@ -8,17 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shield is what keeps this program alive and answering while the sandbox misbehaves, and what its children have in place of it.
+// Shield is what keeps this program alive and answering while the sandbox misbehaves, and what its children have in
+// place of it.
 type Shield struct {
 	score string // of children for the kernel's choice of whom to kill for memory; "" leaves what they inherit
 	nice  bool   // this program runs before others
 }
 
-// ownNice is the nice value of a shielded program; more would have it interrupt its own children as they end. They have 0.
+// ownNice is the nice value of a shielded program; more would have it interrupt its own children as they end. They
+// have 0.
 const ownNice = -5
 
-// Protect makes this program the last that the kernel kills for memory and the first that it gives a processor, as far as each is
-// permitted, and hides its environment from the sandbox's user. It is to be called early: threads inherit from one another.
+// Protect makes this program the last that the kernel kills for memory and the first that it gives a processor, as
+// far as each is permitted, and hides its environment from the sandbox's user. It is to be called early: threads
+// inherit from one another.
 func Protect() Shield {
 	const file = "/proc/self/oom_score_adj"
 	var s Shield
@@ -26,7 +29,7 @@ func Protect() Shield {
 	was, convErr := strconv.Atoi(strings.TrimSpace(string(raw)))
 	if err == nil && convErr == nil {
 		s.score = strconv.Itoa(was)
-		if os.WriteFile(file, []byte("-999"), 0) != nil { // only root may go down; then the children go up, which everybody may
+		if os.WriteFile(file, []byte("-999"), 0) != nil { // only root may go down; everybody's children may go up
 			s.score = strconv.Itoa(min(was+300, 1000))
 		}
 	}
@@ -54,8 +57,9 @@ func renice(value int) bool {
 	}
 }
 
-// lift gives a started child what it would have without the shield. This program must not have that itself for the moment of the fork, for
-// children to inherit: memory is short just when something starts, and then it would be this program that is killed.
+// lift gives a started child what it would have without the shield. This program must not have that itself for the
+// moment of the fork, for children to inherit: memory is short just when something starts, and then it would be this
+// program that is killed.
 func (s Shield) lift(pid int) {
 	if s.nice {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 0)

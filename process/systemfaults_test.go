@@ -9,7 +9,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// TestWhatTheSystemFailsAtIsNotMissing holds that a program or user that could not be looked for is not said to be missing.
+// TestWhatTheSystemFailsAtIsNotMissing holds that a program or user that could not be looked for is not said to be
+// missing.
 func TestWhatTheSystemFailsAtIsNotMissing(t *testing.T) {
 	at := func(no syscall.Errno) error { return &fs.PathError{Op: "stat", Path: "/bin/x", Err: no} }
 	for _, tc := range []struct {

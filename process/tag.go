@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tag tells whose descendant a process is. It lies in a limit that every process inherits and that means nothing where no process is
-// scheduled in real time (RLIMIT_RTTIME, in µs): a bit that makes it as good as unlimited, the Manager's number, the process's. A new
-// session, a wiped environment or another user do not change it; only a process that sets out to escape does.
+// tag tells whose descendant a process is. It lies in a limit that every process inherits and that means nothing
+// where no process is scheduled in real time (RLIMIT_RTTIME, in µs): a bit that makes it as good as unlimited, the
+// Manager's number, the process's. A new session, a wiped environment or another user do not change it; only a
+// process that sets out to escape does.
 type tag uint64
 
 const (
@@ -25,11 +26,13 @@ func newTags() tag { return tagBit | tag(rand.Uint64N(1<<(62-tagManager)))<<tagM
 
 func (t tag) of(count uint64) tag { return t | tag(count%(1<<tagManager)) }
 
-// ownLimit is held while this program has a tag of its own for a child to inherit, and for reading by starts of children that need none.
+// ownLimit is held while this program has a tag of its own for a child to inherit, and for reading by starts of
+// children that need none.
 var ownLimit sync.RWMutex
 
-// lend gives this program the tag until giveBack is called, for the one child that is started meanwhile. For 0 it sees to it that children
-// have none; such starts do not wait for one another. Where limits cannot be set there are no tags.
+// lend gives this program the tag until giveBack is called, for the one child that is started meanwhile. For 0 it
+// sees to it that children have none; such starts do not wait for one another. Where limits cannot be set there are
+// no tags.
 func (t tag) lend() (giveBack func()) {
 	if t == 0 {
 		ownLimit.RLock()
@@ -37,10 +40,12 @@ func (t tag) lend() (giveBack func()) {
 	}
 	ownLimit.Lock()
 	var was unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) != nil || unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}) != nil {
+	if unix.Getrlimit(unix.RLIMIT_RTTIME, &was) != nil ||
+		unix.Setrlimit(unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: uint64(t), Max: was.Max}) != nil {
 		return ownLimit.Unlock
 	}
-	if was.Cur&tagBit != 0 && was.Cur != unix.RLIM_INFINITY { // somebody gave this program a tag, for all its children to have
+	// Somebody may have given this program a tag, for all its children to inherit.
+	if was.Cur&tagBit != 0 && was.Cur != unix.RLIM_INFINITY {
 		was.Cur = was.Max
 	}
 	return func() {

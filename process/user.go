@@ -16,8 +16,8 @@ type account struct {
 	env        map[string]string
 }
 
-// accountOf looks a user up by name or number; a number need not be in the user database. Errors: fault.NotFound for an unknown name,
-// fault.Forbidden when this program may not become that user.
+// accountOf looks a user up by name or number; a number need not be in the user database. Errors: fault.NotFound for
+// an unknown name, fault.Forbidden when this program may not become that user.
 func accountOf(name string) (account, error) {
 	u, err := user.Lookup(name)
 	if _, numErr := strconv.ParseUint(name, 10, 32); err != nil && numErr == nil {
@@ -38,7 +38,8 @@ func accountOf(name string) (account, error) {
 		return a, nil
 	}
 	if os.Geteuid() != 0 {
-		return account{}, fault.Newf(fault.Forbidden, "a command cannot be run as %q, because the toolbox does not run as root here", name)
+		return account{}, fault.Newf(fault.Forbidden,
+			"a command cannot be run as %q, because the toolbox does not run as root here", name)
 	}
 	a.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	groups, _ := u.GroupIds() // none, if the user is not in the database

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // Command is one command of a session.
@@ -22,7 +23,7 @@ type Command struct {
 	Text  string    // as it was given
 	Given time.Time // when it was given
 
-	output *process.Journal
+	output *journal.Journal
 	echo   bool // input is part of the output
 	async  bool
 
@@ -73,11 +74,11 @@ func (c *Command) OutOfMemory() *process.OutOfMemory {
 }
 
 // Output returns the journal of what the command wrote, and of the input it was given if that is echoed.
-func (c *Command) Output() *process.Journal { return c.output }
+func (c *Command) Output() *journal.Journal { return c.output }
 
 // Follow gives the output from an offset on to each, as it comes, until the command is done and all of its output was given, ctx ends, or
 // each returns an error. The chunk is valid during the call alone.
-func (c *Command) Follow(ctx context.Context, from int64, each func(process.Chunk) error) error {
+func (c *Command) Follow(ctx context.Context, from int64, each func(journal.Chunk) error) error {
 	live, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -156,7 +157,7 @@ func (c *Command) Input(data []byte) error {
 		}
 	}
 	if c.echo { // before the command can answer it
-		c.output.Append(process.Stdout, data)
+		c.output.Append(journal.Stdout, data)
 	}
 	for given := data; len(given) > 0; {
 		n, err := unix.Write(c.stdin, given)

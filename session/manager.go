@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // The session of the image's own program, and its one command.
@@ -45,7 +46,7 @@ var (
 type Config struct {
 	Processes *process.Manager // required
 	Grace     time.Duration    // from SIGTERM to SIGKILL when a session is deleted; 0 means 5 s
-	Limits    process.Limits   // of each command's output
+	Limits    journal.Limits   // of each command's output
 	Shell     string           // path of the sessions' shell; "" means the sandbox's own
 }
 
@@ -216,10 +217,10 @@ func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
 		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 	}
 	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), Given: time.Now(), stdin: -1, done: make(chan struct{})}
-	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Split: true, Limits: m.cfg.Limits})
+	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Streams: process.Capture{Split: true, Limits: m.cfg.Limits}})
 	if err != nil {
 		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
-		c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
+		c.output.Append(journal.Stderr, []byte(err.Error()+"\n"))
 		code, _ := process.StartCode(err)
 		c.complete(code, nil)
 		c.output.Settle()

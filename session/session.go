@@ -15,6 +15,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // linger is how long a background process that holds a command's output may delay its completion.
@@ -77,7 +78,7 @@ type fifo struct {
 	path   string // "" once it has no name any more
 	wide   bool   // it holds more than usual
 	c      *Command
-	stream process.Stream
+	stream journal.Stream
 }
 
 // start starts the shell in folder dir. The caller holds starting.
@@ -135,7 +136,7 @@ func (s *Session) startShell(shell, dir string) (err error) {
 	}
 	if err == nil {
 		s.shell, err = s.m.cfg.Processes.Start(process.Spec{
-			Argv: []string{shell}, Dir: dir, Files: []*os.File{stdin, output, output}, Limits: process.Limits{File: -1},
+			Argv: []string{shell}, Dir: dir, Streams: process.Files{stdin, output, output},
 		})
 	}
 	if err != nil {
@@ -292,7 +293,7 @@ func (s *Session) nextLocked() {
 			} else {
 				err = fault.System("hand the command to the shell", err)
 			}
-			c.output.Append(process.Stderr, []byte(err.Error()+"\n"))
+			c.output.Append(journal.Stderr, []byte(err.Error()+"\n"))
 			c.complete(-1, err)
 			c.output.Settle()
 			continue
@@ -320,10 +321,10 @@ func (s *Session) launchLocked(c *Command) error {
 	if err != nil {
 		return err
 	}
-	if j.out, err = s.addFIFOLocked(c, process.Stdout); err != nil {
+	if j.out, err = s.addFIFOLocked(c, journal.Stdout); err != nil {
 		return err
 	}
-	if j.err, err = s.addFIFOLocked(c, process.Stderr); err != nil {
+	if j.err, err = s.addFIFOLocked(c, journal.Stderr); err != nil {
 		return err
 	}
 	if c.async {
@@ -401,7 +402,7 @@ func reopenFIFO(path string, mode int) (int, error) {
 }
 
 // addFIFOLocked gives the command a FIFO for a stream, the one of an earlier command if nobody holds that any more. It returns its path.
-func (s *Session) addFIFOLocked(c *Command, stream process.Stream) (path string, err error) {
+func (s *Session) addFIFOLocked(c *Command, stream journal.Stream) (path string, err error) {
 	f := s.spare[stream]
 	s.spare[stream] = fifo{}
 	if f.path != "" {
@@ -649,7 +650,7 @@ func (s *Session) finish(c *Command, code int, err error, said []byte) {
 	}
 	s.mu.Unlock()
 	if len(said) > 0 && c.output.Size(0) == 0 {
-		c.output.Append(process.Stderr, said)
+		c.output.Append(journal.Stderr, said)
 	}
 	if len(held) > 0 && err == nil {
 		time.AfterFunc(linger, func() { c.complete(code, nil) })
@@ -686,7 +687,7 @@ func (s *Session) read(key int32) int {
 	}
 	n, err := f.c.output.Fill(f.stream, f.fd)
 	if n < 0 && err == nil { // the session is deleted: nobody wants it any more
-		n, err = process.Drop(f.fd)
+		n, err = journal.Drop(f.fd)
 	}
 	if errors.Is(err, unix.EAGAIN) {
 		return -1
@@ -761,13 +762,13 @@ func (s *Session) shellEnded(shell process.Result) {
 	s.mu.Unlock()
 	if running != nil {
 		if s.deaf {
-			running.output.Append(process.Stderr, []byte(ErrDeaf.Msg+"\n"))
+			running.output.Append(journal.Stderr, []byte(ErrDeaf.Msg+"\n"))
 		}
 		running.oom = shell.OutOfMemory
 		s.finish(running, code, err, nil)
 	}
 	for _, c := range waiting {
-		c.output.Append(process.Stderr, []byte("the session's shell ended before this command ran\n"))
+		c.output.Append(journal.Stderr, []byte("the session's shell ended before this command ran\n"))
 		c.complete(-1, fmt.Errorf("session %q: %w", s.id, why))
 		c.output.Settle()
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/session"
 )
 
@@ -70,7 +71,7 @@ func do(t testing.TB, s *session.Session, script string) (code int, stdout, stde
 	c := start(t, s, session.Spec{Script: script})
 	wait(t, c)
 	code, _ = c.ExitCode()
-	return code, text(t, c, process.Stdout), text(t, c, process.Stderr)
+	return code, text(t, c, journal.Stdout), text(t, c, journal.Stderr)
 }
 
 func wait(t testing.TB, c *session.Command) {
@@ -82,7 +83,7 @@ func wait(t testing.TB, c *session.Command) {
 	}
 }
 
-func text(t testing.TB, c *session.Command, s process.Stream) string {
+func text(t testing.TB, c *session.Command, s journal.Stream) string {
 	t.Helper()
 	r := c.Output().Snapshot(0)
 	defer r.Close()
@@ -163,8 +164,8 @@ func TestWhatEndsTheShellEndsTheSession(t *testing.T) {
 			c := start(t, s, session.Spec{Script: tc.script})
 			waiting, waitErr := s.Exec(session.Spec{Script: "echo never", Async: true})
 			wait(t, c)
-			if code, _ := c.ExitCode(); code != tc.code || text(t, c, process.Stdout) != tc.stdout || c.Err() != nil {
-				t.Errorf("code %d, stdout %q, error %v; want %d, %q, nil", code, text(t, c, process.Stdout), c.Err(), tc.code, tc.stdout)
+			if code, _ := c.ExitCode(); code != tc.code || text(t, c, journal.Stdout) != tc.stdout || c.Err() != nil {
+				t.Errorf("code %d, stdout %q, error %v; want %d, %q, nil", code, text(t, c, journal.Stdout), c.Err(), tc.code, tc.stdout)
 			}
 			if waitErr == nil { // it was queued before the shell ended
 				wait(t, waiting)
@@ -234,7 +235,7 @@ func TestInputReachesAnAsyncCommand(t *testing.T) {
 		if hide {
 			want = "got one two\n"
 		}
-		if got := text(t, c, process.Stdout); got != want {
+		if got := text(t, c, journal.Stdout); got != want {
 			t.Errorf("hide %v: stdout = %q, want %q", hide, got, want)
 		}
 		if err := c.Input([]byte("x")); !errors.Is(err, session.ErrCompleted) {
@@ -258,7 +259,7 @@ func TestPromptsAreSeenAtOnce(t *testing.T) {
 	s := create(t, newManager(t, session.Config{}), "s")
 	c := start(t, s, session.Spec{Script: `printf 'Name: '; read n; echo "Hello $n"`, Async: true})
 	var got []byte
-	err := c.Follow(t.Context(), 0, func(chunk process.Chunk) error {
+	err := c.Follow(t.Context(), 0, func(chunk journal.Chunk) error {
 		got = append(got, chunk.Data...)
 		if string(got) == "Name: " {
 			return c.Input([]byte("Ann\n"))
@@ -275,7 +276,7 @@ func TestBackgroundProcessDoesNotHoldTheCommand(t *testing.T) {
 	began := time.Now()
 	c := start(t, s, session.Spec{Script: "(sleep 1; echo late) & echo now"})
 	var followed []byte
-	if err := c.Follow(t.Context(), 0, func(chunk process.Chunk) error { followed = append(followed, chunk.Data...); return nil }); err != nil {
+	if err := c.Follow(t.Context(), 0, func(chunk journal.Chunk) error { followed = append(followed, chunk.Data...); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > 900*time.Millisecond || string(followed) != "now\n" {
@@ -369,7 +370,7 @@ func alive(word string) (found []string) {
 }
 
 func TestFollowersGetTheSameBytes(t *testing.T) {
-	s := create(t, newManager(t, session.Config{Limits: process.Limits{Memory: 256 << 10}}), "s")
+	s := create(t, newManager(t, session.Config{Limits: journal.Limits{Memory: 256 << 10}}), "s")
 	data := make([]byte, 20<<20)
 	rnd := rand.NewChaCha8([32]byte{1})
 	_, _ = rnd.Read(data)
@@ -385,7 +386,7 @@ func TestFollowersGetTheSameBytes(t *testing.T) {
 			at, n := int64(0), int64(0)
 			for at < int64(len(data)) { // the second and third reconnect now and then
 				ctx, cancel := context.WithCancel(t.Context())
-				err := c.Follow(ctx, at, func(chunk process.Chunk) error {
+				err := c.Follow(ctx, at, func(chunk journal.Chunk) error {
 					if chunk.Offset != at {
 						return fmt.Errorf("chunk at %d, want %d", chunk.Offset, at)
 					}
@@ -409,7 +410,7 @@ func TestFollowersGetTheSameBytes(t *testing.T) {
 	}
 	followers.Wait()
 	wait(t, c)
-	if got := text(t, c, process.Stdout); sha256.Sum256([]byte(got)) != sha256.Sum256(data) {
+	if got := text(t, c, journal.Stdout); sha256.Sum256([]byte(got)) != sha256.Sum256(data) {
 		t.Error("the snapshot has other bytes")
 	}
 }
@@ -444,7 +445,7 @@ func TestQueueKeepsItsOrder(t *testing.T) {
 		all = append(all, start(t, s, session.Spec{Script: fmt.Sprintf("x=${x}%d; echo $x", i%10), Async: true}))
 	}
 	wait(t, all[49])
-	if got, want := text(t, all[49], process.Stdout), strings.Repeat("0123456789", 5)+"\n"; got != want {
+	if got, want := text(t, all[49], journal.Stdout), strings.Repeat("0123456789", 5)+"\n"; got != want {
 		t.Errorf("last output = %q, want %q", got, want)
 	}
 	for i, c := range s.Commands() {
@@ -490,8 +491,8 @@ func TestEntrypoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, c)
-	if code, _ := c.ExitCode(); code != 3 || c.Text != `'sh' '-c' 'echo it\'\''s; echo e >&2; exit 3'` || text(t, c, process.Stderr) != "e\n" {
-		t.Errorf("code %d, text %q, stderr %q", code, c.Text, text(t, c, process.Stderr))
+	if code, _ := c.ExitCode(); code != 3 || c.Text != `'sh' '-c' 'echo it\'\''s; echo e >&2; exit 3'` || text(t, c, journal.Stderr) != "e\n" {
+		t.Errorf("code %d, text %q, stderr %q", code, c.Text, text(t, c, journal.Stderr))
 	}
 	if _, err := s.Exec(session.Spec{Script: "true"}); !errors.Is(err, session.ErrReserved) {
 		t.Errorf("Exec: %v", err)
@@ -634,7 +635,7 @@ func TestLogsStayUntilTheNewShellRuns(t *testing.T) {
 		t.Fatalf("Create in no folder: %v", err)
 	}
 	again, err := m.Get("s")
-	if err != nil || again != s || text(t, c, process.Stdout) != "old\n" {
+	if err != nil || again != s || text(t, c, journal.Stdout) != "old\n" {
 		t.Errorf("after a failed replacement: %v, output %q", err, text(t, c, 0))
 	}
 	if n := len(m.List()); n != 1 {

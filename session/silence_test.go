@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/session"
 )
 
@@ -137,7 +137,7 @@ func TestDescriptorsAreTheScripts(t *testing.T) {
 	}
 	wait(t, c)
 	play(t, s, []step{{"echo kept >&11; cat " + file, 0, "kept\n", ""}})
-	if got := text(t, c, process.Stdout); got != "one\ngot one\n" {
+	if got := text(t, c, journal.Stdout); got != "one\ngot one\n" {
 		t.Errorf("with input: %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/flow"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // connected is a command whose streams are on a websocket.
@@ -26,7 +28,7 @@ type connected struct {
 	begin   chan api.ConnectRequest // the first message
 	begun   bool                    // it was taken; for take alone
 	signals chan syscall.Signal
-	credit  [3]*flow.Credit // by process.Stream; set when the first message is taken
+	credit  [3]*flow.Credit // by journal.Stream; set when the first message is taken
 }
 
 // firstWithin bounds the time from the opening of the websocket to the first message.
@@ -82,7 +84,7 @@ func (con *connected) take(kind int, data []byte) error {
 			return fault.New(fault.Invalid, "the first message must be JSON in text, with the command")
 		}
 		con.begun = true
-		con.credit = [3]*flow.Credit{process.Stdout: flow.NewCredit(req.Window), process.Stderr: flow.NewCredit(req.Window)}
+		con.credit = [3]*flow.Credit{journal.Stdout: flow.NewCredit(req.Window), journal.Stderr: flow.NewCredit(req.Window)}
 		con.begin <- req // there is room for one
 		return nil
 	case kind == websocket.BinaryMessage:
@@ -99,7 +101,7 @@ func (con *connected) take(kind int, data []byte) error {
 	case "end":
 		con.input.End()
 	case "taken":
-		if msg.Stream != int(process.Stdout) && msg.Stream != int(process.Stderr) {
+		if msg.Stream != int(journal.Stdout) && msg.Stream != int(journal.Stderr) {
 			return fault.Newf(fault.Invalid, "there is no stream %d", msg.Stream)
 		}
 		con.credit[msg.Stream].Give(msg.Bytes)
@@ -127,7 +129,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		if !known {
 			return err
 		}
-		if err := con.ws.send(websocket.BinaryMessage, []byte(markers[process.Stderr]+text)); err != nil {
+		if err := con.ws.send(websocket.BinaryMessage, []byte(markers[journal.Stderr]+text)); err != nil {
 			return errLeft
 		}
 		return con.exit(process.Result{ExitCode: code})
@@ -137,14 +139,16 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 	var failed [3]error
 	work.Go(func() {
 		defer fault.Recovered(&failed[0])
-		con.feed(p)
+		con.feed(p.Stdin)
 	})
-	for _, s := range []process.Stream{process.Stdout, process.Stderr} {
-		work.Go(func() {
-			defer fault.Recovered(&failed[s])
-			con.pass(p, s)
-		})
-	}
+	work.Go(func() {
+		defer fault.Recovered(&failed[journal.Stdout])
+		con.pass(p.Stdout, journal.Stdout)
+	})
+	work.Go(func() {
+		defer fault.Recovered(&failed[journal.Stderr])
+		con.pass(p.Stderr, journal.Stderr)
+	})
 	for running := true; running; {
 		select {
 		case sig := <-con.signals:
@@ -157,7 +161,7 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 		}
 	}
 	con.input.End()
-	p.CloseInput() // ends feed
+	_ = p.Stdin.Close() // ends feed
 	work.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
 		return err
@@ -180,16 +184,16 @@ func (con *connected) exit(res process.Result) error {
 const maxPiece = 32 << 10
 
 // feed gives the client's input to the command. What comes when nobody reads it any more is forgotten.
-func (con *connected) feed(p *process.Piped) {
+func (con *connected) feed(stdin io.WriteCloser) {
 	closed := false
 	for {
 		data, err := con.input.Next(con.ws.Context(), maxPiece)
 		if err != nil {
-			p.CloseInput()
+			_ = stdin.Close()
 			return
 		}
 		if !closed {
-			if _, err := p.Write(data); err != nil {
+			if _, err := stdin.Write(data); err != nil {
 				closed = true
 				_ = con.ws.sendJSON(api.ConnectMessage{Type: "closed"}) // to a client that may have left
 			}
@@ -200,7 +204,7 @@ func (con *connected) feed(p *process.Piped) {
 }
 
 // pass sends one output to the client, to its end.
-func (con *connected) pass(p *process.Piped, s process.Stream) {
+func (con *connected) pass(output io.Reader, s journal.Stream) {
 	head := len(markers[s])
 	buf := append(make([]byte, 0, head+maxPiece), markers[s]...)
 	for {
@@ -208,7 +212,7 @@ func (con *connected) pass(p *process.Piped, s process.Stream) {
 		if err != nil {
 			return
 		}
-		n, err := p.Read(s, buf[head:head+room])
+		n, err := output.Read(buf[head : head+room])
 		if n > 0 {
 			con.credit[s].Spend(n)
 			if con.ws.send(websocket.BinaryMessage, buf[:head+n]) != nil {

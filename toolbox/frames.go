@@ -3,11 +3,11 @@ package toolbox
 import (
 	"unicode/utf8"
 
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
-// markers stand before the bytes of a stream, by process.Stream.
-var markers = [3]string{process.Stdout: "\x01\x01\x01", process.Stderr: "\x02\x02\x02"}
+// markers stand before the bytes of a stream, by journal.Stream.
+var markers = [3]string{journal.Stdout: "\x01\x01\x01", journal.Stderr: "\x02\x02\x02"}
 
 // maxFrame is the most bytes of output in a websocket frame. One client's work grows with the square of it (toolbox.md 0.6).
 const maxFrame = 16 << 10
@@ -21,9 +21,9 @@ type framer struct {
 }
 
 // chunk sends what is whole of a journal's chunk, and says where output is missing.
-func (f *framer) chunk(c process.Chunk) error {
+func (f *framer) chunk(c journal.Chunk) error {
 	if c.Skipped > 0 {
-		if err := f.add(max(c.Stream, process.Stdout), droppedNotice(c.Skipped)); err != nil {
+		if err := f.add(max(c.Stream, journal.Stdout), droppedNotice(c.Skipped)); err != nil {
 			return err
 		}
 	}
@@ -31,7 +31,7 @@ func (f *framer) chunk(c process.Chunk) error {
 }
 
 // add sends what is whole of a chunk.
-func (f *framer) add(s process.Stream, data []byte) error {
+func (f *framer) add(s journal.Stream, data []byte) error {
 	if !f.marked {
 		s = 0
 	}

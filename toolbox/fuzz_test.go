@@ -8,17 +8,17 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // chunks cuts data into pieces of the sizes that cuts names, on both streams.
-func chunks(data, cuts []byte) (all []process.Chunk) {
+func chunks(data, cuts []byte) (all []journal.Chunk) {
 	for i := 0; len(data) > 0; i++ {
 		n := len(data)
 		if len(cuts) > 0 {
 			n = min(n, int(cuts[i%len(cuts)])+1)
 		}
-		all = append(all, process.Chunk{Stream: process.Stdout + process.Stream(n%2), Data: data[:n]})
+		all = append(all, journal.Chunk{Stream: journal.Stdout + journal.Stream(n%2), Data: data[:n]})
 		data = data[n:]
 	}
 	return all

@@ -17,6 +17,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/code"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
@@ -26,44 +28,56 @@ func (s *Server) execute(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	res, err := s.cfg.Process.Run(context.WithoutCancel(c.Request.Context()), process.Spec{
-		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User,
-		Key: c.GetHeader("Idempotency-Key"),
+	return s.answerRun(c, req, req.Split, process.Spec{
+		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
+		Streams: process.Capture{Split: req.Split},
 	})
-	if err != nil {
-		return err
-	}
-	return answerRun(c, res, req.Timeout, req.Split)
 }
 
-// codeRun handles POST /process/code-run.
+// codeRun handles POST /process/code-run, as execute does its own.
 func (s *Server) codeRun(c *gin.Context) error {
 	var req api.CodeRunRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	res, err := s.cfg.Process.RunCode(context.WithoutCancel(c.Request.Context()), process.Code{
-		Language: req.Language, Source: req.Code, Argv: req.Argv,
-		Spec: process.Spec{
-			Env: req.Envs, Timeout: req.Timeout.Duration(), Split: req.Split, User: req.User, Key: c.GetHeader("Idempotency-Key"),
-		},
-	})
+	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, s.cfg.Process.LookPath)
 	if err != nil {
 		return err
 	}
-	return answerRun(c, res, req.Timeout, req.Split)
+	defer cmd.Close()
+	return s.answerRun(c, req, req.Split, process.Spec{
+		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
+		Streams: process.Capture{Input: cmd.Input, Split: req.Split},
+	})
+}
+
+// answerRun runs spec, which was made of a request's body, and streams its answer.
+func (s *Server) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
+	ctx := context.WithoutCancel(c.Request.Context())
+	run := func() (process.Result, error) { return s.cfg.Process.Run(ctx, spec) }
+	var res process.Result
+	var err error
+	if key := c.GetHeader("Idempotency-Key"); key != "" {
+		res, err = s.runs.Run(ctx, key, body, run)
+	} else {
+		res, err = run()
+	}
+	if err != nil {
+		return err
+	}
+	defer res.Discard()
+	return writeRun(c, res, spec.Timeout, split)
 }
 
 // writers are for answers that are too long to be built in memory.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
 
-// answerRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
-func answerRun(c *gin.Context, res process.Result, timeout api.Seconds, split bool) error {
-	defer res.Discard()
+// writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
+func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split bool) error {
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {
 		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",
-			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout))
+			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout/time.Second))
 		status = body.StatusCode
 		data, err := json.Marshal(body)
 		if err != nil {
@@ -85,9 +99,9 @@ func answerRun(c *gin.Context, res process.Result, timeout api.Seconds, split bo
 	err = writeText(w, res.Output, 0)
 	if split {
 		_, _ = w.WriteString(`","stdout":"`)
-		err = errors.Join(err, writeText(w, res.Output, process.Stdout))
+		err = errors.Join(err, writeText(w, res.Output, journal.Stdout))
 		_, _ = w.WriteString(`","stderr":"`)
-		err = errors.Join(err, writeText(w, res.Output, process.Stderr))
+		err = errors.Join(err, writeText(w, res.Output, journal.Stderr))
 	}
 	_, _ = w.WriteString(`",`)
 	_, _ = w.Write(facts[1:])
@@ -127,7 +141,7 @@ func wireOutOfMemory(o *process.OutOfMemory) *api.OutOfMemory {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
-func writeText(w *bufio.Writer, j *process.Journal, s process.Stream) error {
+func writeText(w *bufio.Writer, j *journal.Journal, s journal.Stream) error {
 	t := textWriter{w: w}
 	err := logText(j.Snapshot(0), s, false, t.write)
 	t.end()

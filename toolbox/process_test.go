@@ -17,6 +17,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
@@ -179,7 +180,7 @@ func TestLargeOutputIsWhole(t *testing.T) {
 }
 
 func TestDroppedOutputIsMarked(t *testing.T) {
-	base := newServer(t, process.Config{Limits: process.Limits{Memory: 128 << 10, File: 1 << 20}})
+	base := newServer(t, process.Config{Limits: journal.Limits{Memory: 128 << 10, File: 1 << 20}})
 	var got api.ExecuteResponse
 	post(t, base+"/process/execute", api.ExecuteRequest{Command: "head -c 5M /dev/zero | tr '\\0' x; echo end"}, &got)
 	notice := fmt.Sprintf("[sandlot: %d bytes of output were dropped here", got.DroppedBytes)

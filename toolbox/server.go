@@ -53,6 +53,7 @@ type Server struct {
 	secret []byte // decoded SecretHash; empty when all callers are taken
 	files  *workspace.Files
 	git    *git.Manager
+	runs   process.Once // commands and programs that were given a key
 	meter  measure.Meter
 	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
 	ports  *upstream.Pool         // behind /proxy/{port}

@@ -20,6 +20,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/version"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/session"
 )
 
@@ -213,7 +214,7 @@ func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
 	if d == splitJSON {
 		for i, name := range []string{"stdout", "stderr"} {
 			_, _ = fmt.Fprintf(w, `","%s":"`, name)
-			err = errors.Join(err, logText(cmd.Output().Until(0, size), process.Stdout+process.Stream(i), false, t.write))
+			err = errors.Join(err, logText(cmd.Output().Until(0, size), journal.Stdout+journal.Stream(i), false, t.write))
 			t.end()
 		}
 	}
@@ -222,9 +223,9 @@ func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
 }
 
 // logText gives one stream, both for 0, to write; with a marker wherever the stream changes if it is marked.
-func logText(r *process.Reader, s process.Stream, marked bool, write func([]byte)) error {
+func logText(r *journal.Reader, s journal.Stream, marked bool, write func([]byte)) error {
 	defer r.Close()
-	last := process.Stream(0)
+	last := journal.Stream(0)
 	for {
 		chunk, err := r.Next(context.Background()) // a snapshot never waits
 		if errors.Is(err, io.EOF) {
@@ -345,7 +346,7 @@ func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
 	return errors.Join(cmd.Follow(c.Request.Context(), from, f.chunk), f.end())
 }
 
-func snapshot(r *process.Reader, each func(process.Chunk) error) error {
+func snapshot(r *journal.Reader, each func(journal.Chunk) error) error {
 	defer r.Close()
 	for {
 		chunk, err := r.Next(context.Background()) // a snapshot never waits

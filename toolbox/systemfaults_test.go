@@ -14,20 +14,20 @@ import (
 	"testing"
 )
 
-// journal is a log that a test reads while others write it.
-type journal struct {
+// recorded is a log that a test reads while others write it.
+type recorded struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (j *journal) Write(p []byte) (int, error) {
+func (j *recorded) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.Write(p)
 }
 
 // take returns what has been written since the last call.
-func (j *journal) take() string {
+func (j *recorded) take() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	text := j.text.String()
@@ -39,7 +39,7 @@ func (j *journal) take() string {
 // name for it, and logged.
 func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 	dir := t.TempDir()
-	var log journal
+	var log recorded
 	srv := httptest.NewServer(newToolboxWith(t, dir, slog.NewTextHandler(&log, nil)).Handler())
 	defer srv.Close()
 	sleep, err := osexec.LookPath("sleep")

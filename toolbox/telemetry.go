@@ -19,7 +19,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/session"
 )
 
@@ -174,7 +174,7 @@ func (s *Server) exportOutput(ctx context.Context, e *exporter) (err error) {
 		return nil // the image starts nothing
 	}
 	ctx, stop := context.WithCancel(ctx)
-	chunks := make(chan process.Chunk)
+	chunks := make(chan journal.Chunk)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		defer close(chunks)
@@ -204,9 +204,9 @@ func (s *Server) exportOutput(ctx context.Context, e *exporter) (err error) {
 	}
 }
 
-func copyChunks(ctx context.Context, cmd *session.Command, to chan<- process.Chunk) (err error) {
+func copyChunks(ctx context.Context, cmd *session.Command, to chan<- journal.Chunk) (err error) {
 	defer fault.Recovered(&err)
-	return cmd.Follow(ctx, 0, func(c process.Chunk) error {
+	return cmd.Follow(ctx, 0, func(c journal.Chunk) error {
 		c.Data = bytes.Clone(c.Data)
 		select {
 		case to <- c:
@@ -219,7 +219,7 @@ func copyChunks(ctx context.Context, cmd *session.Command, to chan<- process.Chu
 
 // outputLine is a line of a program's output, or a part of a long one.
 type outputLine struct {
-	stream process.Stream
+	stream journal.Stream
 	text   string
 	at     time.Time // that it was read
 }
@@ -227,13 +227,13 @@ type outputLine struct {
 // lineSplitter makes batches of lines of chunks.
 type lineSplitter struct {
 	send  func([]outputLine)
-	rest  [process.Stderr + 1][]byte // of each stream, behind the last line end
+	rest  [journal.Stderr + 1][]byte // of each stream, behind the last line end
 	batch []outputLine
 	size  int // of batch, about, in bytes
 	at    time.Time
 }
 
-func (l *lineSplitter) add(c process.Chunk, at time.Time) {
+func (l *lineSplitter) add(c journal.Chunk, at time.Time) {
 	l.at = at
 	if c.Skipped > 0 {
 		l.line(c.Stream, bytes.TrimSpace(droppedNotice(c.Skipped)))
@@ -260,7 +260,7 @@ func (l *lineSplitter) add(c process.Chunk, at time.Time) {
 	l.rest[c.Stream] = l.rest[c.Stream][:0]
 }
 
-func (l *lineSplitter) line(s process.Stream, text []byte) {
+func (l *lineSplitter) line(s journal.Stream, text []byte) {
 	l.batch = append(l.batch, outputLine{s, strings.ToValidUTF8(string(bytes.TrimSuffix(text, []byte("\r"))), "\uFFFD"), l.at})
 	if l.size += len(text) + 128; l.size >= maxBatch { // with what a record costs besides
 		l.flush()
@@ -271,7 +271,7 @@ func (l *lineSplitter) line(s process.Stream, text []byte) {
 func (l *lineSplitter) end() {
 	for s, rest := range l.rest {
 		if len(rest) > 0 {
-			l.line(process.Stream(s), rest)
+			l.line(journal.Stream(s), rest)
 		}
 	}
 	l.flush()
@@ -324,8 +324,8 @@ func otlpLogs(lines []outputLine, attributes map[string]string) any {
 		Body                 value       `json:"body"`
 		Attributes           []attribute `json:"attributes"`
 	}
-	attrs := map[process.Stream][]attribute{
-		process.Stdout: {{"log.iostream", value{"stdout"}}}, process.Stderr: {{"log.iostream", value{"stderr"}}},
+	attrs := map[journal.Stream][]attribute{
+		journal.Stdout: {{"log.iostream", value{"stdout"}}}, journal.Stderr: {{"log.iostream", value{"stderr"}}},
 	}
 	records := make([]record, len(lines))
 	for i, l := range lines {

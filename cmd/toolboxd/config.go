@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
@@ -41,7 +41,7 @@ type config struct {
 
 	Silence time.Duration // SANDLOT_PEER_SILENCE, after which a peer that acknowledges nothing counts as vanished; default 5m, 0 is the kernel's own
 
-	Output process.Limits // SANDLOT_OUTPUT_MEMORY and SANDLOT_OUTPUT_FILE, bytes kept of each command's output; default 1 MiB and 256 MiB
+	Output journal.Limits // SANDLOT_OUTPUT_MEMORY and SANDLOT_OUTPUT_FILE, bytes kept of each command's output; default 1 MiB and 256 MiB
 
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 const (
@@ -29,7 +30,7 @@ type Terminal struct {
 	m       *Manager
 	spec    Spec
 	created time.Time
-	output  *process.Journal
+	output  *journal.Journal
 	done    chan struct{} // closed when it has ended; exit and oom are set then
 
 	mu     sync.Mutex
@@ -54,7 +55,7 @@ type Terminal struct {
 func newTerminal(m *Manager, spec Spec, now time.Time) *Terminal {
 	return &Terminal{
 		m: m, spec: spec, created: now, size: spec.Size, rest: 1 << 20, done: make(chan struct{}), clients: map[*Client]struct{}{},
-		output: m.processes.NewJournal(process.Limits{Memory: scrollback, File: -1}),
+		output: m.processes.NewJournal(journal.Limits{Memory: scrollback, File: -1}),
 	}
 }
 
@@ -117,7 +118,7 @@ func (t *Terminal) startLocked() error {
 	}
 	if err == nil {
 		t.shell, err = t.m.processes.Start(process.Spec{
-			Argv: argv, Dir: t.spec.Dir, Env: t.spec.Env, Files: []*os.File{slave, slave, slave}, Terminal: true,
+			Argv: argv, Dir: t.spec.Dir, Env: t.spec.Env, Streams: process.Terminal{File: slave},
 		})
 	}
 	if err != nil {
@@ -170,7 +171,7 @@ func (t *Terminal) read() bool {
 	var inner error
 	before := t.output.Size(0)
 	take := func(fd uintptr) bool {
-		n, inner = t.output.Fill(process.Stdout, int(fd))
+		n, inner = t.output.Fill(journal.Stdout, int(fd))
 		return !errors.Is(inner, unix.EAGAIN)
 	}
 	err := t.raw.Read(take)
@@ -186,7 +187,7 @@ func (t *Terminal) read() bool {
 	if c, err := r.Next(context.Background()); err == nil {
 		if err := t.show(c.Data); err != nil {
 			reason, _, _ := strings.Cut(err.Error(), "\n")
-			t.output.Append(process.Stdout, []byte("\r\n[sandlot: this terminal is at its end, by a defect of ours: "+reason+"]\r\n"))
+			t.output.Append(journal.Stdout, []byte("\r\n[sandlot: this terminal is at its end, by a defect of ours: "+reason+"]\r\n"))
 			t.shell.Kill()
 			return false
 		}
@@ -362,7 +363,7 @@ func (t *Terminal) redraw() {
 // Client is one attached client.
 type Client struct {
 	t      *Terminal
-	reader *process.Reader
+	reader *journal.Reader
 	intro  []byte // to be given first
 	taken  int64  // offset of what it has taken; the terminal's view guards it
 	late   bool   // the program does not wait for it; guarded likewise

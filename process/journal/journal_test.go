@@ -1,4 +1,4 @@
-package process_test
+package journal_test
 
 import (
 	"bytes"
@@ -7,15 +7,14 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"os/exec"
 	"sync"
 	"testing"
 
-	"github.com/sandlot-dev/sandlot/process"
+	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 type piece struct {
-	stream process.Stream
+	stream journal.Stream
 	data   []byte
 }
 
@@ -23,7 +22,7 @@ type piece struct {
 func output(n int) (pieces []piece, all []byte) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for len(all) < n {
-		p := piece{process.Stdout + process.Stream(rnd.IntN(2)), make([]byte, 1+rnd.IntN(1+rnd.IntN(9000)))}
+		p := piece{journal.Stdout + journal.Stream(rnd.IntN(2)), make([]byte, 1+rnd.IntN(1+rnd.IntN(9000)))}
 		for i := range p.data {
 			p.data[i] = byte(rnd.Uint32())
 		}
@@ -34,7 +33,7 @@ func output(n int) (pieces []piece, all []byte) {
 }
 
 // drain reads to the end and returns the bytes of each stream (index 0: of both) and what was skipped.
-func drain(ctx context.Context, t *testing.T, r *process.Reader) (got [3][]byte, skipped int64) {
+func drain(ctx context.Context, t *testing.T, r *journal.Reader) (got [3][]byte, skipped int64) {
 	t.Helper()
 	defer r.Close()
 	next := int64(-1)
@@ -60,15 +59,15 @@ func drain(ctx context.Context, t *testing.T, r *process.Reader) (got [3][]byte,
 func TestJournalGivesEveryReaderTheSameBytes(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		limits process.Limits
+		limits journal.Limits
 		size   int
 	}{
-		{"in memory", process.Limits{Memory: 8 << 20}, 3 << 20},
-		{"in the file", process.Limits{Memory: 256 << 10}, 6 << 20},
-		{"small", process.Limits{}, 100},
+		{"in memory", journal.Limits{Memory: 8 << 20}, 3 << 20},
+		{"in the file", journal.Limits{Memory: 256 << 10}, 6 << 20},
+		{"small", journal.Limits{}, 100},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			j := process.NewJournal(tc.limits)
+			j := journal.New(tc.limits, nil)
 			defer j.Discard()
 			pieces, all := output(tc.size)
 			var readers sync.WaitGroup
@@ -76,7 +75,8 @@ func TestJournalGivesEveryReaderTheSameBytes(t *testing.T) {
 				readers.Go(func() {
 					got, skipped := drain(t.Context(), t, j.Follow(from))
 					if skipped != 0 || !bytes.Equal(got[0], all[from:]) {
-						t.Errorf("reader from %d: %d bytes, %d skipped; want the same %d bytes", from, len(got[0]), skipped, int64(len(all))-from)
+						t.Errorf("reader from %d: %d bytes, %d skipped; want the same %d bytes",
+							from, len(got[0]), skipped, int64(len(all))-from)
 					}
 				})
 			}
@@ -94,7 +94,7 @@ func TestJournalGivesEveryReaderTheSameBytes(t *testing.T) {
 			j.Close()
 			readers.Wait()
 			got, _ := drain(t.Context(), t, j.Snapshot(0))
-			for s := process.Stdout; s <= process.Stderr; s++ {
+			for s := journal.Stdout; s <= journal.Stderr; s++ {
 				if sha256.Sum256(got[s]) != sha256.Sum256(want[s]) || j.Size(s) != int64(len(want[s])) {
 					t.Errorf("stream %d differs", s)
 				}
@@ -106,14 +106,14 @@ func TestJournalGivesEveryReaderTheSameBytes(t *testing.T) {
 func TestJournalDropsTheOldestAndSaysSo(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		limits process.Limits
+		limits journal.Limits
 		kept   int64
 	}{
-		{"without a file", process.Limits{Memory: 256 << 10, File: -1}, 128 << 10},
-		{"with a file", process.Limits{Memory: 256 << 10, File: 1 << 20}, 1 << 20},
+		{"without a file", journal.Limits{Memory: 256 << 10, File: -1}, 128 << 10},
+		{"with a file", journal.Limits{Memory: 256 << 10, File: 1 << 20}, 1 << 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			j := process.NewJournal(tc.limits)
+			j := journal.New(tc.limits, nil)
 			defer j.Discard()
 			pieces, all := output(5 << 20)
 			slow := j.Follow(0)
@@ -142,7 +142,7 @@ func TestJournalDropsTheOldestAndSaysSo(t *testing.T) {
 }
 
 func TestFollowEndsWithItsContext(t *testing.T) {
-	j := process.NewJournal(process.Limits{})
+	j := journal.New(journal.Limits{}, nil)
 	defer j.Discard()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("enough")
@@ -153,49 +153,11 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 }
 
 func BenchmarkJournal(b *testing.B) {
-	j := process.NewJournal(process.Limits{Memory: 1 << 20, File: 16 << 20})
+	j := journal.New(journal.Limits{Memory: 1 << 20, File: 16 << 20}, nil)
 	defer j.Discard()
 	line := []byte("a line of forty bytes, more or less....\n")
 	b.SetBytes(int64(len(line)))
 	for b.Loop() {
-		j.Append(process.Stdout, line)
+		j.Append(journal.Stdout, line)
 	}
-}
-
-func BenchmarkRun(b *testing.B) {
-	m := newManager(b, process.Config{})
-	for b.Loop() {
-		res, err := m.Run(b.Context(), process.Spec{Script: "true"})
-		if err != nil {
-			b.Fatal(err)
-		}
-		res.Discard()
-	}
-}
-
-func BenchmarkRunParallel(b *testing.B) {
-	m := newManager(b, process.Config{Reap: true})
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			res, err := m.Run(b.Context(), process.Spec{Script: "true"})
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			res.Discard()
-		}
-	})
-}
-
-func BenchmarkExecParallel(b *testing.B) {
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if err := exec.Command("bash", "-c", "true").Run(); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	})
 }

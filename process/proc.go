@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,8 @@ type proc struct {
 	state                       byte   // as ps shows it: R runs or could, T is stopped
 }
 
-// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike everywhere.
+// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike
+// everywhere.
 func ticks() uint64 {
 	const perSecond = 100 // in /proc, whatever the kernel's own rate is
 	var now unix.Timespec
@@ -25,9 +27,6 @@ func ticks() uint64 {
 	}
 	return uint64(now.Sec-1) * perSecond
 }
-
-// finder lists the processes of a set as they are now.
-type finder func() []proc
 
 // pids lists the ids of all processes but this one, the dead that were not waited for included.
 func pids() []int {
@@ -81,40 +80,13 @@ func stat(pid int) (proc, bool) {
 	number := func(i int) int { n, _ := strconv.Atoi(string(f[i])); return n } // the kernel's own numbers
 	started, _ := strconv.ParseUint(string(f[19]), 10, 64)                     // as above
 	return proc{
-		pid: pid, parent: number(1), group: number(2), session: number(3), started: started, terminal: number(4) != 0, state: f[0][0],
+		pid: pid, parent: number(1), group: number(2), session: number(3),
+		started: started, terminal: number(4) != 0, state: f[0][0],
 	}, true
 }
 
-// below adds to set all of its processes' descendants among all.
-func below(all []proc, set map[int]proc) {
-	for grew := true; grew; {
-		grew = false
-		for _, p := range all {
-			if _, in := set[p.pid]; in {
-				continue
-			}
-			if _, child := set[p.parent]; child {
-				set[p.pid] = p
-				grew = true
-			}
-		}
-	}
-}
-
-// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the end of the listing,
-// and whose parent has gone before it was read, is in no single one.
-func scan(find finder) []proc {
-	for range 10 {
-		last := lastPID()
-		if found := find(); len(found) > 0 || last == lastPID() {
-			return found
-		}
-	}
-	return nil
-}
-
-// lastPIDFiles tell, in their last word, the pid that was given out last in this sandbox. Not every kernel has the first one; of the second, lxcfs
-// may have put the whole machine's in its place.
+// lastPIDFiles tell, in their last word, the pid that was given out last in this sandbox. Not every kernel has the
+// first one; of the second, lxcfs may have put the whole machine's in its place.
 var lastPIDFiles = []string{"/proc/sys/kernel/ns_last_pid", "/proc/loadavg"}
 
 // lastPID is the pid that was given out last, in words; "" where that is not told.
@@ -128,7 +100,11 @@ func lastPID() string {
 	return ""
 }
 
-// marked reports whether the environment that the process was given has an entry that begins with variable (NAME=value).
+// environs are buffers for marked.
+var environs = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// marked reports whether the environment that the process was given has an entry that begins with variable
+// (NAME=value).
 func marked(pid int, variable string) bool {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
@@ -136,8 +112,9 @@ func marked(pid int, variable string) bool {
 	}
 	defer f.Close() // opened for reading
 	want := []byte("\x00" + variable)
-	buf := newBlock()
-	defer freeBlock(buf)
+	pooled := environs.Get().(*[64 << 10]byte)
+	defer environs.Put(pooled)
+	buf := pooled[:]
 	buf[0] = 0
 	for have := 1; ; {
 		n, err := f.Read(buf[have:])

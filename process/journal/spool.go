@@ -1,4 +1,4 @@
-package process
+package journal
 
 import (
 	"os"
@@ -7,8 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spool is the disk side of journals: a file without a name, made when first needed, of slots of one block each.
-type spool struct {
+// Spool is the disk side of journals: a file without a name, made when first needed, of slots of one block each. Many
+// journals may share one. It is safe for concurrent use.
+type Spool struct {
 	mu    sync.Mutex
 	file  *os.File
 	most  int   // slots the file may have; lowered when the disk is full
@@ -16,16 +17,16 @@ type spool struct {
 	idle  []int // slots that may be written again
 }
 
-// newSpool returns a spool of at most limit bytes; 0 means 2 GiB.
-func newSpool(limit int64) *spool {
+// NewSpool returns a Spool of at most limit bytes; 0 means 2 GiB.
+func NewSpool(limit int64) *Spool {
 	if limit == 0 {
 		limit = 2 << 30
 	}
-	return &spool{most: int(limit / blockSize)}
+	return &Spool{most: int(limit / blockSize)}
 }
 
 // put keeps data in a slot, and returns -1 when there is no room.
-func (s *spool) put(data []byte) int {
+func (s *Spool) put(data []byte) int {
 	s.mu.Lock()
 	f, slot := s.reserve()
 	s.mu.Unlock()
@@ -42,7 +43,7 @@ func (s *spool) put(data []byte) int {
 	return -1
 }
 
-func (s *spool) reserve() (*os.File, int) {
+func (s *Spool) reserve() (*os.File, int) {
 	if n := len(s.idle); n > 0 {
 		slot := s.idle[n-1]
 		s.idle = s.idle[:n-1]
@@ -64,7 +65,7 @@ func (s *spool) reserve() (*os.File, int) {
 }
 
 // get reads from a slot, from byte at on.
-func (s *spool) get(slot int, buf []byte, at int) (int, error) {
+func (s *Spool) get(slot int, buf []byte, at int) (int, error) {
 	s.mu.Lock()
 	f := s.file
 	s.mu.Unlock()
@@ -75,17 +76,17 @@ func (s *spool) get(slot int, buf []byte, at int) (int, error) {
 }
 
 // free gives up a slot. The file goes back to nothing when no slot is in use.
-func (s *spool) free(slot int) {
+func (s *Spool) free(slot int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle = append(s.idle, slot)
 	if len(s.idle) == s.slots && s.file != nil {
-		_ = s.file.Truncate(0) // room on the disk; keeping it would do no harm but that
+		_ = s.file.Truncate(0) // if it fails, the disk space is kept for the next blocks
 		s.idle, s.slots = s.idle[:0], 0
 	}
 }
 
-func (s *spool) close() {
+func (s *Spool) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.file != nil {
@@ -106,7 +107,7 @@ func scratchFile() (*os.File, error) {
 		}
 		f, terr := os.CreateTemp(dir, "journal-*") // a filesystem without O_TMPFILE
 		if terr == nil {
-			_ = os.Remove(f.Name()) // it then has a name until it is closed; nothing worse
+			_ = os.Remove(f.Name()) // if it fails, the file keeps a name; nothing worse
 			return f, nil
 		}
 	}

@@ -1,0 +1,124 @@
+package process
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/process/journal"
+)
+
+// Streams say where a process's input comes from and where its output goes: Capture, Files or Terminal.
+type Streams interface {
+	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the
+	// start. Our ends are returned with an error too, for the caller to close.
+	open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error)
+}
+
+// Capture gives a process its input and keeps its output in a Journal.
+type Capture struct {
+	Input  []byte         // standard input; nil is /dev/null
+	Split  bool           // keep stdout and stderr apart, at the cost of the exact order between them
+	Limits journal.Limits // of the output; zeros mean the Manager's
+}
+
+// Files are a process's descriptors from 0 on. The caller closes them after the start. Output is empty.
+type Files []*os.File
+
+// Terminal is a process's controlling terminal and all of its three streams. The caller closes it after the start.
+// Output is empty.
+type Terminal struct{ *os.File }
+
+// pipes are our ends of a process's streams; nil for none.
+type pipes struct{ in, out, err *os.File }
+
+// outputs tells how many of the outputs there are.
+func (p *pipes) outputs() (n int) {
+	for _, f := range []*os.File{p.out, p.err} {
+		if f != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *pipes) close() {
+	for _, f := range []*os.File{p.in, p.out, p.err} {
+		if f != nil {
+			_ = f.Close() // the start failed: nothing was written or is lost
+		}
+	}
+}
+
+func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error) {
+	fds = []uintptr{null.Fd(), 0, 0}
+	if c.Input != nil {
+		r, w, err := pipe(false, true)
+		if err != nil {
+			return nil, ours, err
+		}
+		theirs.add(r)
+		ours.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
+	}
+	r, w, err := pipe(true, false)
+	if err != nil {
+		return nil, ours, err
+	}
+	theirs.add(w)
+	ours.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
+	if c.Split {
+		if r, w, err = pipe(true, false); err != nil {
+			return nil, ours, err
+		}
+		theirs.add(w)
+		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
+	}
+	return fds, ours, nil
+}
+
+func (f Files) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
+	fds = make([]uintptr, len(f))
+	for i := range f {
+		fds[i] = f[i].Fd()
+	}
+	return fds, ours, nil
+}
+
+func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
+	return []uintptr{t.Fd(), t.Fd(), t.Fd()}, ours, nil
+}
+
+// muchOutput is how many bytes in one read call for a larger pipe.
+const muchOutput = 32 << 10
+
+// take moves what a pipe gives into a stream of j until the pipe's end. It reports false when the pipe's read deadline
+// came first. It closes a pipe that is at its end. Once j is closed, what the pipe gives is read and forgotten, so that
+// the writer is not held back.
+func take(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
+	raw, err := f.SyscallConn()
+	for widened := false; err == nil; {
+		n := 0
+		var failed error
+		err = raw.Read(func(fd uintptr) bool {
+			n, failed = j.Fill(s, int(fd))
+			if n < 0 && failed == nil {
+				n, failed = journal.Drop(int(fd))
+			}
+			if n > muchOutput && !widened {
+				// A larger pipe needs fewer reads. Not before, because all pipes of a user share an allowance.
+				widened = true
+				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20)
+			}
+			return !errors.Is(failed, unix.EAGAIN)
+		})
+		if err == nil && (n <= 0 || failed != nil) {
+			break
+		}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	_ = f.Close() // read to its end
+	return true
+}
