@@ -25,7 +25,7 @@ func TestCredentialsAreGivenToEachThatAsks(t *testing.T) {
 	m := New(processes)
 	password := strings.Repeat("long", 10_000)
 	ask := func(creds Credentials) (result, error) {
-		return m.do(t.Context(), command{
+		return m.program.do(t.Context(), command{
 			args: []string{"-c", `alias.many=!for i in 1 2 3 4 5 6 7 8; do
 				printf 'protocol=https\nhost=h\n\n' | git credential fill > answer$i & done; wait; cat answer*; rm answer*
 				printf 'protocol=https\nhost=other\n\n' | git credential fill || true`, "many"},

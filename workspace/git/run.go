@@ -74,9 +74,15 @@ type result struct {
 	stderr []byte
 }
 
+// runner runs the git program.
+type runner struct {
+	processes *process.Manager
+	patience  time.Duration // of a local change whose caller has left
+}
+
 // run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit, GIT_REPO_NOT_FOUND when the
 // folder is not there, the context's cause, and c.output's.
-func (m *Manager) run(ctx context.Context, c command) (result, error) {
+func (r runner) run(ctx context.Context, c command) (result, error) {
 	var files closers
 	var answering sync.WaitGroup
 	defer answering.Wait()
@@ -97,7 +103,7 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	spec := process.Spec{Argv: argv, Dir: c.dir, Env: c.environ(m), Files: []*os.File{stdin, outW, errsW}}
+	spec := process.Spec{Argv: argv, Dir: c.dir, Env: r.environ(&c), Files: []*os.File{stdin, outW, errsW}}
 	if secret != nil {
 		ours, theirs, err := files.sockets()
 		if err != nil {
@@ -106,14 +112,14 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 		spec.Files = append(spec.Files, theirs) // descriptor 3
 		answering.Go(func() { answer(ours, secret) })
 	}
-	p, err := m.processes.Start(spec)
+	p, err := r.processes.Start(spec)
 	for _, f := range spec.Files {
 		f.Close()
 	}
 	if err != nil {
-		return result{}, m.startError(c, err)
+		return result{}, startError(c, err)
 	}
-	return c.follow(ctx, p, m.patience, out, errs)
+	return c.follow(ctx, p, r.patience, out, errs)
 }
 
 // follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and all else ends.
@@ -223,13 +229,13 @@ func scope(raw string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-func (c *command) environ(m *Manager) map[string]string {
+func (r runner) environ(c *command) map[string]string {
 	env := map[string]string{
 		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
 		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
 	}
 	if c.dir != "" {
-		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(m.abs(c.dir)) // no discovery of parents
+		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(absolute(r.processes, c.dir)) // no discovery of parents
 	}
 	for k, v := range c.env {
 		env[k] = v
@@ -237,7 +243,7 @@ func (c *command) environ(m *Manager) map[string]string {
 	return env
 }
 
-func (m *Manager) startError(c command, err error) error {
+func startError(c command, err error) error {
 	switch {
 	case fault.KindOf(err) != fault.NotFound:
 		return err
@@ -248,22 +254,12 @@ func (m *Manager) startError(c command, err error) error {
 }
 
 // do runs c and makes an error of git's failure.
-func (m *Manager) do(ctx context.Context, c command) (result, error) {
-	r, err := m.run(ctx, c)
+func (r runner) do(ctx context.Context, c command) (result, error) {
+	res, err := r.run(ctx, c)
 	if err != nil {
-		return r, err
+		return res, err
 	}
-	return r, c.failure(r)
-}
-
-// change is do under the repository's lock.
-func (m *Manager) change(ctx context.Context, c command) (result, error) {
-	unlock, err := m.lock(ctx, c.dir)
-	if err != nil {
-		return result{}, err
-	}
-	defer unlock()
-	return m.do(ctx, c)
+	return res, c.failure(res)
 }
 
 // closers are files to be closed together.
