@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // MakeFolder makes the folder name and its missing parents with the permission bits of mode, less the umask for parents. An
@@ -45,7 +46,7 @@ func makeAll(abs string, mode uint32) error {
 var errThere = errors.New("exists")
 
 func makeParents(abs string, mode uint32) error {
-	err := retry(func() error { return unix.Mkdir(abs, mode) })
+	err := linux.Retry(func() error { return unix.Mkdir(abs, mode) })
 	if errors.Is(err, unix.ENOENT) && len(abs) > 1 {
 		parent := strings.TrimRight(path.Dir(abs), "/")
 		if strings.Contains(abs, "..") {
@@ -57,7 +58,7 @@ func makeParents(abs string, mode uint32) error {
 		if perr := makeParents(parent, mode); perr != nil && !errors.Is(perr, errThere) {
 			return perr
 		}
-		err = retry(func() error { return unix.Mkdir(abs, mode) })
+		err = linux.Retry(func() error { return unix.Mkdir(abs, mode) })
 	}
 	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
 		var st unix.Stat_t
@@ -85,12 +86,12 @@ func (f *Files) Delete(name string, recursive bool) error {
 		return invalidPath("delete %s: give the name of the folder that is meant", name)
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
 		return f.missing(name, explain("delete", name, err))
 	}
 	switch {
 	case !isDir(&st):
-		return explain("delete", name, retry(func() error { return unix.Unlink(abs) }))
+		return explain("delete", name, linux.Retry(func() error { return unix.Unlink(abs) }))
 	case !recursive:
 		return fault.Newf(fault.Invalid, "delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
 	}
@@ -131,16 +132,16 @@ func (f *Files) SetPermissions(name string, p Permissions) error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Stat(abs, &st) }); err != nil {
 		return f.missing(name, explain("permissions of", name, err))
 	}
 	if uid != -1 || gid != -1 { // before the mode: chown drops the set-user bits
-		if err := retry(func() error { return unix.Chown(abs, uid, gid) }); err != nil {
+		if err := linux.Retry(func() error { return unix.Chown(abs, uid, gid) }); err != nil {
 			return explain("permissions of", name, err)
 		}
 	}
 	if p.Mode != nil {
-		return explain("permissions of", name, retry(func() error { return unix.Chmod(abs, *p.Mode&0o7777) }))
+		return explain("permissions of", name, linux.Retry(func() error { return unix.Chmod(abs, *p.Mode&0o7777) }))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"crypto/rand"
 	"io/fs"
 	"path"
 	"strings"
@@ -9,10 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // TempPrefix starts the names of files that are being written.
 const TempPrefix = ".sandlot-"
+
+// tempName is a name that no other file has.
+func tempName() string { return TempPrefix + strings.ToLower(rand.Text()[:13]) }
 
 // Files is the file system of one sandbox, with relative paths starting at one folder.
 type Files struct{ dir string }
@@ -51,7 +56,7 @@ func (f *Files) Stat(name string) (Info, error) {
 		return Info{}, err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Stat(abs, &st) }); err != nil {
 		return Info{}, f.missing(name, explain("info", name, err))
 	}
 	if abs = tidy(abs); abs == "/" {
@@ -135,25 +140,6 @@ func fileMode(m uint32) fs.FileMode {
 		mode |= fs.ModeSticky
 	}
 	return mode
-}
-
-// retry repeats a system call that a signal interrupted.
-func retry(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
-// retryFD is retry for calls that return a descriptor.
-func retryFD(call func() (int, error)) (int, error) {
-	for {
-		fd, err := call()
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
 }
 
 func isDir(st *unix.Stat_t) bool  { return st.Mode&unix.S_IFMT == unix.S_IFDIR }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Match is one line that holds the text looked for.
@@ -39,7 +40,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	}
 	if strings.Contains(text, "\n") { // no line holds a line end
 		var st unix.Stat_t
-		return f.missing(name, explain("look through", name, retry(func() error { return unix.Lstat(abs, &st) })))
+		return f.missing(name, explain("look through", name, linux.Retry(func() error { return unix.Lstat(abs, &st) })))
 	}
 	root, err := openDir(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_NOFOLLOW)
 	if err == nil {
@@ -183,7 +184,7 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 
 func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
 	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
-	fd, err := retryFD(func() (int, error) {
+	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -249,7 +250,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) e
 func readFull(fd int, buf []byte) (int, error) {
 	got := 0
 	for got < len(buf) {
-		n, err := retryFD(func() (int, error) { return unix.Read(fd, buf[got:]) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Read(fd, buf[got:]) })
 		if err != nil {
 			return got, err
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // entry is one name of a folder as the kernel lists it.
@@ -48,7 +49,7 @@ func orDot(name string) string {
 }
 
 func openDir(at int, name string, flags int) (int, error) {
-	return retryFD(func() (int, error) {
+	return linux.RetryValue(func() (int, error) {
 		return unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK|flags, 0)
 	})
 }
@@ -123,9 +124,9 @@ func unlessSkipped(op, name string, err error) error {
 
 func statEntry(fd int, dir, name string) Info {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(fd, name, &st, 0) })
+	err := linux.Retry(func() error { return unix.Fstatat(fd, name, &st, 0) })
 	if err != nil {
-		err = retry(func() error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+		err = linux.Retry(func() error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	}
 	if err != nil {
 		return Info{}
@@ -162,7 +163,7 @@ func readDir(fd int) ([]entry, error) {
 	buf := *bp
 	var entries []entry
 	for {
-		n, err := retryFD(func() (int, error) { return unix.Getdents(fd, buf) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Getdents(fd, buf) })
 		if err != nil {
 			return nil, err
 		}

@@ -1,17 +1,16 @@
 package workspace
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Move gives source the name destination. Nothing is overwritten: fault.Conflict when destination exists. Links are moved as
@@ -28,7 +27,7 @@ func (f *Files) Move(source, destination string) error {
 	}
 	from, to = tidy(from), tidy(to)
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(from, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(from, &st) }); err != nil {
 		return f.missing(source, explain("move", source, err))
 	}
 	err = renameNew(from, to)
@@ -46,7 +45,7 @@ func (f *Files) Move(source, destination string) error {
 
 // renameNew is rename that fails with EEXIST instead of replacing.
 func renameNew(from, to string) error {
-	err := retry(func() error { return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE) })
+	err := linux.Retry(func() error { return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE) })
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
@@ -54,7 +53,7 @@ func renameNew(from, to string) error {
 	if unix.Lstat(to, &st) == nil {
 		return unix.EEXIST
 	}
-	return retry(func() error { return unix.Rename(from, to) })
+	return linux.Retry(func() error { return unix.Rename(from, to) })
 }
 
 func moveByCopy(from, to string) error {
@@ -63,10 +62,10 @@ func moveByCopy(from, to string) error {
 		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", from, to)
 	}
 	// before anything is copied: the source's name can be taken away
-	if err := retry(func() error { return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS) }); err != nil {
 		return err
 	}
-	temp := path.Join(path.Dir(to), TempPrefix+strings.ToLower(rand.Text()[:13]))
+	temp := path.Join(path.Dir(to), tempName())
 	err := (&copier{names: map[inode]string{}}).copy(from, temp)
 	if err == nil {
 		err = renameNew(temp, to)
@@ -89,7 +88,7 @@ type copier struct{ names map[inode]string }
 
 func (c *copier) copy(from, to string) error {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(from, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(from, &st) }); err != nil {
 		return err
 	}
 	id := inode{uint64(st.Dev), st.Ino}

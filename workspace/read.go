@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Open opens the regular file at name for reading and describes it. The caller closes the file.
@@ -54,16 +55,8 @@ func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 		return file, nil
 	}
 	file.Close()
-	fd, err := unix.MemfdCreate("kernel-file", unix.MFD_CLOEXEC)
+	memory, err := linux.MemoryFile(file.Name(), content)
 	if err != nil {
-		return nil, err
-	}
-	memory := os.NewFile(uintptr(fd), file.Name())
-	if _, err = memory.Write(content); err == nil {
-		_, err = memory.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		memory.Close()
 		return nil, err
 	}
 	st.Size = int64(len(content))
@@ -87,19 +80,19 @@ func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int,
 	if flags&unix.O_NOFOLLOW != 0 {
 		follow = unix.AT_SYMLINK_NOFOLLOW
 	}
-	if err := retry(func() error { return unix.Fstatat(at, abs, st, follow) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstatat(at, abs, st, follow) }); err != nil {
 		return -1, explain(op, name, err)
 	}
 	if err := mustBeRegular(op, name, st); err != nil {
 		return -1, err
 	}
-	fd, err := retryFD(func() (int, error) {
+	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(at, abs, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return -1, explain(op, name, err)
 	}
-	if err := retry(func() error { return unix.Fstat(fd, st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstat(fd, st) }); err != nil {
 		unix.Close(fd)
 		return -1, fault.Codef(fault.Internal, codeRead, "%s %s: %w", op, name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Search hands the paths under name whose last element matches the glob pattern (as path/filepath.Match: * ? [a-z] and \) to yield,
@@ -33,7 +34,7 @@ func (f *Files) Search(ctx context.Context, name, pattern string, yield func(pat
 // /proc, /sys and /dev, which hold no files of anybody's and some without end.
 func walk(ctx context.Context, abs, shown string, visit func(path string, e entry) error) error {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
 		return explain("look through", shown, err)
 	}
 	e := entry{base(abs), byte(st.Mode >> 12)} // DT_… are the file type bits of st_mode

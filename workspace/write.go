@@ -2,16 +2,15 @@ package workspace
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Source hands out content in pieces. A piece is good until the next call; last says that nothing follows it.
@@ -73,7 +72,7 @@ func (t *target) store(piece []byte, last bool, src Source) (int64, error) {
 // writeFull writes all of p, or tells how much it could.
 func writeFull(fd int, p []byte) (done int, err error) {
 	for done < len(p) {
-		n, err := retryFD(func() (int, error) { return unix.Write(fd, p[done:]) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Write(fd, p[done:]) })
 		if err != nil {
 			return done, err
 		}
@@ -129,9 +128,9 @@ func newTarget(op, abs, name string, parents bool) (*target, error) {
 	t := &target{op: op, name: name, base: base, old: -1}
 	open := func() (int, error) { return unix.Openat(unix.AT_FDCWD, parent, pathDir, 0) }
 	var err error
-	if t.dir, err = retryFD(open); parents && errors.Is(err, unix.ENOENT) {
+	if t.dir, err = linux.RetryValue(open); parents && errors.Is(err, unix.ENOENT) {
 		if err = makeAll(parent, 0o755); err == nil {
-			t.dir, err = retryFD(open)
+			t.dir, err = linux.RetryValue(open)
 		}
 	}
 	if errors.Is(err, unix.EEXIST) {
@@ -150,7 +149,7 @@ func newTarget(op, abs, name string, parents bool) (*target, error) {
 // follow goes through links until t is a regular file or a free name.
 func (t *target) follow() error {
 	for range 40 { // as many as the kernel follows
-		err := retry(func() error { return unix.Fstatat(t.dir, t.base, &t.st, unix.AT_SYMLINK_NOFOLLOW) })
+		err := linux.Retry(func() error { return unix.Fstatat(t.dir, t.base, &t.st, unix.AT_SYMLINK_NOFOLLOW) })
 		if errors.Is(err, unix.ENOENT) {
 			return nil
 		}
@@ -162,7 +161,7 @@ func (t *target) follow() error {
 			return mustBeRegular(t.op, t.name, &t.st)
 		}
 		buf := make([]byte, unix.PathMax)
-		n, err := retryFD(func() (int, error) { return unix.Readlinkat(t.dir, t.base, buf) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Readlinkat(t.dir, t.base, buf) })
 		if err != nil {
 			return err
 		}
@@ -171,7 +170,7 @@ func (t *target) follow() error {
 			return invalidPath("%s %s: it leads to a folder; name a file", t.op, t.name)
 		}
 		if dir != "" {
-			fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, dir, pathDir, 0) })
+			fd, err := linux.RetryValue(func() (int, error) { return unix.Openat(t.dir, dir, pathDir, 0) })
 			if err != nil {
 				return err
 			}
@@ -188,7 +187,7 @@ const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW
 // createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be made just so:
 // the name is taken, the folder is missing or does not allow it.
 func createWhole(abs string, content []byte) (done bool, err error) {
-	fd, err := retryFD(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
+	fd, err := linux.RetryValue(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
 	if err != nil {
 		return false, nil
 	}
@@ -215,7 +214,7 @@ type writing struct {
 func (t *target) begin() (*writing, error) {
 	if t.exists {
 		// a rename asks only the folder; the file's own write bit counts here as it does for open
-		if err := retry(func() error { return unix.Faccessat(t.dir, t.base, unix.W_OK, unix.AT_EACCESS) }); err != nil {
+		if err := linux.Retry(func() error { return unix.Faccessat(t.dir, t.base, unix.W_OK, unix.AT_EACCESS) }); err != nil {
 			return nil, err
 		}
 	}
@@ -223,31 +222,20 @@ func (t *target) begin() (*writing, error) {
 	if t.exists {
 		mode = 0o600 // until it has its owner
 	}
-	temp := TempPrefix + strings.ToLower(rand.Text()[:13])
-	fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, temp, createFlags, mode) })
+	temp := tempName()
+	fd, err := linux.RetryValue(func() (int, error) { return unix.Openat(t.dir, temp, createFlags, mode) })
 	switch {
 	case err == nil:
 		return &writing{target: t, fd: fd, temp: temp}, nil
 	case !t.exists || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EROFS):
 		return nil, err
 	case t.reread:
-		if fd, err = unnamed(); err != nil {
+		if fd, err = linux.ScratchFile(); err != nil {
 			return nil, err
 		}
 		return &writing{target: t, fd: fd, unnamed: true}, nil
 	}
 	return t.inPlace(-1)
-}
-
-// unnamed makes a file for content that cannot wait beside its target. It is gone when it is closed.
-func unnamed() (fd int, err error) {
-	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
-		name := dir + "/" + TempPrefix + strings.ToLower(rand.Text()[:13])
-		if fd, err = retryFD(func() (int, error) { return unix.Open(name, createFlags&^unix.O_WRONLY|unix.O_RDWR, 0o600) }); err == nil {
-			return fd, unix.Unlink(name)
-		}
-	}
-	return -1, err
 }
 
 // inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the size is not known,
@@ -258,7 +246,7 @@ func (t *target) inPlace(size int64) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = retry(func() error {
+	err = linux.Retry(func() error {
 		if size < 0 {
 			return unix.Ftruncate(fd, 0)
 		}
@@ -305,7 +293,7 @@ func (w *writing) commit() error {
 		_ = unix.Unlinkat(w.dir, w.temp, 0) // the close's error is the one to tell
 		return err
 	}
-	err := retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
+	err := linux.Retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) { // a file mounted on its own, such as /etc/hosts in a container
 		w.fd = -1
 		return w.copyInPlace()
@@ -323,7 +311,7 @@ func (w *writing) takeAttributes() error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(w.fd, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstat(w.fd, &st) }); err != nil {
 		return err
 	}
 	if st.Uid != w.st.Uid || st.Gid != w.st.Gid {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/keyed"
 	"github.com/sandlot-dev/sandlot/process"
 )
 
@@ -35,7 +36,7 @@ type Manager struct {
 	processes *process.Manager
 	program   program
 	library   library
-	locks     locks // by repository
+	locks     keyed.Locks // by repository
 }
 
 // New returns a Manager whose git runs under processes, with their folder and environment.
@@ -58,7 +59,7 @@ func (m *Manager) backend() backend {
 
 // change has a backend change the repository at path, after other changes of it.
 func (m *Manager) change(ctx context.Context, path string, do func(backend) error) error {
-	unlock, err := m.locks.lock(ctx, repositoryKey(absolute(m.processes, path)))
+	unlock, err := m.locks.Lock(ctx, repositoryKey(absolute(m.processes, path)))
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process"
 )
 
@@ -297,20 +297,11 @@ func (c *closers) sockets() (ours, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// memory returns a file that holds data, in memory alone and without a name.
 func (c *closers) memory(data []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate("git", unix.MFD_CLOEXEC)
+	f, err := linux.MemoryFile("git", data)
 	if err != nil {
 		return nil, fault.System("start git", err)
 	}
-	f := os.NewFile(uintptr(fd), "git")
 	*c = append(*c, f)
-	_, err = io.Copy(f, bytes.NewReader(data))
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, fault.System("start git", err)
-	}
 	return f, nil
 }

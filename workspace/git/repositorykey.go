@@ -1,58 +1,10 @@
 package git
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 )
-
-// locks are held by key, one holder at a time for each. The zero value is ready for use.
-type locks struct {
-	mu    sync.Mutex
-	inUse map[string]*lock
-}
-
-type lock struct {
-	held  chan struct{} // of one: full while somebody holds the lock
-	users int           // holders and waiters; guarded by locks.mu
-}
-
-// lock waits until nobody else holds key, or ctx ends.
-func (l *locks) lock(ctx context.Context, key string) (unlock func(), err error) {
-	one := l.enter(key)
-	select {
-	case one.held <- struct{}{}:
-		return func() { <-one.held; l.leave(key, one) }, nil
-	case <-ctx.Done():
-		l.leave(key, one)
-		return nil, context.Cause(ctx)
-	}
-}
-
-func (l *locks) enter(key string) *lock {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	one := l.inUse[key]
-	if one == nil {
-		if l.inUse == nil {
-			l.inUse = map[string]*lock{}
-		}
-		one = &lock{held: make(chan struct{}, 1)}
-		l.inUse[key] = one
-	}
-	one.users++
-	return one
-}
-
-func (l *locks) leave(key string, one *lock) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if one.users--; one.users == 0 {
-		delete(l.inUse, key)
-	}
-}
 
 // repositoryKey is the real path of the folder that all work trees of the repository at path have in common: for the
 // main one its own.
