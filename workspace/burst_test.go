@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestEqualEventsThatNobodyHasReadAreOne holds for the readers that there are. Who comes later is told what happens after that.
+// TestEqualEventsThatNobodyHasReadAreOne holds for the readers that there are. Who comes later is told what happens
+// after that.
 func TestEqualEventsThatNobodyHasReadAreOne(t *testing.T) {
 	dir := t.TempDir()
 	f, err := New(dir)

@@ -13,8 +13,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// MakeFolder makes the folder name and its missing parents with the permission bits of mode, less the umask for parents. An
-// existing folder is left as it is. Errors: INVALID_FILE_PATH where a part of the path is a file.
+// MakeFolder makes the folder name and its missing parents with the permission bits of mode, less the umask for
+// parents. An existing folder is left as it is. Errors: INVALID_FILE_PATH where a part of the path is a file.
 func (f *Files) MakeFolder(name string, mode uint32) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -27,7 +27,8 @@ func (f *Files) MakeFolder(name string, mode uint32) error {
 	return explain("make folder", name, err)
 }
 
-// makeAll makes a folder that is exactly mode, and its parents with mode less the umask. EEXIST means a file has the name.
+// makeAll makes a folder that is exactly mode, and its parents with mode less the umask. EEXIST means a file has the
+// name.
 func makeAll(abs string, mode uint32) error {
 	for len(abs) > 1 && abs[len(abs)-1] == '/' {
 		abs = abs[:len(abs)-1]
@@ -60,7 +61,8 @@ func makeParents(abs string, mode uint32) error {
 		}
 		err = linux.Retry(func() error { return unix.Mkdir(abs, mode) })
 	}
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EPERM) {
 		var st unix.Stat_t
 		if serr := unix.Stat(abs, &st); serr == nil && isDir(&st) {
 			return errThere
@@ -71,8 +73,8 @@ func makeParents(abs string, mode uint32) error {
 	return err
 }
 
-// Delete removes the file at name; a folder, whatever it holds, only when recursive is true. Links are removed, never followed.
-// The root of the file system is refused.
+// Delete removes the file at name; a folder, whatever it holds, only when recursive is true. Links are removed, never
+// followed. The root of the file system is refused.
 func (f *Files) Delete(name string, recursive bool) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -93,7 +95,8 @@ func (f *Files) Delete(name string, recursive bool) error {
 	case !isDir(&st):
 		return explain("delete", name, linux.Retry(func() error { return unix.Unlink(abs) }))
 	case !recursive:
-		return fault.Newf(fault.Invalid, "delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
+		return fault.Newf(fault.Invalid,
+			"delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
 	}
 	return explain("delete", name, removeTree(abs))
 }
@@ -105,7 +108,8 @@ type Permissions struct {
 	Group string  // name or number
 }
 
-// SetPermissions changes mode and owners of what name leads to. Errors: fault.Invalid for a user or group that does not exist.
+// SetPermissions changes mode and owners of what name leads to. Errors: fault.Invalid for a user or group that does not
+// exist.
 func (f *Files) SetPermissions(name string, p Permissions) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -162,7 +166,8 @@ func number(s, what string, lookup func(string) (string, error)) (int, error) {
 		return 0, fault.System("look for "+what+" "+s, err)
 	}
 	if err != nil || id == 1<<32-1 { // -1 means "as it is" to chown
-		return 0, fault.Newf(fault.Invalid, "there is no %s %q; give a name from the sandbox's own tables or a number", what, s)
+		return 0, fault.Newf(fault.Invalid,
+			"there is no %s %q; give a name from the sandbox's own tables or a number", what, s)
 	}
 	return int(id), nil
 }

@@ -108,7 +108,8 @@ func (l *eventLog) seek(cursor string) (next uint64, lost bool) {
 }
 
 // since returns the events from number next on, and the number behind them. If events before those are missing (lost,
-// or no longer kept), the first is Lost. wake is closed when there may be more; ended is not nil if there never will be.
+// or no longer kept), the first is Lost. wake is closed when there may be more; ended is not nil if there never will
+// be.
 func (l *eventLog) since(next uint64, lost bool) (events []Event, after uint64, wake <-chan struct{}, ended error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -66,7 +66,8 @@ func (f *Files) Stat(name string) (Info, error) {
 	return newInfo(dir, base, &st), nil
 }
 
-// resolve makes a path absolute and refuses what no system call would take. It does not clean: ".." after a link is the kernel's to follow.
+// resolve makes a path absolute and refuses what no system call would take. It does not clean: ".." after a link is the
+// kernel's to follow.
 func (f *Files) resolve(name string) (string, error) {
 	if name == "" {
 		return "", invalidPath("the path is empty; name a file or folder")
@@ -93,7 +94,8 @@ func (f *Files) missing(name string, err error) error {
 	if unix.Stat(f.dir, &st) != unix.ENOENT {
 		return err
 	}
-	return fault.Codef(fault.NotFound, codeNotFound, "%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
+	return fault.Codef(fault.NotFound, codeNotFound,
+		"%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
 }
 
 // tidy is path.Clean for paths where that cannot change the meaning, those without "..", absolute or not.
@@ -109,7 +111,8 @@ func tidy(abs string) string {
 
 func newInfo(dir, name string, st *unix.Stat_t) Info {
 	return Info{
-		Dir: dir, Name: name, Size: st.Size, Mode: fileMode(st.Mode), ModTime: time.Unix(st.Mtim.Unix()), UID: st.Uid, GID: st.Gid,
+		Dir: dir, Name: name, Size: st.Size, Mode: fileMode(st.Mode), ModTime: time.Unix(st.Mtim.Unix()), UID: st.Uid,
+		GID: st.Gid,
 	}
 }
 

@@ -25,11 +25,12 @@ type Match struct {
 // MaxContent is the longest Match.Content in bytes.
 const MaxContent = 64 << 10
 
-// Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the top, each once.
+// Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the
+// top, each once.
 //
-// Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their first 512
-// bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is called by one at a time.
-// Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
+// Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their
+// first 512 bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is
+// called by one at a time. Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -99,7 +100,8 @@ type foundFile struct {
 	path, shown string
 }
 
-// hand cuts the walk of abs, which is open as root if it is a folder, into jobs and queues each for searching and for its turn.
+// hand cuts the walk of abs, which is open as root if it is a folder, into jobs and queues each for searching and for
+// its turn.
 func hand(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
 	const some = 64
 	j := &findJob{}
@@ -183,7 +185,8 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 }
 
 func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
-	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
+	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change
+	// since
 	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
@@ -262,8 +265,8 @@ func readFull(fd int, buf []byte) (int, error) {
 	return got, nil
 }
 
-// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last; behind the file's
-// last lines nobody counts.
+// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last;
+// behind the file's last lines nobody counts.
 func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	counted := 0
 	for at := 0; ; {

@@ -23,9 +23,10 @@ type entry struct {
 
 // List hands the entries of the folder name to yield, sorted by name in byte order, each folder before what is in it.
 //
-// "" is the working folder. depth 1 gives the folder's own entries, 2 also those of its folders, and so on; links are described by
-// their targets but not descended, folders that cannot be read are given but not descended. A link that leads nowhere is described
-// by itself; what vanishes meanwhile is left out, and what lies deeper than any path can lead (4,095 bytes). List stops at the first error of yield or when ctx ends, and returns it.
+// "" is the working folder. depth 1 gives the folder's own entries, 2 also those of its folders, and so on; links are
+// described by their targets but not descended, folders that cannot be read are given but not descended. A link that
+// leads nowhere is described by itself; what vanishes meanwhile is left out, and what lies deeper than any path can
+// lead (4,095 bytes). List stops at the first error of yield or when ctx ends, and returns it.
 func (f *Files) List(ctx context.Context, name string, depth int, yield func(*Info) error) error {
 	abs := f.dir
 	if name != "" {
@@ -67,7 +68,8 @@ func openEntries(at int, name string, flags int) (fd int, entries []entry, err e
 }
 
 // list describes the entries of the folder open as fd, which it closes.
-func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int, yield func(*Info) error) error {
+func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int,
+	yield func(*Info) error) error {
 	defer unix.Close(fd)
 	const some = 4096 // described at a time
 	for ; len(entries) > 0; entries = entries[min(some, len(entries)):] {
@@ -113,8 +115,8 @@ func (f *Files) descend(ctx context.Context, fd int, i *Info, depth int, yield f
 	return f.list(ctx, sub, entries, dir, depth, yield)
 }
 
-// unlessSkipped is nil for the kernel's refusals of one file or folder, which is left out then, and the error where descriptors or memory
-// are wanting.
+// unlessSkipped is nil for the kernel's refusals of one file or folder, which is left out then, and the error where
+// descriptors or memory are wanting.
 func unlessSkipped(op, name string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
 		return explain(op, name, err)

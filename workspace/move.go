@@ -13,9 +13,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// Move gives source the name destination. Nothing is overwritten: fault.Conflict when destination exists. Links are moved as
-// links. Between file systems a whole copy (links, hard links, modes, owners, times, FIFOs, devices) is made first and the source
-// removed last; when the copy fails the source is untouched and no part of the copy stays.
+// Move gives source the name destination. Nothing is overwritten: fault.Conflict when destination exists. Links are
+// moved as links. Between file systems a whole copy (links, hard links, modes, owners, times, FIFOs, devices) is made
+// first and the source removed last; when the copy fails the source is untouched and no part of the copy stays.
 func (f *Files) Move(source, destination string) error {
 	from, err := f.resolve(source)
 	if err != nil {
@@ -36,16 +36,20 @@ func (f *Files) Move(source, destination string) error {
 	}
 	switch {
 	case errors.Is(err, unix.EEXIST):
-		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", source, destination)
+		return fault.Newf(fault.Conflict,
+			"move %s: %s exists already; delete it first or choose another name", source, destination)
 	case errors.Is(err, unix.ENOENT):
-		return fault.Codef(fault.NotFound, codeNotFound, "move %s: the folder of %s does not exist; create it first", source, destination)
+		return fault.Codef(fault.NotFound, codeNotFound,
+			"move %s: the folder of %s does not exist; create it first", source, destination)
 	}
 	return explain("move", source+" to "+destination, err)
 }
 
 // renameNew is rename that fails with EEXIST instead of replacing.
 func renameNew(from, to string) error {
-	err := linux.Retry(func() error { return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE) })
+	err := linux.Retry(func() error {
+		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	})
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
@@ -62,11 +66,14 @@ func moveByCopy(from, to string) error {
 		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", from, to)
 	}
 	// before anything is copied: the source's name can be taken away
-	if err := linux.Retry(func() error { return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS) }); err != nil {
+	err := linux.Retry(func() error {
+		return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS)
+	})
+	if err != nil {
 		return err
 	}
 	temp := path.Join(path.Dir(to), tempName())
-	err := (&copier{names: map[inode]string{}}).copy(from, temp)
+	err = (&copier{names: map[inode]string{}}).copy(from, temp)
 	if err == nil {
 		err = renameNew(temp, to)
 	}
@@ -76,7 +83,8 @@ func moveByCopy(from, to string) error {
 	}
 	if err := removeAny(from); err != nil {
 		err = explain("remove", from, err)
-		return fault.Newf(fault.KindOf(err), "move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
+		return fault.Newf(fault.KindOf(err),
+			"move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 
 // Open opens the regular file at name for reading and describes it. The caller closes the file.
 //
-// Errors: FILE_NOT_FOUND, FILE_ACCESS_DENIED, INVALID_FILE_PATH (folders, FIFOs, sockets, devices; none of these is opened).
+// Errors: FILE_NOT_FOUND, FILE_ACCESS_DENIED, INVALID_FILE_PATH (folders, FIFOs, sockets, devices; none of these is
+// opened).
 func (f *Files) Open(name string) (*os.File, Info, error) {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -37,8 +38,8 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 // maxKernelFile bounds what fixed reads, in bytes.
 const maxKernelFile = 16 << 20
 
-// fixed replaces a file of the kernel's (/proc, /sys), which says it has 0 or 4096 bytes whatever it holds, by a copy in memory, and
-// puts the true size into st. Files that are as long as they say stay as they are.
+// fixed replaces a file of the kernel's (/proc, /sys), which says it has 0 or 4096 bytes whatever it holds, by a copy
+// in memory, and puts the true size into st. Files that are as long as they say stay as they are.
 func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxKernelFile))
 	if errors.Is(err, unix.EAGAIN) { // it would wait for news
@@ -73,8 +74,9 @@ func base(abs string) string {
 	return abs
 }
 
-// openRegular opens a regular file and nothing else, and describes it in st. The look before the open keeps devices from noticing; the one after it holds
-// against a change between the two, and O_NONBLOCK against waiting for a FIFO's other end.
+// openRegular opens a regular file and nothing else, and describes it in st. The look before the open keeps devices
+// from noticing; the one after it holds against a change between the two, and O_NONBLOCK against waiting for a FIFO's
+// other end.
 func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int, error) {
 	follow := 0
 	if flags&unix.O_NOFOLLOW != 0 {
@@ -103,7 +105,8 @@ func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int,
 	return fd, nil
 }
 
-// Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of the others.
+// Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of
+// the others.
 var (
 	smallBufs = sync.Pool{New: func() any { b := make([]byte, SmallBuffer); return &b }}
 	largeBufs = sync.Pool{New: func() any { b := make([]byte, LargeBuffer); return &b }}
@@ -115,8 +118,8 @@ const (
 	LargeBuffer = 512 << 10
 )
 
-// Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit that. To be
-// given back with the returned function.
+// Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit
+// that. To be given back with the returned function.
 func Buffer(size int64) ([]byte, func()) {
 	pool := &largeBufs
 	if size >= 0 && size <= SmallBuffer {

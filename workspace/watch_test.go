@@ -97,7 +97,8 @@ func TestWatchGoesOnBehindACursor(t *testing.T) {
 	mustWrite(t, dir+"/b", "")
 	mustWrite(t, dir+"/c", "")
 	until(t, first, "create c")
-	if got := until(t, watch(t, m, "", true, cursor), "create c"); fmt.Sprint(got) != "[create b create c]" && fmt.Sprint(got) != "[write a create b create c]" {
+	if got := until(t, watch(t, m, "", true, cursor), "create c"); fmt.Sprint(got) != "[create b create c]" &&
+		fmt.Sprint(got) != "[write a create b create c]" {
 		t.Errorf("resumed with %q", got)
 	}
 	for _, bad := range []string{"x", "x.1", strings.Split(cursor, ".")[0] + ".999", ".", "é.\x00"} {
@@ -223,7 +224,8 @@ func TestTheSameChangeIsToldEachTime(t *testing.T) {
 	}
 }
 
-// BenchmarkWatch measures what a watch costs: its start over a tree of 1,000 folders, and a change until its reader has it.
+// BenchmarkWatch measures what a watch costs: its start over a tree of 1,000 folders, and a change until its reader has
+// it.
 func BenchmarkWatch(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 1000 {

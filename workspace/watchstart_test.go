@@ -12,8 +12,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// TestALongWalkDelaysNoOther starts a watch of a tree whose walk does not come to its end. Other watches start and end meanwhile; a second
-// reader of the same tree waits for the same walk.
+// TestALongWalkDelaysNoOther starts a watch of a tree whose walk does not come to its end. Other watches start and end
+// meanwhile; a second reader of the same tree waits for the same walk.
 func TestALongWalkDelaysNoOther(t *testing.T) {
 	m, walking, goOn := slowWalks(t, "big")
 	defer m.Close()
@@ -83,8 +83,8 @@ func TestCloseEndsAWalk(t *testing.T) {
 	}
 }
 
-// slowWalks returns a Manager of a folder with the folders big and small, whose walk of the one called slow begins (walking) and does not
-// go on before goOn is closed.
+// slowWalks returns a Manager of a folder with the folders big and small, whose walk of the one called slow begins
+// (walking) and does not go on before goOn is closed.
 func slowWalks(t *testing.T, slow string) (m *Manager, walking <-chan struct{}, goOn chan<- struct{}) {
 	t.Helper()
 	dir := t.TempDir()

@@ -23,9 +23,10 @@ var ErrCut = fault.New(fault.Invalid, "the content ended early; nothing was stor
 
 // Write makes src the content of the file at name and returns its length in bytes.
 //
-// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file keeps mode, owner,
-// access list and extended attributes, a link is written through. Until the last byte is there the file is as before, but for the cases listed in the
-// package comment. Errors of src are wrapped in ErrCut; DISK_FULL leaves no part of the file behind.
+// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file
+// keeps mode, owner, access list and extended attributes, a link is written through. Until the last byte is there the
+// file is as before, but for the cases listed in the package comment. Errors of src are wrapped in ErrCut; DISK_FULL
+// leaves no part of the file behind.
 func (f *Files) Write(name string, src Source) (int64, error) {
 	piece, last, err := src.Next()
 	if err != nil {
@@ -81,8 +82,8 @@ func writeFull(fd int, p []byte) (done int, err error) {
 	return done, nil
 }
 
-// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a kind are a
-// connection's.
+// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a
+// kind are a connection's.
 func cut(name string, err error) error {
 	if fault.KindOf(err) != fault.Unknown || errors.Is(err, context.Canceled) {
 		return err
@@ -184,8 +185,8 @@ func (t *target) follow() error {
 
 const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be made just so:
-// the name is taken, the folder is missing or does not allow it.
+// createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be
+// made just so: the name is taken, the folder is missing or does not allow it.
 func createWhole(abs string, content []byte) (done bool, err error) {
 	fd, err := linux.RetryValue(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
 	if err != nil {
@@ -238,8 +239,8 @@ func (t *target) begin() (*writing, error) {
 	return t.inPlace(-1)
 }
 
-// inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the size is not known,
-// with -1, the file is emptied.
+// inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the
+// size is not known, with -1, the file is emptied.
 func (t *target) inPlace(size int64) (*writing, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(t.dir, t.base, t.name, t.op, unix.O_WRONLY|unix.O_NOFOLLOW, &st)
@@ -287,14 +288,16 @@ func (w *writing) commit() error {
 		return unix.Close(w.fd)
 	}
 	if w.exists && (w.st.Nlink > 1 || w.takeAttributes() != nil) {
-		return w.copyInPlace() // its other names mean the same file, or not all it has can be carried over: keep it and change the content
+		// Its other names mean the same file, or not all it has can be carried over: keep it and change the content.
+		return w.copyInPlace()
 	}
 	if err := unix.Close(w.fd); err != nil {
 		_ = unix.Unlinkat(w.dir, w.temp, 0) // the close's error is the one to tell
 		return err
 	}
 	err := linux.Retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
-	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) { // a file mounted on its own, such as /etc/hosts in a container
+	// A file may be mounted on its own, such as /etc/hosts in a container.
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) {
 		w.fd = -1
 		return w.copyInPlace()
 	}
@@ -322,7 +325,9 @@ func (w *writing) takeAttributes() error {
 	if err := copyXattrs(w.old, w.fd); err != nil {
 		return err
 	}
-	return unix.Fchmod(w.fd, w.st.Mode&0o7777) // after the owner: chown drops the set-user bits; and after the access list, which has the mode in it
+	// The mode comes after the owner, since chown drops the set-user bits, and after the access list, which has the
+	// mode in it.
+	return unix.Fchmod(w.fd, w.st.Mode&0o7777)
 }
 
 // copyInPlace writes the whole temporary file over the target.

@@ -12,7 +12,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// calm is a work tree without the pipes, sockets and devices in it, as git sees it too: the library would wait in them for ever.
+// calm is a work tree without the pipes, sockets and devices in it, as git sees it too: the library would wait in them
+// for ever.
 type calm struct{ billy.Filesystem }
 
 // waits says whether a file may keep its reader waiting.

@@ -5,16 +5,17 @@
 // changes, once begun, are finished, for which they have 5 minutes when their caller has left.
 //
 // The backend program makes one call of git for a request, where git can do it in one. It gives git the locale C and no
-// terminal, editor, pager, prompt or background upkeep, and takes the repository exactly at the path it is told: parents
-// are not searched.
+// terminal, editor, pager, prompt or background upkeep, and takes the repository exactly at the path it is told:
+// parents are not searched.
 //
-// Credentials of a call go to git over a socket on descriptor 3 that a credential helper reads, for the scheme, host and
-// port of that call's URL alone. They are never in arguments, environment or files, and are taken out of error texts.
-// The user's own helpers are asked only when a call brings no credentials.
+// Credentials of a call go to git over a socket on descriptor 3 that a credential helper reads, for the scheme, host
+// and port of that call's URL alone. They are never in arguments, environment or files, and are taken out of error
+// texts. The user's own helpers are asked only when a call brings no credentials.
 //
 // The backend library does what it can where the image has no git program: slower, in this process's memory, over
-// HTTP(S) and SSH alone, without hooks, filters and credential helpers; a checkout wants a clean work tree then. What it
-// cannot do is ErrNoGit: clones of local paths, reset mode keep, restore but from HEAD, credentials, system settings.
+// HTTP(S) and SSH alone, without hooks, filters and credential helpers; a checkout wants a clean work tree then. What
+// it cannot do is ErrNoGit: clones of local paths, reset mode keep, restore but from HEAD, credentials, system
+// settings.
 //
 // Errors carry a wire code, such as GIT_REPO_NOT_FOUND, and git's own words.
 //

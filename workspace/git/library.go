@@ -19,8 +19,8 @@ import (
 	"github.com/sandlot-dev/sandlot/process"
 )
 
-// library is the backend without a git program: slower, in this process's memory, and not all of it. What it cannot do is
-// ErrNoGit. It asks no credential helpers, runs no hooks and speaks HTTP(S) and SSH alone.
+// library is the backend without a git program: slower, in this process's memory, and not all of it. What it cannot do
+// is ErrNoGit. It asks no credential helpers, runs no hooks and speaks HTTP(S) and SSH alone.
 type library struct{ processes *process.Manager }
 
 func (l library) open(path string) (*gogit.Repository, error) {
@@ -86,7 +86,8 @@ func headOf(r *gogit.Repository) (string, error) {
 }
 
 var libraryChanges = map[gogit.StatusCode]Change{
-	gogit.Unmodified: Unmodified, gogit.Untracked: Untracked, gogit.Modified: Modified, gogit.Added: Added, gogit.Deleted: Deleted,
+	gogit.Unmodified: Unmodified, gogit.Untracked: Untracked, gogit.Modified: Modified, gogit.Added: Added,
+	gogit.Deleted: Deleted,
 	gogit.Renamed: Renamed, gogit.Copied: Copied, gogit.UpdatedButUnmerged: Unmerged,
 }
 
@@ -120,12 +121,14 @@ func (l library) status(_ context.Context, path string) (*Status, error) {
 	}
 	if b := cfg.Branches[st.Branch]; b != nil && b.Remote != "" && b.Merge != "" {
 		st.Upstream = b.Remote + "/" + b.Merge.Short()
-		st.Ahead, st.Behind, err = divergence(r, plumbing.NewBranchReferenceName(st.Branch), plumbing.NewRemoteReferenceName(b.Remote, b.Merge.Short()))
+		st.Ahead, st.Behind, err = divergence(r,
+			plumbing.NewBranchReferenceName(st.Branch), plumbing.NewRemoteReferenceName(b.Remote, b.Merge.Short()))
 	}
 	return st, err
 }
 
-// divergence counts the commits that one reference has and the other has not, both ways; 0 when one of them is not there.
+// divergence counts the commits that one reference has and the other has not, both ways; 0 when one of them is not
+// there.
 func divergence(r *gogit.Repository, ours, theirs plumbing.ReferenceName) (ahead, behind int, err error) {
 	a, aerr := r.Reference(ours, true)
 	b, berr := r.Reference(theirs, true)
@@ -184,7 +187,9 @@ func (l library) commit(_ context.Context, spec CommitSpec) (string, error) {
 		return "", fault.New(fault.Invalid, "git commit: the message is blank")
 	}
 	who := &object.Signature{Name: spec.Author, Email: spec.Email, When: time.Now()}
-	hash, err := w.Commit(message+"\n", &gogit.CommitOptions{Author: who, Committer: who, AllowEmptyCommits: spec.AllowEmpty})
+	hash, err := w.Commit(message+"\n", &gogit.CommitOptions{
+		Author: who, Committer: who, AllowEmptyCommits: spec.AllowEmpty,
+	})
 	if err != nil {
 		return "", libraryError("commit", err)
 	}
@@ -201,7 +206,10 @@ func (l library) branches(_ context.Context, path string) (Branches, error) {
 	if err != nil {
 		return b, libraryError("branches", err)
 	}
-	_ = refs.ForEach(func(ref *plumbing.Reference) error { b.Names = append(b.Names, ref.Name().Short()); return nil }) // nothing in it fails
+	_ = refs.ForEach(func(ref *plumbing.Reference) error { // nothing in it fails
+		b.Names = append(b.Names, ref.Name().Short())
+		return nil
+	})
 	slices.Sort(b.Names)
 	b.Current, err = headOf(r)
 	return b, err
@@ -250,7 +258,8 @@ func (l library) checkout(_ context.Context, path, name string) error {
 	if _, err := r.Reference(opts.Branch, false); err != nil {
 		if remote, rerr := r.Reference(plumbing.NewRemoteReferenceName("origin", name), true); rerr == nil {
 			opts.Hash, opts.Create = remote.Hash(), true
-			if err := r.CreateBranch(&config.Branch{Name: name, Remote: "origin", Merge: opts.Branch}); err != nil && !errors.Is(err, gogit.ErrBranchExists) {
+			err := r.CreateBranch(&config.Branch{Name: name, Remote: "origin", Merge: opts.Branch})
+			if err != nil && !errors.Is(err, gogit.ErrBranchExists) {
 				return libraryError("checkout", err)
 			}
 		} else if hash, herr := commitOf(r, name); herr == nil {
@@ -288,7 +297,8 @@ func (l library) history(ctx context.Context, path string, yield func(Commit) er
 	err = commits.ForEach(func(c *object.Commit) error {
 		if stopped = ctx.Err(); stopped == nil {
 			stopped = yield(Commit{
-				Hash: c.Hash.String(), Author: c.Author.Name, Email: c.Author.Email, Message: c.Message, Time: c.Author.When.Format(time.RFC3339),
+				Hash: c.Hash.String(), Author: c.Author.Name, Email: c.Author.Email, Message: c.Message,
+				Time: c.Author.When.Format(time.RFC3339),
 			})
 		}
 		return stopped
@@ -300,7 +310,10 @@ func (l library) history(ctx context.Context, path string, yield func(Commit) er
 }
 
 func (l library) reset(_ context.Context, spec ResetSpec) error {
-	modes := map[string]gogit.ResetMode{"": gogit.MixedReset, "mixed": gogit.MixedReset, "soft": gogit.SoftReset, "hard": gogit.HardReset, "merge": gogit.MergeReset}
+	modes := map[string]gogit.ResetMode{
+		"": gogit.MixedReset, "mixed": gogit.MixedReset, "soft": gogit.SoftReset, "hard": gogit.HardReset,
+		"merge": gogit.MergeReset,
+	}
 	mode, ok := modes[spec.Mode]
 	if !ok {
 		return ErrNoGit
@@ -321,12 +334,15 @@ func (l library) reset(_ context.Context, spec ResetSpec) error {
 }
 
 func (l library) restore(_ context.Context, spec RestoreSpec) error {
-	if spec.Source != "" || !spec.Staged || slices.ContainsFunc(spec.Files, func(f string) bool { return path.Clean(f) == "." }) {
+	isAll := func(f string) bool { return path.Clean(f) == "." }
+	if spec.Source != "" || !spec.Staged || slices.ContainsFunc(spec.Files, isAll) {
 		return ErrNoGit // the library restores named files from HEAD alone
 	}
 	_, w, err := l.tree(spec.Path)
 	if err != nil {
 		return err
 	}
-	return libraryError("restore", w.Restore(&gogit.RestoreOptions{Staged: spec.Staged, Worktree: spec.Worktree, Files: spec.Files}))
+	return libraryError("restore", w.Restore(&gogit.RestoreOptions{
+		Staged: spec.Staged, Worktree: spec.Worktree, Files: spec.Files,
+	}))
 }

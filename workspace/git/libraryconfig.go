@@ -115,7 +115,8 @@ func (l library) setConfig(_ context.Context, scope, path string, pairs [][2]str
 	temp := file + ".lock" // the name git itself takes, and respects
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fault.Newf(fault.Conflict, "git config: %s exists: another git is at work, or one was killed; remove the file then", temp)
+		return fault.Newf(fault.Conflict,
+			"git config: %s exists: another git is at work, or one was killed; remove the file then", temp)
 	}
 	if err != nil {
 		return libraryError("config", err)

@@ -59,17 +59,19 @@ var networkVerbs = []string{"clone", "fetch", "push", "pull"}
 
 // libraryError gives an error of the library its class.
 func libraryError(verb string, err error) error {
-	if err == nil || errors.Is(err, gogit.NoErrAlreadyUpToDate) || fault.KindOf(err) != fault.Unknown || errors.Is(err, context.Canceled) {
-		if errors.Is(err, gogit.NoErrAlreadyUpToDate) {
-			return nil
-		}
+	switch {
+	case errors.Is(err, gogit.NoErrAlreadyUpToDate):
+		return nil
+	case err == nil, fault.KindOf(err) != fault.Unknown, errors.Is(err, context.Canceled):
 		return err
 	}
 	text := "git " + verb + ": " + redact(err.Error(), Credentials{})
 	var no syscall.Errno
 	var network net.Error
 	isNetwork := errors.As(err, &network)
-	if _, isErrno := network.(syscall.Errno); isNetwork && !isErrno || errors.Is(err, io.ErrUnexpectedEOF) && slices.Contains(networkVerbs, verb) {
+	_, isErrno := network.(syscall.Errno)
+	cutOff := errors.Is(err, io.ErrUnexpectedEOF) && slices.Contains(networkVerbs, verb)
+	if isNetwork && !isErrno || cutOff {
 		return fault.Codef(fault.Upstream, codeTransport, "%s", text)
 	}
 	for _, e := range libraryErrors {
@@ -102,7 +104,8 @@ func noRevision(verb, name string, err error) error {
 	failed := libraryError(verb, err)
 	no := syscall.Errno(0)
 	switch kind := fault.KindOf(failed); {
-	case kind == fault.Unknown, kind == fault.Upstream, kind == fault.Unauthenticated, kind == fault.Forbidden, errors.As(err, &no) && no != syscall.ENOENT:
+	case kind == fault.Unknown, kind == fault.Upstream, kind == fault.Unauthenticated, kind == fault.Forbidden,
+		errors.As(err, &no) && no != syscall.ENOENT:
 		return failed
 	}
 	return fault.Codef(fault.NotFound, codeNoBranch, "git %s: there is no branch or revision %s", verb, name)

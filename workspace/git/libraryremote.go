@@ -30,13 +30,15 @@ func (l library) clone(ctx context.Context, spec CloneSpec) error {
 		return err
 	}
 	opts := &gogit.CloneOptions{
-		URL: spec.URL, Auth: auth(spec.Credentials), Depth: spec.Depth, InsecureSkipTLS: spec.InsecureSkipTLS, NoCheckout: spec.CommitID != "",
+		URL: spec.URL, Auth: auth(spec.Credentials), Depth: spec.Depth, InsecureSkipTLS: spec.InsecureSkipTLS,
+		NoCheckout: spec.CommitID != "",
 	}
 	if spec.Branch != "" {
 		opts.ReferenceName, opts.SingleBranch = plumbing.NewBranchReferenceName(spec.Branch), spec.Depth > 0
 	}
 	target := absolute(l.processes, spec.Path)
-	if entries, err := os.ReadDir(target); err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+	entries, err := os.ReadDir(target)
+	if err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fault.Newf(fault.Conflict, "git clone: %s already exists and is not an empty directory", spec.Path)
 	}
 	r, err := gogit.PlainCloneContext(ctx, target, false, opts)
@@ -50,7 +52,8 @@ func (l library) clone(ctx context.Context, spec CloneSpec) error {
 	if err != nil && len(spec.CommitID) == 40 {
 		h := plumbing.NewHash(spec.CommitID)
 		hash, err = &h, r.FetchContext(ctx, &gogit.FetchOptions{
-			RefSpecs: []config.RefSpec{config.RefSpec(spec.CommitID + ":refs/sandlot/commit")}, Depth: spec.Depth, Auth: opts.Auth, InsecureSkipTLS: spec.InsecureSkipTLS,
+			RefSpecs: []config.RefSpec{config.RefSpec(spec.CommitID + ":refs/sandlot/commit")}, Depth: spec.Depth,
+			Auth: opts.Auth, InsecureSkipTLS: spec.InsecureSkipTLS,
 		})
 	}
 	if err != nil {

@@ -48,8 +48,8 @@ func New(processes *process.Manager) *Manager {
 	}
 }
 
-// backend returns the git program if there is one, and else the library. A program may be installed at any time, so each
-// call looks for it.
+// backend returns the git program if there is one, and else the library. A program may be installed at any time, so
+// each call looks for it.
 func (m *Manager) backend() backend {
 	if _, err := process.LookPath("git", variable(m.processes, "PATH"), m.processes.Dir()); err != nil {
 		return m.library

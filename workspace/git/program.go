@@ -68,7 +68,9 @@ func (p program) commit(ctx context.Context, spec CommitSpec) (hash string, err 
 }
 
 func (p program) branches(ctx context.Context, path string) (Branches, error) {
-	r, err := p.do(ctx, command{dir: path, args: []string{"for-each-ref", "--format=%(HEAD)%(refname:lstrip=2)", "refs/heads"}})
+	r, err := p.do(ctx, command{dir: path, args: []string{
+		"for-each-ref", "--format=%(HEAD)%(refname:lstrip=2)", "refs/heads",
+	}})
 	b := Branches{Names: []string{}}
 	if err != nil {
 		return b, err

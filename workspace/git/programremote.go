@@ -91,7 +91,8 @@ func (p program) pull(ctx context.Context, spec TransferSpec) error {
 	return err
 }
 
-// upstream is the branch to pull from remote: "" leaves it to git, as the current branch's upstream is configured there.
+// upstream is the branch to pull from remote: "" leaves it to git, as the current branch's upstream is configured
+// there.
 func (p program) upstream(ctx context.Context, path, remote, asked string) (string, error) {
 	current, err := p.head(ctx, path)
 	if err != nil {
@@ -162,7 +163,8 @@ func (p program) addRemote(ctx context.Context, path string, remote Remote, fetc
 	}
 	_, err = p.do(ctx, command{dir: path, args: []string{"fetch", "-q", "--", remote.Name}, network: true})
 	if err != nil && added {
-		_, _ = p.do(context.WithoutCancel(ctx), command{dir: path, args: []string{"remote", "remove", remote.Name}}) // the fetch's error is the one to tell
+		// The fetch's error is the one to tell.
+		_, _ = p.do(context.WithoutCancel(ctx), command{dir: path, args: []string{"remote", "remove", remote.Name}})
 	}
 	return err
 }

@@ -23,8 +23,8 @@ type CloneSpec struct {
 	Credentials
 }
 
-// Clone copies a repository. Path is made with its parents and may be an empty folder. A clone that fails leaves nothing
-// behind. Errors: fault.Conflict for a path that holds something, GIT_REPO_NOT_FOUND, GIT_BRANCH_NOT_FOUND,
+// Clone copies a repository. Path is made with its parents and may be an empty folder. A clone that fails leaves
+// nothing behind. Errors: fault.Conflict for a path that holds something, GIT_REPO_NOT_FOUND, GIT_BRANCH_NOT_FOUND,
 // GIT_AUTH_FAILED, GIT_TRANSPORT_FAILED.
 func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	if spec.Depth < 0 {
@@ -44,8 +44,8 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	})
 }
 
-// remover returns what takes away a target that is not there yet, or the content of one that is an empty folder now, and the parents
-// made for it.
+// remover returns what takes away a target that is not there yet, or the content of one that is an empty folder now,
+// and the parents made for it.
 func remover(target string) func() {
 	entries, err := os.ReadDir(target)
 	if err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {

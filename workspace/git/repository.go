@@ -132,7 +132,8 @@ func (m *Manager) Reset(ctx context.Context, spec ResetSpec) error {
 	case "", "mixed":
 	case "soft", "hard", "merge", "keep":
 		if len(spec.Files) > 0 {
-			return fault.Newf(fault.Invalid, "mode %s resets the whole repository; leave files out, or use mode mixed", spec.Mode)
+			return fault.Newf(fault.Invalid,
+				"mode %s resets the whole repository; leave files out, or use mode mixed", spec.Mode)
 		}
 	default:
 		return fault.Newf(fault.Invalid, "mode %q is not one of soft, mixed, hard, merge, keep", spec.Mode)

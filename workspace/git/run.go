@@ -45,7 +45,8 @@ const (
 	maxErrors = 16 << 10
 )
 
-// patience is how long a local change may go on when its caller has left. Some would never end: a repository may hold pipes, which git waits in.
+// patience is how long a local change may go on when its caller has left. Some would never end: a repository may hold
+// pipes, which git waits in.
 const patience = 5 * time.Minute
 
 // graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
@@ -56,12 +57,14 @@ const drainTime = 200 * time.Millisecond
 
 // settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
 var settings = []string{
-	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c", "core.quotePath=false",
+	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c",
+	"core.quotePath=false",
 	"-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that asks on descriptor 3, a socket whose other end answer has. Git and its children alone have
-// it: nobody can open a socket by /proc. An answer is one message, so that several may ask at a time; dd takes it in one read.
+// helper is a credential helper that asks on descriptor 3, a socket whose other end answer has. Git and its children
+// alone have it: nobody can open a socket by /proc. An answer is one message, so that several may ask at a time; dd
+// takes it in one read.
 const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
 
 // maxCredentials bounds an answer to helper, in bytes.
@@ -80,8 +83,8 @@ type runner struct {
 	patience  time.Duration // of a local change whose caller has left
 }
 
-// run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit, GIT_REPO_NOT_FOUND when the
-// folder is not there, the context's cause, and c.output's.
+// run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit,
+// GIT_REPO_NOT_FOUND when the folder is not there, the context's cause, and c.output's.
 func (r runner) run(ctx context.Context, c command) (result, error) {
 	var files closers
 	var answering sync.WaitGroup
@@ -122,8 +125,11 @@ func (r runner) run(ctx context.Context, c command) (result, error) {
 	return c.follow(ctx, p, r.patience, out, errs)
 }
 
-// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and all else ends.
-func (c *command) follow(ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File) (result, error) {
+// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and
+// all else ends.
+func (c *command) follow(
+	ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File,
+) (result, error) {
 	if c.network || c.output != nil {
 		patience = 0
 	}
@@ -209,7 +215,8 @@ func (c *command) argv() (argv []string, secret []byte, err error) {
 		argv = append(argv, "-c", "credential.helper=")
 		if scope != "" {
 			argv = append(argv, "-c", "credential."+scope+".helper="+helper)
-			if secret = []byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n"); len(secret) > maxCredentials {
+			secret = []byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n")
+			if len(secret) > maxCredentials {
 				return nil, nil, fault.Newf(fault.Invalid, "username and password have over %d bytes", maxCredentials)
 			}
 		}
@@ -231,8 +238,9 @@ func scope(raw string) (string, error) {
 
 func (r runner) environ(c *command) map[string]string {
 	env := map[string]string{
-		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
-		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
+		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "",
+		"SSH_ASKPASS_REQUIRE": "never",
+		"GIT_EDITOR":          ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
 	}
 	if c.dir != "" {
 		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(absolute(r.processes, c.dir)) // no discovery of parents
