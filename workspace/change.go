@@ -80,7 +80,7 @@ func (f *Files) Delete(name string, recursive bool) error {
 	if err != nil {
 		return err
 	}
-	abs = tidy(abs)
+	abs = simplify(abs)
 	if abs == "/" {
 		return invalidPath("delete %s: that is the whole file system; name something in it", name)
 	}

@@ -59,7 +59,7 @@ func (f *Files) Stat(name string) (Info, error) {
 	if err := linux.Retry(func() error { return unix.Stat(abs, &st) }); err != nil {
 		return Info{}, f.missing(name, explain("info", name, err))
 	}
-	if abs = tidy(abs); abs == "/" {
+	if abs = simplify(abs); abs == "/" {
 		return newInfo("", "/", &st), nil
 	}
 	dir, base := path.Split(abs)
@@ -98,8 +98,9 @@ func (f *Files) missing(name string, err error) error {
 		"%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
 }
 
-// tidy is path.Clean for paths where that cannot change the meaning, those without "..", absolute or not.
-func tidy(abs string) string {
+// simplify is path.Clean for paths without "..", absolute or not. Of others it removes the trailing slashes alone: ".."
+// behind a link leads elsewhere than Clean takes it.
+func simplify(abs string) string {
 	if !strings.Contains(abs, "..") {
 		return path.Clean(abs)
 	}

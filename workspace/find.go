@@ -56,7 +56,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 		defer close(order)
 		defer close(jobs)
 		defer fault.Recovered(&err)
-		return hand(ctx, root, abs, tidy(name), jobs, order)
+		return enqueue(ctx, root, abs, simplify(name), jobs, order)
 	})
 	for range workers {
 		g.Go(func() error {
@@ -100,9 +100,9 @@ type foundFile struct {
 	path, shown string
 }
 
-// hand cuts the walk of abs, which is open as root if it is a folder, into jobs and queues each for searching and for
-// its turn.
-func hand(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
+// enqueue cuts the walk of abs, which is open as root if it is a folder, into jobs. Each goes to jobs, where the
+// searchers are, and to order, where Find reads the matches in walking order.
+func enqueue(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
 	const some = 64
 	j := &findJob{}
 	send := func() error {
@@ -185,8 +185,8 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 }
 
 func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
-	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change
-	// since
+	// The folder's listing said that this is a regular file, so there is no look before the open; O_NONBLOCK holds if
+	// it has changed since.
 	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
@@ -265,8 +265,8 @@ func readFull(fd int, buf []byte) (int, error) {
 	return got, nil
 }
 
-// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last;
-// behind the file's last lines nobody counts.
+// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last. At
+// the file's last lines that number is not counted, since nobody needs it.
 func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	counted := 0
 	for at := 0; ; {

@@ -39,7 +39,7 @@ func (f *Files) List(ctx context.Context, name string, depth int, yield func(*In
 	if err != nil {
 		return f.missing(name, explain("list", orDot(name), err))
 	}
-	return f.list(ctx, fd, entries, tidy(abs), depth, yield)
+	return f.list(ctx, fd, entries, simplify(abs), depth, yield)
 }
 
 func orDot(name string) string {
@@ -115,8 +115,8 @@ func (f *Files) descend(ctx context.Context, fd int, i *Info, depth int, yield f
 	return f.list(ctx, sub, entries, dir, depth, yield)
 }
 
-// unlessSkipped is nil for the kernel's refusals of one file or folder, which is left out then, and the error where
-// descriptors or memory are wanting.
+// unlessSkipped is nil if the kernel refused one file or folder, which is then left out. It is the error if descriptors
+// or memory ran out.
 func unlessSkipped(op, name string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
 		return explain(op, name, err)

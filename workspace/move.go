@@ -25,7 +25,7 @@ func (f *Files) Move(source, destination string) error {
 	if err != nil {
 		return err
 	}
-	from, to = tidy(from), tidy(to)
+	from, to = simplify(from), simplify(to)
 	var st unix.Stat_t
 	if err := linux.Retry(func() error { return unix.Lstat(from, &st) }); err != nil {
 		return f.missing(source, explain("move", source, err))

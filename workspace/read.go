@@ -38,8 +38,8 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 // maxKernelFile bounds what fixed reads, in bytes.
 const maxKernelFile = 16 << 20
 
-// fixed replaces a file of the kernel's (/proc, /sys), which says it has 0 or 4096 bytes whatever it holds, by a copy
-// in memory, and puts the true size into st. Files that are as long as they say stay as they are.
+// fixed replaces a file of the kernel's by a copy in memory, and puts the true size into st: files of /proc and /sys
+// report 0 or 4096 bytes whatever they hold. A file with the size that it reports is returned as it is.
 func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxKernelFile))
 	if errors.Is(err, unix.EAGAIN) { // it would wait for news
@@ -65,7 +65,7 @@ func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 }
 
 func base(abs string) string {
-	abs = tidy(abs)
+	abs = simplify(abs)
 	for i := len(abs) - 1; i >= 0; i-- {
 		if abs[i] == '/' {
 			return abs[i+1:]
@@ -74,9 +74,9 @@ func base(abs string) string {
 	return abs
 }
 
-// openRegular opens a regular file and nothing else, and describes it in st. The look before the open keeps devices
-// from noticing; the one after it holds against a change between the two, and O_NONBLOCK against waiting for a FIFO's
-// other end.
+// openRegular opens a regular file and nothing else, and describes it in st. The stat before the open spares devices an
+// open. The stat after it sees a file that was exchanged between the two, and O_NONBLOCK keeps the open of a FIFO from
+// waiting for its other end.
 func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int, error) {
 	follow := 0
 	if flags&unix.O_NOFOLLOW != 0 {
@@ -119,7 +119,7 @@ const (
 )
 
 // Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit
-// that. To be given back with the returned function.
+// that. The returned function gives it back.
 func Buffer(size int64) ([]byte, func()) {
 	pool := &largeBufs
 	if size >= 0 && size <= SmallBuffer {

@@ -9,8 +9,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// removeTree removes the folder at abs with all that it holds, however deep. What can be removed is, also when
-// something else cannot.
+// removeTree removes the folder at abs with all that it holds, however deep. If something cannot be removed, all the
+// rest is removed nevertheless.
 func removeTree(abs string) error {
 	dir, name := path.Split(abs)
 	if dir == "" {
@@ -61,8 +61,8 @@ func removeAny(abs string) error {
 	return err
 }
 
-// maxNesting is how many folders a remover has open at a time. A deeper one is raised: moved to the top, and removed
-// from there.
+// maxNesting is how many folders a remover has open at a time. A deeper folder is moved to the top and removed from
+// there.
 const maxNesting = 256
 
 type remover struct {

@@ -22,7 +22,7 @@ func (f *Files) Search(ctx context.Context, name, pattern string, yield func(pat
 		return fault.Newf(fault.Invalid,
 			"search: %q is not a glob pattern; use * ? [a-z] and \\ before a literal one of these", pattern)
 	}
-	return f.missing(name, walk(ctx, abs, tidy(name), func(p string, e entry) error {
+	return f.missing(name, walk(ctx, abs, simplify(name), func(p string, e entry) error {
 		if ok, _ := filepath.Match(pattern, e.name); ok {
 			return yield(p)
 		}
@@ -53,7 +53,7 @@ func walk(ctx context.Context, abs, shown string, visit func(path string, e entr
 		unix.Close(fd)
 		return err
 	}
-	return walkEntries(ctx, fd, entries, shown, tidy(abs) == "/", visit)
+	return walkEntries(ctx, fd, entries, shown, simplify(abs) == "/", visit)
 }
 
 // walkEntries visits what is in the folder open as fd, which it closes.

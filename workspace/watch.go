@@ -233,8 +233,8 @@ func (s *Stream) Next(ctx context.Context) ([]Event, error) {
 	}
 }
 
-// pending returns the events that the reader has not had, what is closed when there may be more, and why there will not
-// be.
+// pending returns the events that the reader has not had. wake is closed when there may be more; ended is not nil if
+// there never will be.
 func (s *Stream) pending() (events []Event, wake <-chan struct{}, ended error) {
 	events, s.next, wake, ended = s.log.since(s.next, s.lost)
 	s.lost = false

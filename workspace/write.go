@@ -82,8 +82,8 @@ func writeFull(fd int, p []byte) (done int, err error) {
 	return done, nil
 }
 
-// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a
-// kind are a connection's.
+// cut is the error of a source that stopped: its own if that has a kind, else ErrCut, since what fails without a kind
+// is the connection that the content comes by.
 func cut(name string, err error) error {
 	if fault.KindOf(err) != fault.Unknown || errors.Is(err, context.Canceled) {
 		return err
@@ -239,8 +239,8 @@ func (t *target) begin() (*writing, error) {
 	return t.inPlace(-1)
 }
 
-// inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the
-// size is not known, with -1, the file is emptied.
+// inPlace opens the file to be written over. It reserves room for size bytes before anything changes; if the size is
+// not known, -1, it empties the file.
 func (t *target) inPlace(size int64) (*writing, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(t.dir, t.base, t.name, t.op, unix.O_WRONLY|unix.O_NOFOLLOW, &st)

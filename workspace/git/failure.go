@@ -8,9 +8,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// classes tell git's failures apart. Its exit codes do not, and it has no other form for them; the locale is C, so the
-// words are stable. The first that fits counts: what is special stands before what is general. Names stand as two
-// quotes in the text that is looked at.
+// classes tell git's failures apart by its words, which the locale C keeps stable: its exit codes do not tell. The
+// first class that fits counts, so special ones stand before general ones. In the text that is searched, each quoted
+// name is replaced by two quotes.
 var classes = []struct {
 	kind  fault.Kind
 	code  string
@@ -179,8 +179,8 @@ func (c *command) words(text string) string {
 
 var userinfo = regexp.MustCompile(`://[^/@\s'"]*@`)
 
-// redact takes credentials out of a text: those of URLs and those of the call. A password so short that it is in other
-// words too would be told by what is missing.
+// redact takes credentials out of a text: those of URLs and those of the call. Passwords of up to 3 bytes stay: they
+// occur in other words too, and what is missing there would give them away.
 func redact(text string, c Credentials) string {
 	text = userinfo.ReplaceAllString(text, "://***@")
 	if len(c.Password) > 3 {

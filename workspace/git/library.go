@@ -25,7 +25,7 @@ type library struct{ processes *process.Manager }
 
 func (l library) open(path string) (*gogit.Repository, error) {
 	dir := absolute(l.processes, path)
-	if err := calmRepository(dir); err != nil {
+	if err := checkOrdinary(dir); err != nil {
 		return nil, err
 	}
 	r, err := gogit.PlainOpen(dir)
@@ -45,7 +45,7 @@ func (l library) tree(path string) (*gogit.Repository, *gogit.Worktree, error) {
 	if err != nil {
 		return nil, nil, libraryError("open", err)
 	}
-	w.Filesystem = calm{w.Filesystem}
+	w.Filesystem = ordinaryFiles{w.Filesystem}
 	return r, w, nil
 }
 
@@ -127,8 +127,8 @@ func (l library) status(_ context.Context, path string) (*Status, error) {
 	return st, err
 }
 
-// divergence counts the commits that one reference has and the other has not, both ways; 0 when one of them is not
-// there.
+// divergence counts the commits that one reference has and the other has not, both ways. Both are 0 if a reference is
+// missing.
 func divergence(r *gogit.Repository, ours, theirs plumbing.ReferenceName) (ahead, behind int, err error) {
 	a, aerr := r.Reference(ours, true)
 	b, berr := r.Reference(theirs, true)

@@ -139,7 +139,7 @@ func (p program) reset(ctx context.Context, spec ResetSpec) error {
 		c.args = append(c.args, spec.Target)
 	}
 	if len(spec.Files) == 0 {
-		c.args = append(c.args, "--") // git takes it for a name beside those of the input
+		c.args = append(c.args, "--") // beside names from the input git would take it for one more
 	}
 	_, err := p.do(ctx, c)
 	return err

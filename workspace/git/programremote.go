@@ -45,7 +45,8 @@ func (p program) clone(ctx context.Context, spec CloneSpec) error {
 	return err
 }
 
-// transfer is a call that reaches spec.Remote. Credentials are for its address: the one to push to is get-url --push.
+// transfer is a call that reaches spec.Remote, with the credentials for its address, which git remote get-url tells
+// with the options getURL.
 func (p program) transfer(ctx context.Context, spec TransferSpec, getURL []string, args ...string) (command, error) {
 	c := command{dir: spec.Path, args: args, network: true, creds: spec.Credentials}
 	if !spec.given() {

@@ -44,8 +44,8 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	})
 }
 
-// remover returns what takes away a target that is not there yet, or the content of one that is an empty folder now,
-// and the parents made for it.
+// remover is called before a clone and returns what removes it again: target with the parents that are not there yet,
+// or the content of a target that is an empty folder now. A target that holds something is left alone.
 func remover(target string) func() {
 	entries, err := os.ReadDir(target)
 	if err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -45,8 +45,8 @@ const (
 	maxErrors = 16 << 10
 )
 
-// patience is how long a local change may go on when its caller has left. Some would never end: a repository may hold
-// pipes, which git waits in.
+// patience is how long a local change may go on when its caller has left. A repository may hold pipes, and git would
+// wait in these for ever.
 const patience = 5 * time.Minute
 
 // graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
@@ -62,9 +62,9 @@ var settings = []string{
 	"-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that asks on descriptor 3, a socket whose other end answer has. Git and its children
-// alone have it: nobody can open a socket by /proc. An answer is one message, so that several may ask at a time; dd
-// takes it in one read.
+// helper is a credential helper that asks on descriptor 3, a socket at whose other end answer is. Git and its children
+// alone have the socket: nobody can open one through /proc. An answer is one message, which dd reads at once, so that
+// several helpers may ask at a time.
 const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
 
 // maxCredentials bounds an answer to helper, in bytes.
