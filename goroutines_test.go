@@ -23,8 +23,8 @@ var bare = map[string]string{
 	"toolbox tunnel":               "closes connections",
 	"toolbox socket.pinged":        "waits, and hands back the bytes of a ping",
 	"workspace Files.Replace":      "what a file makes panic is caught in replaceIn",
-	"workspace Manager.acquire":    "hands on what the kernel says of files",
-	"workspace/git Manager.run":    "hands on what its caller gave",
+	"workspace Manager.find":       "ends a watch; what runs in one is caught in watchedTree",
+	"workspace/git runner.run":     "hands on what its caller gave",
 	"workspace/git command.follow": "waits, and moves bytes without looking at them",
 }
 

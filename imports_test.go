@@ -91,8 +91,9 @@ var rules = []rule{
 	{rooms: "dashboard", mustNot: "all", why: "the dashboard is a folder of files"},
 }
 
-// domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, tokens, and the rules of names.
-const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming"
+// domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, tokens, the rules of names, locks by key,
+// and system calls.
+const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming internal/keyed internal/linux"
 
 // TestImports holds every package of every program and test to the table.
 func TestImports(t *testing.T) {

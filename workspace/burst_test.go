@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestEqualEventsThatNobodyHasReadAreOne holds for the readers that there are. Who comes later is told what happens after that.
+// TestEqualEventsThatNobodyHasReadAreOne holds for the readers that there are. Who comes later is told what happens
+// after that.
 func TestEqualEventsThatNobodyHasReadAreOne(t *testing.T) {
 	dir := t.TempDir()
 	f, err := New(dir)
@@ -25,7 +26,7 @@ func TestEqualEventsThatNobodyHasReadAreOne(t *testing.T) {
 	}
 	read := func(who string, s *Stream, want ...EventKind) {
 		t.Helper()
-		events, _, _ := s.take()
+		events, _, _ := s.pending()
 		var got []EventKind
 		for _, e := range events {
 			got = append(got, e.Kind)
@@ -35,7 +36,7 @@ func TestEqualEventsThatNobodyHasReadAreOne(t *testing.T) {
 		}
 	}
 	first, second := open(""), open("")
-	upload := func() { first.w.tell(Event{Kind: Created, Path: dir + "/up"}) }
+	upload := func() { first.log.publish(Event{Kind: Created, Path: dir + "/up"}) }
 	for range 200 {
 		upload()
 	}
@@ -49,7 +50,7 @@ func TestEqualEventsThatNobodyHasReadAreOne(t *testing.T) {
 	read("the second", second, Created, Created, Created)
 	cursor := second.Cursor()
 	upload()
-	first.w.tell(Event{Kind: Created, Path: dir + "/up", IsDir: true})
+	first.log.publish(Event{Kind: Created, Path: dir + "/up", IsDir: true})
 	upload()
 	read("who comes back", open(cursor), Created, Created, Created)
 }

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// MakeFolder makes the folder name and its missing parents with the permission bits of mode, less the umask for parents. An
-// existing folder is left as it is. Errors: INVALID_FILE_PATH where a part of the path is a file.
+// MakeFolder makes the folder name and its missing parents with the permission bits of mode, less the umask for
+// parents. An existing folder is left as it is. Errors: INVALID_FILE_PATH where a part of the path is a file.
 func (f *Files) MakeFolder(name string, mode uint32) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -26,7 +27,8 @@ func (f *Files) MakeFolder(name string, mode uint32) error {
 	return explain("make folder", name, err)
 }
 
-// makeAll makes a folder that is exactly mode, and its parents with mode less the umask. EEXIST means a file has the name.
+// makeAll makes a folder that is exactly mode, and its parents with mode less the umask. EEXIST means a file has the
+// name.
 func makeAll(abs string, mode uint32) error {
 	for len(abs) > 1 && abs[len(abs)-1] == '/' {
 		abs = abs[:len(abs)-1]
@@ -45,7 +47,7 @@ func makeAll(abs string, mode uint32) error {
 var errThere = errors.New("exists")
 
 func makeParents(abs string, mode uint32) error {
-	err := retry(func() error { return unix.Mkdir(abs, mode) })
+	err := linux.Retry(func() error { return unix.Mkdir(abs, mode) })
 	if errors.Is(err, unix.ENOENT) && len(abs) > 1 {
 		parent := strings.TrimRight(path.Dir(abs), "/")
 		if strings.Contains(abs, "..") {
@@ -57,9 +59,10 @@ func makeParents(abs string, mode uint32) error {
 		if perr := makeParents(parent, mode); perr != nil && !errors.Is(perr, errThere) {
 			return perr
 		}
-		err = retry(func() error { return unix.Mkdir(abs, mode) })
+		err = linux.Retry(func() error { return unix.Mkdir(abs, mode) })
 	}
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EPERM) {
 		var st unix.Stat_t
 		if serr := unix.Stat(abs, &st); serr == nil && isDir(&st) {
 			return errThere
@@ -70,14 +73,14 @@ func makeParents(abs string, mode uint32) error {
 	return err
 }
 
-// Delete removes the file at name; a folder, whatever it holds, only when recursive is true. Links are removed, never followed.
-// The root of the file system is refused.
+// Delete removes the file at name; a folder, whatever it holds, only when recursive is true. Links are removed, never
+// followed. The root of the file system is refused.
 func (f *Files) Delete(name string, recursive bool) error {
 	abs, err := f.resolve(name)
 	if err != nil {
 		return err
 	}
-	abs = tidy(abs)
+	abs = simplify(abs)
 	if abs == "/" {
 		return invalidPath("delete %s: that is the whole file system; name something in it", name)
 	}
@@ -85,14 +88,15 @@ func (f *Files) Delete(name string, recursive bool) error {
 		return invalidPath("delete %s: give the name of the folder that is meant", name)
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
 		return f.missing(name, explain("delete", name, err))
 	}
 	switch {
 	case !isDir(&st):
-		return explain("delete", name, retry(func() error { return unix.Unlink(abs) }))
+		return explain("delete", name, linux.Retry(func() error { return unix.Unlink(abs) }))
 	case !recursive:
-		return fault.Newf(fault.Invalid, "delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
+		return fault.Newf(fault.Invalid,
+			"delete %s: it is a folder; pass recursive=true to delete it with all it holds", name)
 	}
 	return explain("delete", name, removeTree(abs))
 }
@@ -104,7 +108,8 @@ type Permissions struct {
 	Group string  // name or number
 }
 
-// SetPermissions changes mode and owners of what name leads to. Errors: fault.Invalid for a user or group that does not exist.
+// SetPermissions changes mode and owners of what name leads to. Errors: fault.Invalid for a user or group that does not
+// exist.
 func (f *Files) SetPermissions(name string, p Permissions) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -131,16 +136,16 @@ func (f *Files) SetPermissions(name string, p Permissions) error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Stat(abs, &st) }); err != nil {
 		return f.missing(name, explain("permissions of", name, err))
 	}
 	if uid != -1 || gid != -1 { // before the mode: chown drops the set-user bits
-		if err := retry(func() error { return unix.Chown(abs, uid, gid) }); err != nil {
+		if err := linux.Retry(func() error { return unix.Chown(abs, uid, gid) }); err != nil {
 			return explain("permissions of", name, err)
 		}
 	}
 	if p.Mode != nil {
-		return explain("permissions of", name, retry(func() error { return unix.Chmod(abs, *p.Mode&0o7777) }))
+		return explain("permissions of", name, linux.Retry(func() error { return unix.Chmod(abs, *p.Mode&0o7777) }))
 	}
 	return nil
 }
@@ -161,7 +166,8 @@ func number(s, what string, lookup func(string) (string, error)) (int, error) {
 		return 0, fault.System("look for "+what+" "+s, err)
 	}
 	if err != nil || id == 1<<32-1 { // -1 means "as it is" to chown
-		return 0, fault.Newf(fault.Invalid, "there is no %s %q; give a name from the sandbox's own tables or a number", what, s)
+		return 0, fault.Newf(fault.Invalid,
+			"there is no %s %q; give a name from the sandbox's own tables or a number", what, s)
 	}
 	return int(id), nil
 }

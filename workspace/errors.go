@@ -19,8 +19,8 @@ const (
 	codeDiskFull = "DISK_FULL"
 )
 
-// explain turns a system error of op on path into one that a caller may see. Errors that have a kind already are kept. What is not known
-// to come from the call itself is the system's failure, see fault.System.
+// explain turns a system error of op on path into one that a caller may see. Errors that have a kind already are kept.
+// What is not known to come from the call itself is the system's failure, see fault.System.
 func explain(op, path string, err error) error {
 	if err == nil {
 		return nil
@@ -43,9 +43,11 @@ func explain(op, path string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Codef(fault.Forbidden, codeDenied, "%s %s: %w; the daemon's user needs the right to it", op, path, cause)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fault.Codef(fault.Full, codeDiskFull, "%s %s: %w; delete something or give the sandbox a larger disk", op, path, cause)
+		return fault.Codef(fault.Full, codeDiskFull,
+			"%s %s: %w; delete something or give the sandbox a larger disk", op, path, cause)
 	case errors.Is(err, syscall.ENOTEMPTY):
-		return fault.Newf(fault.Conflict, "%s %s: something is added to the folder meanwhile; end what does it and try again", op, path)
+		return fault.Newf(fault.Conflict,
+			"%s %s: something is added to the folder meanwhile; end what does it and try again", op, path)
 	case errors.Is(err, fs.ErrExist):
 		return fault.Newf(fault.Conflict, "%s %s: it exists already", op, path)
 	case errors.Is(err, syscall.ENOTDIR):
@@ -55,13 +57,15 @@ func explain(op, path string, err error) error {
 	case errors.Is(err, syscall.ELOOP):
 		return fault.Codef(fault.Invalid, codePath, "%s %s: its symbolic links go round in a circle", op, path)
 	case errors.Is(err, syscall.ENAMETOOLONG):
-		return fault.Codef(fault.Invalid, codePath, "%s: the path or a name in it is too long (4095 and 255 bytes at most): %s", op, shorten(path))
+		return fault.Codef(fault.Invalid, codePath,
+			"%s: the path or a name in it is too long (4095 and 255 bytes at most): %s", op, shorten(path))
 	case errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.EILSEQ):
 		return fault.Newf(fault.Invalid, "%s %s: the file system does not take that: %w", op, path, cause)
 	case errors.Is(err, syscall.EOPNOTSUPP):
 		return fault.Newf(fault.Unprocessable, "%s %s: the file system there cannot do that: %w", op, path, cause)
 	case errors.Is(err, syscall.EFBIG):
-		return fault.Newf(fault.TooLarge, "%s %s: the file would be longer than its file system or a limit of the daemon allows: %w", op, path, cause)
+		return fault.Newf(fault.TooLarge,
+			"%s %s: the file would be longer than its file system or a limit of the daemon allows: %w", op, path, cause)
 	case errors.Is(err, syscall.EBUSY):
 		return fault.Newf(fault.Conflict, "%s %s: it is in use, as a mount point for instance: %w", op, path, cause)
 	}

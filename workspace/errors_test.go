@@ -17,13 +17,16 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// TestNoCallerIsBlamedForWhatTheSystemFailsAt goes through every error that Linux has. Those with another kind than here are nobody's
-// fault but the system's, which are told by their name.
+// TestNoCallerIsBlamedForWhatTheSystemFailsAt goes through every error that Linux has. Those with another kind than
+// here are nobody's fault but the system's, which are told by their name.
 func TestNoCallerIsBlamedForWhatTheSystemFailsAt(t *testing.T) {
 	callers := map[syscall.Errno]fault.Kind{
-		unix.ENOENT: fault.NotFound, unix.ESRCH: fault.NotFound, unix.EACCES: fault.Forbidden, unix.EPERM: fault.Forbidden, unix.EROFS: fault.Forbidden,
-		unix.EEXIST: fault.Conflict, unix.ENOTEMPTY: fault.Conflict, unix.EBUSY: fault.Conflict, unix.ENOTDIR: fault.Invalid, unix.EISDIR: fault.Invalid,
-		unix.ELOOP: fault.Invalid, unix.ENAMETOOLONG: fault.Invalid, unix.EINVAL: fault.Invalid, unix.EILSEQ: fault.Invalid, unix.EFBIG: fault.TooLarge,
+		unix.ENOENT: fault.NotFound, unix.ESRCH: fault.NotFound, unix.EACCES: fault.Forbidden, unix.EPERM: fault.Forbidden,
+		unix.EROFS:  fault.Forbidden,
+		unix.EEXIST: fault.Conflict, unix.ENOTEMPTY: fault.Conflict, unix.EBUSY: fault.Conflict, unix.ENOTDIR: fault.Invalid,
+		unix.EISDIR: fault.Invalid,
+		unix.ELOOP:  fault.Invalid, unix.ENAMETOOLONG: fault.Invalid, unix.EINVAL: fault.Invalid, unix.EILSEQ: fault.Invalid,
+		unix.EFBIG:      fault.TooLarge,
 		unix.EOPNOTSUPP: fault.Unprocessable,
 	}
 	for no := syscall.Errno(1); no < 134; no++ {
@@ -38,7 +41,8 @@ func TestNoCallerIsBlamedForWhatTheSystemFailsAt(t *testing.T) {
 			}
 			continue
 		}
-		if kind != fault.Internal && kind != fault.Unavailable && kind != fault.Full || fault.KindOf(fmt.Errorf("x: %w", err)) != kind ||
+		if kind != fault.Internal && kind != fault.Unavailable && kind != fault.Full ||
+			fault.KindOf(fmt.Errorf("x: %w", err)) != kind ||
 			kind != fault.Full && !strings.Contains(err.Error(), "("+unix.ErrnoName(no)+")") {
 			t.Errorf("%s is %v: %v", unix.ErrnoName(no), kind, err)
 		}
@@ -96,7 +100,8 @@ func TestFailuresOfTheSystemAreToldAsSuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(dir+"/run", program, 0o700), os.Link(dir+"/run", dir+"/other")); err != nil { // so it is written in place
+	// so it is written in place
+	if err := errors.Join(os.WriteFile(dir+"/run", program, 0o700), os.Link(dir+"/run", dir+"/other")); err != nil {
 		t.Fatal(err)
 	}
 	running := exec.CommandContext(t.Context(), dir+"/run", "1000")
@@ -114,7 +119,10 @@ func TestFailuresOfTheSystemAreToldAsSuch(t *testing.T) {
 	inFile := func() error { // when its folder could be listed still
 		s := newSearcher("text")
 		defer s.close()
-		return s.search(t.Context(), &findJob{files: []foundFile{{unix.AT_FDCWD, dir + "/a", "a"}}, found: make(chan []Match, 1)})
+		return s.search(t.Context(), &findJob{
+			files: []foundFile{{unix.AT_FDCWD, dir + "/a", "a"}},
+			found: make(chan []Match, 1),
+		})
 	}
 	watch := func() error {
 		m := NewManager(f)
@@ -144,13 +152,18 @@ func TestFailuresOfTheSystemAreToldAsSuch(t *testing.T) {
 		}()
 		return do()
 	}
-	for what, do := range map[string]func() error{"list": list, "find": find, "search": search, "write": write, "find in a file": inFile} {
+	for what, do := range map[string]func() error{
+		"list": list, "find": find, "search": search, "write": write,
+		"find in a file": inFile,
+	} {
 		want(what+" without descriptors", without(0, do), fault.Unavailable, "EMFILE")
 	}
 	want("watch without descriptors", without(0, watch), fault.Limited, "")
 
 	somebody := func(cause error) error {
-		_, err := number("somebody", "user", func(string) (string, error) { return "", &fs.PathError{Op: "open", Path: "/etc/passwd", Err: cause} })
+		_, err := number("somebody", "user", func(string) (string, error) {
+			return "", &fs.PathError{Op: "open", Path: "/etc/passwd", Err: cause}
+		})
 		return err
 	}
 	want("a table of users that cannot be read", somebody(syscall.EIO), fault.Internal, "EIO")

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"crypto/rand"
 	"io/fs"
 	"path"
 	"strings"
@@ -9,10 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // TempPrefix starts the names of files that are being written.
 const TempPrefix = ".sandlot-"
+
+// tempName is a name that no other file has.
+func tempName() string { return TempPrefix + strings.ToLower(rand.Text()[:13]) }
 
 // Files is the file system of one sandbox, with relative paths starting at one folder.
 type Files struct{ dir string }
@@ -51,17 +56,18 @@ func (f *Files) Stat(name string) (Info, error) {
 		return Info{}, err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Stat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Stat(abs, &st) }); err != nil {
 		return Info{}, f.missing(name, explain("info", name, err))
 	}
-	if abs = tidy(abs); abs == "/" {
+	if abs = simplify(abs); abs == "/" {
 		return newInfo("", "/", &st), nil
 	}
 	dir, base := path.Split(abs)
 	return newInfo(dir, base, &st), nil
 }
 
-// resolve makes a path absolute and refuses what no system call would take. It does not clean: ".." after a link is the kernel's to follow.
+// resolve makes a path absolute and refuses what no system call would take. It does not clean: ".." after a link is the
+// kernel's to follow.
 func (f *Files) resolve(name string) (string, error) {
 	if name == "" {
 		return "", invalidPath("the path is empty; name a file or folder")
@@ -88,11 +94,13 @@ func (f *Files) missing(name string, err error) error {
 	if unix.Stat(f.dir, &st) != unix.ENOENT {
 		return err
 	}
-	return fault.Codef(fault.NotFound, codeNotFound, "%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
+	return fault.Codef(fault.NotFound, codeNotFound,
+		"%w: the working folder %s itself is gone; make it again or give an absolute path", err, f.dir)
 }
 
-// tidy is path.Clean for paths where that cannot change the meaning, those without "..", absolute or not.
-func tidy(abs string) string {
+// simplify is path.Clean for paths without "..", absolute or not. Of others it removes the trailing slashes alone: ".."
+// behind a link leads elsewhere than Clean takes it.
+func simplify(abs string) string {
 	if !strings.Contains(abs, "..") {
 		return path.Clean(abs)
 	}
@@ -104,7 +112,8 @@ func tidy(abs string) string {
 
 func newInfo(dir, name string, st *unix.Stat_t) Info {
 	return Info{
-		Dir: dir, Name: name, Size: st.Size, Mode: fileMode(st.Mode), ModTime: time.Unix(st.Mtim.Unix()), UID: st.Uid, GID: st.Gid,
+		Dir: dir, Name: name, Size: st.Size, Mode: fileMode(st.Mode), ModTime: time.Unix(st.Mtim.Unix()), UID: st.Uid,
+		GID: st.Gid,
 	}
 }
 
@@ -135,25 +144,6 @@ func fileMode(m uint32) fs.FileMode {
 		mode |= fs.ModeSticky
 	}
 	return mode
-}
-
-// retry repeats a system call that a signal interrupted.
-func retry(call func() error) error {
-	for {
-		if err := call(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
-// retryFD is retry for calls that return a descriptor.
-func retryFD(call func() (int, error)) (int, error) {
-	for {
-		fd, err := call()
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
 }
 
 func isDir(st *unix.Stat_t) bool  { return st.Mode&unix.S_IFMT == unix.S_IFDIR }

@@ -224,7 +224,8 @@ func acl(entries ...[3]uint32) []byte {
 func TestChangesKeepExtendedAttributesAndAccessLists(t *testing.T) {
 	f, dir := open(t)
 	const none = ^uint32(0)
-	list := acl([3]uint32{1, 6, none}, [3]uint32{2, 4, 1234}, [3]uint32{4, 4, none}, [3]uint32{16, 4, none}, [3]uint32{32, 0, none})
+	list := acl([3]uint32{1, 6, none}, [3]uint32{2, 4, 1234}, [3]uint32{4, 4, none}, [3]uint32{16, 4, none},
+		[3]uint32{32, 0, none})
 	file, plain := dir+"/file", dir+"/plain"
 	mustWrite(t, file, "old")
 	mustWrite(t, plain, "old")
@@ -269,7 +270,8 @@ func TestChangesKeepExtendedAttributesAndAccessLists(t *testing.T) {
 	noTemps(t, dir)
 }
 
-// TestWriteOfAnUnreadableFileKeepsIt has a file whose attributes the writer may not see, so that it is written in place.
+// TestWriteOfAnUnreadableFileKeepsIt has a file whose attributes the writer may not see, so that it is written in
+// place.
 func TestWriteOfAnUnreadableFileKeepsIt(t *testing.T) {
 	f, dir := open(t)
 	_ = os.Chmod(dir, 0o777)
@@ -337,7 +339,8 @@ func TestWriteRefuses(t *testing.T) {
 func TestKernelFilesAreReadWhole(t *testing.T) {
 	f, dir := open(t)
 	mustWrite(t, dir+"/empty", "")
-	for _, name := range []string{"/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled", dir + "/empty"} {
+	for _, name := range []string{"/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled",
+		dir + "/empty"} {
 		want, err := os.ReadFile(name)
 		if err != nil {
 			continue
@@ -349,7 +352,8 @@ func TestKernelFilesAreReadWhole(t *testing.T) {
 		}
 		got, err := io.ReadAll(file)
 		file.Close()
-		if err != nil || info.Size != int64(len(got)) || name != "/proc/self/status" && !bytes.Equal(got, want) || len(got) == 0 != (len(want) == 0) {
+		if err != nil || info.Size != int64(len(got)) || name != "/proc/self/status" && !bytes.Equal(got, want) ||
+			len(got) == 0 != (len(want) == 0) {
 			t.Errorf("%s: %d bytes, said to be %d, want %d; %v", name, len(got), info.Size, len(want), err)
 		}
 	}
@@ -489,7 +493,8 @@ func TestListDescribesAndDescends(t *testing.T) {
 	for _, tc := range []struct {
 		name, code string
 		kind       fault.Kind
-	}{{"none", "FILE_NOT_FOUND", fault.NotFound}, {"b", "INVALID_FILE_PATH", fault.Invalid}, {"\x00", "INVALID_FILE_PATH", fault.Invalid}} {
+	}{{"none", "FILE_NOT_FOUND", fault.NotFound}, {"b", "INVALID_FILE_PATH", fault.Invalid}, {"\x00", "INVALID_FILE_PATH",
+		fault.Invalid}} {
 		wantFault(t, tc.name, f.List(t.Context(), tc.name, 1, nil), tc.kind, tc.code)
 	}
 	stop := errors.New("enough")
@@ -509,7 +514,8 @@ func TestStatTellsAllFields(t *testing.T) {
 	for _, name := range []string{"file", "link", "./file", dir + "/file"} {
 		i, err := f.Stat(name)
 		want, _ := os.Stat(dir + "/file")
-		if err != nil || i.Size != 5 || i.Mode != want.Mode() || !i.ModTime.Equal(when) || i.Name != filepath.Base(name) || i.Path() != dir+"/"+i.Name {
+		if err != nil || i.Size != 5 || i.Mode != want.Mode() || !i.ModTime.Equal(when) || i.Name != filepath.Base(name) ||
+			i.Path() != dir+"/"+i.Name {
 			t.Errorf("Stat(%q) = %+v, %v", name, i, err)
 		}
 	}
@@ -619,7 +625,8 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	_ = os.Symlink("sub/file", dir+"/d/link")
 	_ = os.Link(dir+"/d/sub/file", dir+"/d/twin")
 	_ = unix.Mkfifo(dir+"/d/fifo", 0o600)
-	list := acl([3]uint32{1, 7, 1<<32 - 1}, [3]uint32{2, 4, 1234}, [3]uint32{4, 5, 1<<32 - 1}, [3]uint32{16, 5, 1<<32 - 1}, [3]uint32{32, 0, 1<<32 - 1})
+	list := acl([3]uint32{1, 7, 1<<32 - 1}, [3]uint32{2, 4, 1234}, [3]uint32{4, 5, 1<<32 - 1}, [3]uint32{16, 5, 1<<32 - 1},
+		[3]uint32{32, 0, 1<<32 - 1})
 	_ = unix.Setxattr(dir+"/d/sub/file", "system.posix_acl_access", list, 0)
 	_ = unix.Setxattr(dir+"/d/sub", "system.posix_acl_default", list, 0)
 	_ = unix.Chmod(dir+"/d/sub/file", 0o2750)
@@ -641,7 +648,8 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	_ = unix.Stat(other+"/d/sub/file", &a)
 	_ = unix.Stat(other+"/d/twin", &b)
 	_ = unix.Lstat(other+"/d/link", &link)
-	if a.Ino != b.Ino || a.Mode&0o7777 != 0o2750 || a.Mtim.Nano() != when.UnixNano() || link.Mode&unix.S_IFMT != unix.S_IFLNK {
+	if a.Ino != b.Ino || a.Mode&0o7777 != 0o2750 || a.Mtim.Nano() != when.UnixNano() ||
+		link.Mode&unix.S_IFMT != unix.S_IFLNK {
 		t.Errorf("not as it was: %+v", a)
 	}
 	_ = unix.Stat(other+"/d/sub", &a)
@@ -649,9 +657,11 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	if a.Mtim.Nano() != when.UnixNano() || b.Mode != unix.S_IFIFO|0o600 {
 		t.Errorf("folder's time or FIFO differ: %+v %+v", a, b)
 	}
-	for name, attr := range map[string]string{"/d/sub/file": "system.posix_acl_access", "/d/sub": "system.posix_acl_default"} {
+	for name, attr := range map[string]string{"/d/sub/file": "system.posix_acl_access",
+		"/d/sub": "system.posix_acl_default"} {
 		value := make([]byte, 100)
-		if n, err := unix.Getxattr(other+name, attr, value); (err != nil || !bytes.Equal(value[:n], list)) && !errors.Is(err, unix.ENOTSUP) {
+		if n, err := unix.Getxattr(other+name, attr, value); (err != nil || !bytes.Equal(value[:n], list)) &&
+			!errors.Is(err, unix.ENOTSUP) {
 			t.Errorf("%s: access list %x, %v", name, value[:max(n, 0)], err)
 		}
 	}
@@ -686,7 +696,8 @@ func nest(t *testing.T, dir string, n int, content string) {
 	}
 }
 
-// TestFoldersDeeperThanPaths has a tree deeper than any path can lead: work on it ends, in little memory, and it can be deleted.
+// TestFoldersDeeperThanPaths has a tree deeper than any path can lead: work on it ends, in little memory, and it can be
+// deleted.
 func TestFoldersDeeperThanPaths(t *testing.T) {
 	f, dir := open(t)
 	const depth = 3000
@@ -709,7 +720,8 @@ func TestFoldersDeeperThanPaths(t *testing.T) {
 		t.Errorf("list: %d entries, the longest path has %d bytes, %v", entries, longest, err)
 	}
 	found := 0
-	if err := f.Search(t.Context(), "deep", "[zd]", func(string) error { found++; return nil }); err != nil || found < 1000 || found > depth {
+	if err := f.Search(t.Context(), "deep", "[zd]", func(string) error { found++; return nil }); err != nil ||
+		found < 1000 || found > depth {
 		t.Errorf("search: %d, %v", found, err)
 	}
 	if got := find(t, f, dir, "needle"); len(got) != 1 {
@@ -754,7 +766,8 @@ func TestSetPermissions(t *testing.T) {
 			t.Errorf("%o %d:%d", st.Mode&0o7777, st.Uid, st.Gid)
 		}
 	}
-	for _, p := range []workspace.Permissions{{Owner: "nobody-such"}, {Group: "-1"}, {Owner: "4294967295"}, {Owner: "99999999999"}} {
+	for _, p := range []workspace.Permissions{{Owner: "nobody-such"}, {Group: "-1"}, {Owner: "4294967295"},
+		{Owner: "99999999999"}} {
 		wantFault(t, fmt.Sprint(p), f.SetPermissions("file", p), fault.Invalid, "")
 	}
 	wantFault(t, "missing", f.SetPermissions("none", workspace.Permissions{Mode: &mode}), fault.NotFound, "FILE_NOT_FOUND")
@@ -763,7 +776,10 @@ func TestSetPermissions(t *testing.T) {
 func find(t *testing.T, f *workspace.Files, root, pattern string) []workspace.Match {
 	t.Helper()
 	var got []workspace.Match
-	if err := f.Find(t.Context(), root, pattern, func(m workspace.Match) error { got = append(got, m); return nil }); err != nil {
+	if err := f.Find(t.Context(), root, pattern, func(m workspace.Match) error {
+		got = append(got, m)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return got
@@ -812,7 +828,8 @@ func TestFindTellsLines(t *testing.T) {
 	err := f.Find(t.Context(), dir, "", nil)
 	wantFault(t, "empty pattern", err, fault.Invalid, "")
 	wantFault(t, "missing root", f.Find(t.Context(), "none", "needle", nil), fault.NotFound, "FILE_NOT_FOUND")
-	wantFault(t, "missing root of a pattern that no line has", f.Find(t.Context(), dir+"/none/x", "a\nb", nil), fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "missing root of a pattern that no line has", f.Find(t.Context(), dir+"/none/x", "a\nb", nil),
+		fault.NotFound, "FILE_NOT_FOUND")
 	wantFault(t, "root below a file", f.Find(t.Context(), "b/x/y", "needle", nil), fault.Invalid, "INVALID_FILE_PATH")
 	stop := errors.New("enough")
 	if err := f.Find(t.Context(), dir, "needle", func(workspace.Match) error { return stop }); !errors.Is(err, stop) {
@@ -878,7 +895,8 @@ func TestFindAgreesWithAPlainSearch(t *testing.T) {
 	}
 }
 
-// TestFindOfAnyTextAgreesWithAPlainSearch has texts whose rarest byte is at every place, and content in which it is not rare at all.
+// TestFindOfAnyTextAgreesWithAPlainSearch has texts whose rarest byte is at every place, and content in which it is not
+// rare at all.
 func TestFindOfAnyTextAgreesWithAPlainSearch(t *testing.T) {
 	f, dir := open(t)
 	r := rand.New(rand.NewPCG(3, 4))
@@ -972,8 +990,10 @@ func TestADeletedWorkingFolderIsTold(t *testing.T) {
 	results, _ := f.Replace(t.Context(), []string{"a"}, "x", "y")
 	_, watchErr := workspace.NewManager(f).Watch("", false, "")
 	for what, err := range map[string]error{
-		"list": f.List(t.Context(), "", 1, func(*workspace.Info) error { return nil }), "open": openErr, "info": statErr, "replace": results[0].Err,
-		"delete": f.Delete("a", true), "move": f.Move("a", "b"), "permissions": f.SetPermissions("a", workspace.Permissions{}), "watch": watchErr,
+		"list": f.List(t.Context(), "", 1, func(*workspace.Info) error { return nil }), "open": openErr, "info": statErr,
+		"replace": results[0].Err,
+		"delete":  f.Delete("a", true), "move": f.Move("a", "b"),
+		"permissions": f.SetPermissions("a", workspace.Permissions{}), "watch": watchErr,
 	} {
 		wantFault(t, what, err, fault.NotFound, "FILE_NOT_FOUND")
 		if !strings.Contains(err.Error(), "the working folder "+dir+" itself is gone") {
@@ -1009,7 +1029,8 @@ func TestSearchMatchesBaseNames(t *testing.T) {
 		{".", "[a-b].go", []string{"a.go", "d.go/b.go"}},
 	} {
 		var got []string
-		if err := f.Search(t.Context(), tc.root, tc.pattern, func(p string) error { got = append(got, p); return nil }); err != nil || !slices.Equal(got, tc.want) {
+		if err := f.Search(t.Context(), tc.root, tc.pattern,
+			func(p string) error { got = append(got, p); return nil }); err != nil || !slices.Equal(got, tc.want) {
 			t.Errorf("Search(%q, %q) = %q, %v; want %q", tc.root, tc.pattern, got, err, tc.want)
 		}
 	}
@@ -1130,7 +1151,8 @@ func TestReplaceInLargeFiles(t *testing.T) {
 		b.WriteString(strings.Repeat("ne", r.IntN(300)) + "need" + "need"[:r.IntN(4)])
 	}
 	content := b.String()
-	for _, p := range [][2]string{{"need", "x"}, {"en", ""}, {"nn", "longer than before"}, {"n", strings.Repeat("z", 100)}, {strings.Repeat("ne", 250), "Q"}} {
+	for _, p := range [][2]string{{"need", "x"}, {"en", ""}, {"nn", "longer than before"}, {"n", strings.Repeat("z", 100)},
+		{strings.Repeat("ne", 250), "Q"}} {
 		mustWrite(t, dir+"/big", content)
 		if got, err := f.Replace(t.Context(), []string{"big"}, p[0], p[1]); err != nil || got[0].Err != nil {
 			t.Fatal(got, err)
@@ -1172,7 +1194,8 @@ func TestReplaceEndsWithItsCaller(t *testing.T) {
 	}
 }
 
-// TestReplaceInPlaceLosesNothing in a folder that takes no temporary file, whatever the file's length and whoever leaves.
+// TestReplaceInPlaceLosesNothing in a folder that takes no temporary file, whatever the file's length and whoever
+// leaves.
 func TestReplaceInPlaceLosesNothing(t *testing.T) {
 	f, dir := open(t)
 	_ = os.Chmod(dir, 0o755)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Match is one line that holds the text looked for.
@@ -24,11 +25,12 @@ type Match struct {
 // MaxContent is the longest Match.Content in bytes.
 const MaxContent = 64 << 10
 
-// Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the top, each once.
+// Find hands the lines that hold text, taken literally, to yield: files under name in walking order, lines from the
+// top, each once.
 //
-// Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their first 512
-// bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is called by one at a time.
-// Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
+// Only regular files are read; links are not followed, and files that cannot be read or that have a NUL byte in their
+// first 512 bytes are passed over. Files are searched by several goroutines, which end before Find does; yield is
+// called by one at a time. Errors: FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -39,7 +41,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 	}
 	if strings.Contains(text, "\n") { // no line holds a line end
 		var st unix.Stat_t
-		return f.missing(name, explain("look through", name, retry(func() error { return unix.Lstat(abs, &st) })))
+		return f.missing(name, explain("look through", name, linux.Retry(func() error { return unix.Lstat(abs, &st) })))
 	}
 	root, err := openDir(unix.AT_FDCWD, abs, unix.O_PATH|unix.O_NOFOLLOW)
 	if err == nil {
@@ -54,7 +56,7 @@ func (f *Files) Find(ctx context.Context, name, text string, yield func(Match) e
 		defer close(order)
 		defer close(jobs)
 		defer fault.Recovered(&err)
-		return hand(ctx, root, abs, tidy(name), jobs, order)
+		return enqueue(ctx, root, abs, simplify(name), jobs, order)
 	})
 	for range workers {
 		g.Go(func() error {
@@ -98,8 +100,9 @@ type foundFile struct {
 	path, shown string
 }
 
-// hand cuts the walk of abs, which is open as root if it is a folder, into jobs and queues each for searching and for its turn.
-func hand(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
+// enqueue cuts the walk of abs, which is open as root if it is a folder, into jobs. Each goes to jobs, where the
+// searchers are, and to order, where Find reads the matches in walking order.
+func enqueue(ctx context.Context, root int, abs, shown string, jobs, order chan<- *findJob) error {
 	const some = 64
 	j := &findJob{}
 	send := func() error {
@@ -182,8 +185,9 @@ func (s *searcher) flush(ctx context.Context, j *findJob) {
 }
 
 func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) error {
-	// no look before the open: the folder's own listing said that it is a regular file, and O_NONBLOCK covers a change since
-	fd, err := retryFD(func() (int, error) {
+	// The folder's listing said that this is a regular file, so there is no look before the open; O_NONBLOCK holds if
+	// it has changed since.
+	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(file.at, file.path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -249,7 +253,7 @@ func (s *searcher) searchFile(ctx context.Context, j *findJob, file foundFile) e
 func readFull(fd int, buf []byte) (int, error) {
 	got := 0
 	for got < len(buf) {
-		n, err := retryFD(func() (int, error) { return unix.Read(fd, buf[got:]) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Read(fd, buf[got:]) })
 		if err != nil {
 			return got, err
 		}
@@ -261,8 +265,8 @@ func readFull(fd int, buf []byte) (int, error) {
 	return got, nil
 }
 
-// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last; behind the file's
-// last lines nobody counts.
+// lines adds the matches of whole lines, the first of which has number line, and returns the number after the last. At
+// the file's last lines that number is not counted, since nobody needs it.
 func (s *searcher) lines(shown string, data []byte, line int, last bool) int {
 	counted := 0
 	for at := 0; ; {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // entry is one name of a folder as the kernel lists it.
@@ -22,9 +23,10 @@ type entry struct {
 
 // List hands the entries of the folder name to yield, sorted by name in byte order, each folder before what is in it.
 //
-// "" is the working folder. depth 1 gives the folder's own entries, 2 also those of its folders, and so on; links are described by
-// their targets but not descended, folders that cannot be read are given but not descended. A link that leads nowhere is described
-// by itself; what vanishes meanwhile is left out, and what lies deeper than any path can lead (4,095 bytes). List stops at the first error of yield or when ctx ends, and returns it.
+// "" is the working folder. depth 1 gives the folder's own entries, 2 also those of its folders, and so on; links are
+// described by their targets but not descended, folders that cannot be read are given but not descended. A link that
+// leads nowhere is described by itself; what vanishes meanwhile is left out, and what lies deeper than any path can
+// lead (4,095 bytes). List stops at the first error of yield or when ctx ends, and returns it.
 func (f *Files) List(ctx context.Context, name string, depth int, yield func(*Info) error) error {
 	abs := f.dir
 	if name != "" {
@@ -37,7 +39,7 @@ func (f *Files) List(ctx context.Context, name string, depth int, yield func(*In
 	if err != nil {
 		return f.missing(name, explain("list", orDot(name), err))
 	}
-	return f.list(ctx, fd, entries, tidy(abs), depth, yield)
+	return f.list(ctx, fd, entries, simplify(abs), depth, yield)
 }
 
 func orDot(name string) string {
@@ -48,7 +50,7 @@ func orDot(name string) string {
 }
 
 func openDir(at int, name string, flags int) (int, error) {
-	return retryFD(func() (int, error) {
+	return linux.RetryValue(func() (int, error) {
 		return unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NONBLOCK|flags, 0)
 	})
 }
@@ -66,7 +68,9 @@ func openEntries(at int, name string, flags int) (fd int, entries []entry, err e
 }
 
 // list describes the entries of the folder open as fd, which it closes.
-func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int, yield func(*Info) error) error {
+func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int,
+	yield func(*Info) error,
+) error {
 	defer unix.Close(fd)
 	const some = 4096 // described at a time
 	for ; len(entries) > 0; entries = entries[min(some, len(entries)):] {
@@ -112,8 +116,8 @@ func (f *Files) descend(ctx context.Context, fd int, i *Info, depth int, yield f
 	return f.list(ctx, sub, entries, dir, depth, yield)
 }
 
-// unlessSkipped is nil for the kernel's refusals of one file or folder, which is left out then, and the error where descriptors or memory
-// are wanting.
+// unlessSkipped is nil if the kernel refused one file or folder, which is then left out. It is the error if descriptors
+// or memory ran out.
 func unlessSkipped(op, name string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) {
 		return explain(op, name, err)
@@ -123,9 +127,9 @@ func unlessSkipped(op, name string, err error) error {
 
 func statEntry(fd int, dir, name string) Info {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(fd, name, &st, 0) })
+	err := linux.Retry(func() error { return unix.Fstatat(fd, name, &st, 0) })
 	if err != nil {
-		err = retry(func() error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+		err = linux.Retry(func() error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	}
 	if err != nil {
 		return Info{}
@@ -162,7 +166,7 @@ func readDir(fd int) ([]entry, error) {
 	buf := *bp
 	var entries []entry
 	for {
-		n, err := retryFD(func() (int, error) { return unix.Getdents(fd, buf) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Getdents(fd, buf) })
 		if err != nil {
 			return nil, err
 		}

@@ -1,22 +1,21 @@
 package workspace
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// Move gives source the name destination. Nothing is overwritten: fault.Conflict when destination exists. Links are moved as
-// links. Between file systems a whole copy (links, hard links, modes, owners, times, FIFOs, devices) is made first and the source
-// removed last; when the copy fails the source is untouched and no part of the copy stays.
+// Move gives source the name destination. Nothing is overwritten: fault.Conflict when destination exists. Links are
+// moved as links. Between file systems a whole copy (links, hard links, modes, owners, times, FIFOs, devices) is made
+// first and the source removed last; when the copy fails the source is untouched and no part of the copy stays.
 func (f *Files) Move(source, destination string) error {
 	from, err := f.resolve(source)
 	if err != nil {
@@ -26,9 +25,9 @@ func (f *Files) Move(source, destination string) error {
 	if err != nil {
 		return err
 	}
-	from, to = tidy(from), tidy(to)
+	from, to = simplify(from), simplify(to)
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(from, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(from, &st) }); err != nil {
 		return f.missing(source, explain("move", source, err))
 	}
 	err = renameNew(from, to)
@@ -37,16 +36,20 @@ func (f *Files) Move(source, destination string) error {
 	}
 	switch {
 	case errors.Is(err, unix.EEXIST):
-		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", source, destination)
+		return fault.Newf(fault.Conflict,
+			"move %s: %s exists already; delete it first or choose another name", source, destination)
 	case errors.Is(err, unix.ENOENT):
-		return fault.Codef(fault.NotFound, codeNotFound, "move %s: the folder of %s does not exist; create it first", source, destination)
+		return fault.Codef(fault.NotFound, codeNotFound,
+			"move %s: the folder of %s does not exist; create it first", source, destination)
 	}
 	return explain("move", source+" to "+destination, err)
 }
 
 // renameNew is rename that fails with EEXIST instead of replacing.
 func renameNew(from, to string) error {
-	err := retry(func() error { return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE) })
+	err := linux.Retry(func() error {
+		return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	})
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
 		return err
 	}
@@ -54,7 +57,7 @@ func renameNew(from, to string) error {
 	if unix.Lstat(to, &st) == nil {
 		return unix.EEXIST
 	}
-	return retry(func() error { return unix.Rename(from, to) })
+	return linux.Retry(func() error { return unix.Rename(from, to) })
 }
 
 func moveByCopy(from, to string) error {
@@ -63,11 +66,14 @@ func moveByCopy(from, to string) error {
 		return fault.Newf(fault.Conflict, "move %s: %s exists already; delete it first or choose another name", from, to)
 	}
 	// before anything is copied: the source's name can be taken away
-	if err := retry(func() error { return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS) }); err != nil {
+	err := linux.Retry(func() error {
+		return unix.Faccessat(unix.AT_FDCWD, path.Dir(from), unix.W_OK, unix.AT_EACCESS)
+	})
+	if err != nil {
 		return err
 	}
-	temp := path.Join(path.Dir(to), TempPrefix+strings.ToLower(rand.Text()[:13]))
-	err := (&copier{names: map[inode]string{}}).copy(from, temp)
+	temp := path.Join(path.Dir(to), tempName())
+	err = (&copier{names: map[inode]string{}}).copy(from, temp)
 	if err == nil {
 		err = renameNew(temp, to)
 	}
@@ -77,7 +83,8 @@ func moveByCopy(from, to string) error {
 	}
 	if err := removeAny(from); err != nil {
 		err = explain("remove", from, err)
-		return fault.Newf(fault.KindOf(err), "move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
+		return fault.Newf(fault.KindOf(err),
+			"move %s: all of it is at %s now, but the old one could not be removed whole: %w", from, to, err)
 	}
 	return nil
 }
@@ -89,7 +96,7 @@ type copier struct{ names map[inode]string }
 
 func (c *copier) copy(from, to string) error {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(from, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(from, &st) }); err != nil {
 		return err
 	}
 	id := inode{uint64(st.Dev), st.Ino}

@@ -2,8 +2,9 @@ package workspace
 
 import "bytes"
 
-// needle is a text to look for. The library's search runs from one occurrence of the text's first byte to the next, which is slow
-// where that byte is common; this one goes by the byte of the text that is rarest in writing and programs.
+// needle is a text to look for. The library's search runs from one occurrence of the text's first byte to the next,
+// which is slow where that byte is common; this one goes by the byte of the text that is rarest in writing and
+// programs.
 type needle struct {
 	text []byte
 	rare int // place of that byte in text

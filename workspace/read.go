@@ -9,11 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Open opens the regular file at name for reading and describes it. The caller closes the file.
 //
-// Errors: FILE_NOT_FOUND, FILE_ACCESS_DENIED, INVALID_FILE_PATH (folders, FIFOs, sockets, devices; none of these is opened).
+// Errors: FILE_NOT_FOUND, FILE_ACCESS_DENIED, INVALID_FILE_PATH (folders, FIFOs, sockets, devices; none of these is
+// opened).
 func (f *Files) Open(name string) (*os.File, Info, error) {
 	abs, err := f.resolve(name)
 	if err != nil {
@@ -36,8 +38,8 @@ func (f *Files) Open(name string) (*os.File, Info, error) {
 // maxKernelFile bounds what fixed reads, in bytes.
 const maxKernelFile = 16 << 20
 
-// fixed replaces a file of the kernel's (/proc, /sys), which says it has 0 or 4096 bytes whatever it holds, by a copy in memory, and
-// puts the true size into st. Files that are as long as they say stay as they are.
+// fixed replaces a file of the kernel's by a copy in memory, and puts the true size into st: files of /proc and /sys
+// report 0 or 4096 bytes whatever they hold. A file with the size that it reports is returned as it is.
 func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxKernelFile))
 	if errors.Is(err, unix.EAGAIN) { // it would wait for news
@@ -54,16 +56,8 @@ func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 		return file, nil
 	}
 	file.Close()
-	fd, err := unix.MemfdCreate("kernel-file", unix.MFD_CLOEXEC)
+	memory, err := linux.MemoryFile(file.Name(), content)
 	if err != nil {
-		return nil, err
-	}
-	memory := os.NewFile(uintptr(fd), file.Name())
-	if _, err = memory.Write(content); err == nil {
-		_, err = memory.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		memory.Close()
 		return nil, err
 	}
 	st.Size = int64(len(content))
@@ -71,7 +65,7 @@ func fixed(file *os.File, st *unix.Stat_t) (*os.File, error) {
 }
 
 func base(abs string) string {
-	abs = tidy(abs)
+	abs = simplify(abs)
 	for i := len(abs) - 1; i >= 0; i-- {
 		if abs[i] == '/' {
 			return abs[i+1:]
@@ -80,26 +74,27 @@ func base(abs string) string {
 	return abs
 }
 
-// openRegular opens a regular file and nothing else, and describes it in st. The look before the open keeps devices from noticing; the one after it holds
-// against a change between the two, and O_NONBLOCK against waiting for a FIFO's other end.
+// openRegular opens a regular file and nothing else, and describes it in st. The stat before the open spares devices an
+// open. The stat after it sees a file that was exchanged between the two, and O_NONBLOCK keeps the open of a FIFO from
+// waiting for its other end.
 func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int, error) {
 	follow := 0
 	if flags&unix.O_NOFOLLOW != 0 {
 		follow = unix.AT_SYMLINK_NOFOLLOW
 	}
-	if err := retry(func() error { return unix.Fstatat(at, abs, st, follow) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstatat(at, abs, st, follow) }); err != nil {
 		return -1, explain(op, name, err)
 	}
 	if err := mustBeRegular(op, name, st); err != nil {
 		return -1, err
 	}
-	fd, err := retryFD(func() (int, error) {
+	fd, err := linux.RetryValue(func() (int, error) {
 		return unix.Openat(at, abs, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return -1, explain(op, name, err)
 	}
-	if err := retry(func() error { return unix.Fstat(fd, st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstat(fd, st) }); err != nil {
 		unix.Close(fd)
 		return -1, fault.Codef(fault.Internal, codeRead, "%s %s: %w", op, name, err)
 	}
@@ -110,7 +105,8 @@ func openRegular(at int, abs, name, op string, flags int, st *unix.Stat_t) (int,
 	return fd, nil
 }
 
-// Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of the others.
+// Buffers of the two sizes that content goes through. Most files are small; a large buffer halves the system calls of
+// the others.
 var (
 	smallBufs = sync.Pool{New: func() any { b := make([]byte, SmallBuffer); return &b }}
 	largeBufs = sync.Pool{New: func() any { b := make([]byte, LargeBuffer); return &b }}
@@ -122,8 +118,8 @@ const (
 	LargeBuffer = 512 << 10
 )
 
-// Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit that. To be
-// given back with the returned function.
+// Buffer lends a buffer of SmallBuffer bytes, or of LargeBuffer when size (bytes, negative for unknown) does not fit
+// that. The returned function gives it back.
 func Buffer(size int64) ([]byte, func()) {
 	pool := &largeBufs
 	if size >= 0 && size <= SmallBuffer {

@@ -1,28 +1,29 @@
 package workspace
 
 import (
-	"crypto/rand"
 	"errors"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// removeTree removes the folder at abs with all that it holds, however deep. What can be removed is, also when something else cannot.
+// removeTree removes the folder at abs with all that it holds, however deep. If something cannot be removed, all the
+// rest is removed nevertheless.
 func removeTree(abs string) error {
 	dir, name := path.Split(abs)
 	if dir == "" {
 		dir = "."
 	}
-	parent, err := retryFD(func() (int, error) { return unix.Openat(unix.AT_FDCWD, dir, pathDir, 0) })
+	parent, err := linux.RetryValue(func() (int, error) { return unix.Openat(unix.AT_FDCWD, dir, pathDir, 0) })
 	if err != nil {
 		return err
 	}
 	defer unix.Close(parent)
 	top, err := openDir(parent, name, unix.O_NOFOLLOW)
 	if err != nil {
-		if retry(func() error { return unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) }) == nil {
+		if linux.Retry(func() error { return unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) }) == nil {
 			return nil // one that is empty need not be read
 		}
 		return err
@@ -40,7 +41,7 @@ func removeTree(abs string) error {
 			r.raised, again = 0, 4
 			continue
 		}
-		err = retry(func() error { return unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) })
+		err = linux.Retry(func() error { return unix.Unlinkat(parent, name, unix.AT_REMOVEDIR) })
 		if !errors.Is(err, unix.ENOTEMPTY) {
 			break
 		}
@@ -53,14 +54,15 @@ func removeTree(abs string) error {
 
 // removeAny removes what is at abs, a folder or not.
 func removeAny(abs string) error {
-	err := retry(func() error { return unix.Unlink(abs) })
+	err := linux.Retry(func() error { return unix.Unlink(abs) })
 	if errors.Is(err, unix.EISDIR) {
 		return removeTree(abs)
 	}
 	return err
 }
 
-// maxNesting is how many folders a remover has open at a time. A deeper one is raised: moved to the top, and removed from there.
+// maxNesting is how many folders a remover has open at a time. A deeper folder is moved to the top and removed from
+// there.
 const maxNesting = 256
 
 type remover struct {
@@ -81,14 +83,14 @@ func (r *remover) empty(fd, depth int) error {
 
 func (r *remover) remove(fd int, e entry, depth int) error {
 	if e.kind != unix.DT_DIR {
-		err := retry(func() error { return unix.Unlinkat(fd, e.name, 0) })
+		err := linux.Retry(func() error { return unix.Unlinkat(fd, e.name, 0) })
 		if !errors.Is(err, unix.EISDIR) {
 			return err
 		}
 	}
 	if depth >= maxNesting {
-		temp := TempPrefix + strings.ToLower(rand.Text()[:13])
-		if err := retry(func() error { return unix.Renameat(fd, e.name, r.top, temp) }); err == nil {
+		temp := tempName()
+		if err := linux.Retry(func() error { return unix.Renameat(fd, e.name, r.top, temp) }); err == nil {
 			r.raised++
 			return nil
 		} // a folder of an image's lower layer, or another file system's: go on downwards
@@ -98,7 +100,7 @@ func (r *remover) remove(fd int, e entry, depth int) error {
 		err = r.empty(sub, depth+1)
 		unix.Close(sub)
 	}
-	if rmdir := retry(func() error { return unix.Unlinkat(fd, e.name, unix.AT_REMOVEDIR) }); rmdir == nil {
+	if rmdir := linux.Retry(func() error { return unix.Unlinkat(fd, e.name, unix.AT_REMOVEDIR) }); rmdir == nil {
 		return nil
 	} else if err == nil {
 		err = rmdir

@@ -17,9 +17,9 @@ type Replaced struct {
 	Err  error // nil also when there was nothing to replace
 }
 
-// Replace puts with in place of every text, taken literally as bytes, in each of names. Files without it are not touched; the
-// others are written as Write does, mode and owner kept. Results are in the order of names; one file's error stops no other. When ctx ends,
-// files that are not done stay as they are.
+// Replace puts with in place of every text, taken literally as bytes, in each of names. Files without it are not
+// touched; the others are written as Write does, mode and owner kept. Results are in the order of names; one file's
+// error stops no other. When ctx ends, files that are not done stay as they are.
 func (f *Files) Replace(ctx context.Context, names []string, text, with string) ([]Replaced, error) {
 	if text == "" {
 		return nil, fault.New(fault.Invalid, "replace: the pattern is empty; give the text to replace")

@@ -7,20 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// Search hands the paths under name whose last element matches the glob pattern (as path/filepath.Match: * ? [a-z] and \) to yield,
-// in walking order, folders and hidden files and the root itself included. Links are not followed. Errors: fault.Invalid for a pattern that
-// cannot be read; FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
+// Search hands the paths under name whose last element matches the glob pattern (as path/filepath.Match: * ? [a-z] and
+// \) to yield, in walking order, folders and hidden files and the root itself included. Links are not followed. Errors:
+// fault.Invalid for a pattern that cannot be read; FILE_NOT_FOUND and FILE_ACCESS_DENIED of name itself.
 func (f *Files) Search(ctx context.Context, name, pattern string, yield func(path string) error) error {
 	abs, err := f.resolve(name)
 	if err != nil {
 		return err
 	}
 	if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
-		return fault.Newf(fault.Invalid, "search: %q is not a glob pattern; use * ? [a-z] and \\ before a literal one of these", pattern)
+		return fault.Newf(fault.Invalid,
+			"search: %q is not a glob pattern; use * ? [a-z] and \\ before a literal one of these", pattern)
 	}
-	return f.missing(name, walk(ctx, abs, tidy(name), func(p string, e entry) error {
+	return f.missing(name, walk(ctx, abs, simplify(name), func(p string, e entry) error {
 		if ok, _ := filepath.Match(pattern, e.name); ok {
 			return yield(p)
 		}
@@ -28,12 +30,12 @@ func (f *Files) Search(ctx context.Context, name, pattern string, yield func(pat
 	}))
 }
 
-// walk calls visit for the file or folder at abs, called shown, and all below it: sorted by name, a folder before what is in it.
-// Folders below that cannot be read, what vanishes, and what lies deeper than any path can lead are passed over. From "/" it leaves out
-// /proc, /sys and /dev, which hold no files of anybody's and some without end.
+// walk calls visit for the file or folder at abs, called shown, and all below it: sorted by name, a folder before what
+// is in it. Folders below that cannot be read, what vanishes, and what lies deeper than any path can lead are passed
+// over. From "/" it leaves out /proc, /sys and /dev, which hold no files of anybody's and some without end.
 func walk(ctx context.Context, abs, shown string, visit func(path string, e entry) error) error {
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Lstat(abs, &st) }); err != nil {
 		return explain("look through", shown, err)
 	}
 	e := entry{base(abs), byte(st.Mode >> 12)} // DT_… are the file type bits of st_mode
@@ -51,11 +53,13 @@ func walk(ctx context.Context, abs, shown string, visit func(path string, e entr
 		unix.Close(fd)
 		return err
 	}
-	return walkEntries(ctx, fd, entries, shown, tidy(abs) == "/", visit)
+	return walkEntries(ctx, fd, entries, shown, simplify(abs) == "/", visit)
 }
 
 // walkEntries visits what is in the folder open as fd, which it closes.
-func walkEntries(ctx context.Context, fd int, entries []entry, shown string, isRoot bool, visit func(path string, e entry) error) error {
+func walkEntries(ctx context.Context, fd int, entries []entry, shown string, isRoot bool,
+	visit func(path string, e entry) error,
+) error {
 	defer unix.Close(fd)
 	if err := ctx.Err(); err != nil {
 		return err

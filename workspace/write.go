@@ -2,16 +2,15 @@ package workspace
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Source hands out content in pieces. A piece is good until the next call; last says that nothing follows it.
@@ -24,9 +23,10 @@ var ErrCut = fault.New(fault.Invalid, "the content ended early; nothing was stor
 
 // Write makes src the content of the file at name and returns its length in bytes.
 //
-// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file keeps mode, owner,
-// access list and extended attributes, a link is written through. Until the last byte is there the file is as before, but for the cases listed in the
-// package comment. Errors of src are wrapped in ErrCut; DISK_FULL leaves no part of the file behind.
+// Missing parents are made with mode 0755, a new file has mode 0644 (both less the daemon's umask); an existing file
+// keeps mode, owner, access list and extended attributes, a link is written through. Until the last byte is there the
+// file is as before, but for the cases listed in the package comment. Errors of src are wrapped in ErrCut; DISK_FULL
+// leaves no part of the file behind.
 func (f *Files) Write(name string, src Source) (int64, error) {
 	piece, last, err := src.Next()
 	if err != nil {
@@ -73,7 +73,7 @@ func (t *target) store(piece []byte, last bool, src Source) (int64, error) {
 // writeFull writes all of p, or tells how much it could.
 func writeFull(fd int, p []byte) (done int, err error) {
 	for done < len(p) {
-		n, err := retryFD(func() (int, error) { return unix.Write(fd, p[done:]) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Write(fd, p[done:]) })
 		if err != nil {
 			return done, err
 		}
@@ -82,8 +82,8 @@ func writeFull(fd int, p []byte) (done int, err error) {
 	return done, nil
 }
 
-// cut tells why a source stopped: it has its own kind of error, or it ended early. Errors of the system's without a kind are a
-// connection's.
+// cut is the error of a source that stopped: its own if that has a kind, else ErrCut, since what fails without a kind
+// is the connection that the content comes by.
 func cut(name string, err error) error {
 	if fault.KindOf(err) != fault.Unknown || errors.Is(err, context.Canceled) {
 		return err
@@ -129,9 +129,9 @@ func newTarget(op, abs, name string, parents bool) (*target, error) {
 	t := &target{op: op, name: name, base: base, old: -1}
 	open := func() (int, error) { return unix.Openat(unix.AT_FDCWD, parent, pathDir, 0) }
 	var err error
-	if t.dir, err = retryFD(open); parents && errors.Is(err, unix.ENOENT) {
+	if t.dir, err = linux.RetryValue(open); parents && errors.Is(err, unix.ENOENT) {
 		if err = makeAll(parent, 0o755); err == nil {
-			t.dir, err = retryFD(open)
+			t.dir, err = linux.RetryValue(open)
 		}
 	}
 	if errors.Is(err, unix.EEXIST) {
@@ -150,7 +150,7 @@ func newTarget(op, abs, name string, parents bool) (*target, error) {
 // follow goes through links until t is a regular file or a free name.
 func (t *target) follow() error {
 	for range 40 { // as many as the kernel follows
-		err := retry(func() error { return unix.Fstatat(t.dir, t.base, &t.st, unix.AT_SYMLINK_NOFOLLOW) })
+		err := linux.Retry(func() error { return unix.Fstatat(t.dir, t.base, &t.st, unix.AT_SYMLINK_NOFOLLOW) })
 		if errors.Is(err, unix.ENOENT) {
 			return nil
 		}
@@ -162,7 +162,7 @@ func (t *target) follow() error {
 			return mustBeRegular(t.op, t.name, &t.st)
 		}
 		buf := make([]byte, unix.PathMax)
-		n, err := retryFD(func() (int, error) { return unix.Readlinkat(t.dir, t.base, buf) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.Readlinkat(t.dir, t.base, buf) })
 		if err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (t *target) follow() error {
 			return invalidPath("%s %s: it leads to a folder; name a file", t.op, t.name)
 		}
 		if dir != "" {
-			fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, dir, pathDir, 0) })
+			fd, err := linux.RetryValue(func() (int, error) { return unix.Openat(t.dir, dir, pathDir, 0) })
 			if err != nil {
 				return err
 			}
@@ -185,10 +185,10 @@ func (t *target) follow() error {
 
 const createFlags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-// createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be made just so:
-// the name is taken, the folder is missing or does not allow it.
+// createWhole makes a new file of content that is all there, without a temporary one. done is false when it cannot be
+// made just so: the name is taken, the folder is missing or does not allow it.
 func createWhole(abs string, content []byte) (done bool, err error) {
-	fd, err := retryFD(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
+	fd, err := linux.RetryValue(func() (int, error) { return unix.Open(abs, createFlags, 0o644) })
 	if err != nil {
 		return false, nil
 	}
@@ -215,7 +215,7 @@ type writing struct {
 func (t *target) begin() (*writing, error) {
 	if t.exists {
 		// a rename asks only the folder; the file's own write bit counts here as it does for open
-		if err := retry(func() error { return unix.Faccessat(t.dir, t.base, unix.W_OK, unix.AT_EACCESS) }); err != nil {
+		if err := linux.Retry(func() error { return unix.Faccessat(t.dir, t.base, unix.W_OK, unix.AT_EACCESS) }); err != nil {
 			return nil, err
 		}
 	}
@@ -223,15 +223,15 @@ func (t *target) begin() (*writing, error) {
 	if t.exists {
 		mode = 0o600 // until it has its owner
 	}
-	temp := TempPrefix + strings.ToLower(rand.Text()[:13])
-	fd, err := retryFD(func() (int, error) { return unix.Openat(t.dir, temp, createFlags, mode) })
+	temp := tempName()
+	fd, err := linux.RetryValue(func() (int, error) { return unix.Openat(t.dir, temp, createFlags, mode) })
 	switch {
 	case err == nil:
 		return &writing{target: t, fd: fd, temp: temp}, nil
 	case !t.exists || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EROFS):
 		return nil, err
 	case t.reread:
-		if fd, err = unnamed(); err != nil {
+		if fd, err = linux.ScratchFile(); err != nil {
 			return nil, err
 		}
 		return &writing{target: t, fd: fd, unnamed: true}, nil
@@ -239,26 +239,15 @@ func (t *target) begin() (*writing, error) {
 	return t.inPlace(-1)
 }
 
-// unnamed makes a file for content that cannot wait beside its target. It is gone when it is closed.
-func unnamed() (fd int, err error) {
-	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
-		name := dir + "/" + TempPrefix + strings.ToLower(rand.Text()[:13])
-		if fd, err = retryFD(func() (int, error) { return unix.Open(name, createFlags&^unix.O_WRONLY|unix.O_RDWR, 0o600) }); err == nil {
-			return fd, unix.Unlink(name)
-		}
-	}
-	return -1, err
-}
-
-// inPlace opens the file to be written over. Room for size bytes is made sure of before anything changes; where the size is not known,
-// with -1, the file is emptied.
+// inPlace opens the file to be written over. It reserves room for size bytes before anything changes; if the size is
+// not known, -1, it empties the file.
 func (t *target) inPlace(size int64) (*writing, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(t.dir, t.base, t.name, t.op, unix.O_WRONLY|unix.O_NOFOLLOW, &st)
 	if err != nil {
 		return nil, err
 	}
-	err = retry(func() error {
+	err = linux.Retry(func() error {
 		if size < 0 {
 			return unix.Ftruncate(fd, 0)
 		}
@@ -299,14 +288,16 @@ func (w *writing) commit() error {
 		return unix.Close(w.fd)
 	}
 	if w.exists && (w.st.Nlink > 1 || w.takeAttributes() != nil) {
-		return w.copyInPlace() // its other names mean the same file, or not all it has can be carried over: keep it and change the content
+		// Its other names mean the same file, or not all it has can be carried over: keep it and change the content.
+		return w.copyInPlace()
 	}
 	if err := unix.Close(w.fd); err != nil {
 		_ = unix.Unlinkat(w.dir, w.temp, 0) // the close's error is the one to tell
 		return err
 	}
-	err := retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
-	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) { // a file mounted on its own, such as /etc/hosts in a container
+	err := linux.Retry(func() error { return unix.Renameat(w.dir, w.temp, w.dir, w.base) })
+	// A file may be mounted on its own, such as /etc/hosts in a container.
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) {
 		w.fd = -1
 		return w.copyInPlace()
 	}
@@ -323,7 +314,7 @@ func (w *writing) takeAttributes() error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := retry(func() error { return unix.Fstat(w.fd, &st) }); err != nil {
+	if err := linux.Retry(func() error { return unix.Fstat(w.fd, &st) }); err != nil {
 		return err
 	}
 	if st.Uid != w.st.Uid || st.Gid != w.st.Gid {
@@ -334,7 +325,9 @@ func (w *writing) takeAttributes() error {
 	if err := copyXattrs(w.old, w.fd); err != nil {
 		return err
 	}
-	return unix.Fchmod(w.fd, w.st.Mode&0o7777) // after the owner: chown drops the set-user bits; and after the access list, which has the mode in it
+	// The mode comes after the owner, since chown drops the set-user bits, and after the access list, which has the
+	// mode in it.
+	return unix.Fchmod(w.fd, w.st.Mode&0o7777)
 }
 
 // copyInPlace writes the whole temporary file over the target.

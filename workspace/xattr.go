@@ -11,8 +11,9 @@ import (
 // maxXattrs bounds the names and each value, in bytes; the kernel has the same bound.
 const maxXattrs = 64 << 10
 
-// copyXattrs gives the open file to the extended attributes of from, the access list among them, and takes others away that it got from
-// its folder. Those of the kernel's security modules are left to these: file capabilities, too, end with any change of the content.
+// copyXattrs gives the open file to the extended attributes of from, the access list among them, and takes others away
+// that it got from its folder. Those of the kernel's security modules are left to these: file capabilities, too, end
+// with any change of the content.
 func copyXattrs(from, to int) error {
 	want, err := xattrs(from)
 	if err != nil {
@@ -59,5 +60,7 @@ func xattrs(fd int) ([]string, error) {
 		return nil, err
 	}
 	names := strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00")
-	return slices.DeleteFunc(names, func(name string) bool { return name == "" || strings.HasPrefix(name, "security.") }), nil
+	return slices.DeleteFunc(names, func(name string) bool {
+		return name == "" || strings.HasPrefix(name, "security.")
+	}), nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // socket is a listening TCP socket.
@@ -88,10 +90,7 @@ func diagnose(family uint8) ([]socket, error) {
 	var all []socket
 	buf := make([]byte, 32<<10)
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := linux.RetryValue(func() (int, error) { return unix.Read(fd, buf) })
 		if err != nil {
 			return nil, err
 		}

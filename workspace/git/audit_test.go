@@ -24,9 +24,12 @@ func TestExpressionsAreNoBranches(t *testing.T) {
 	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: dir + "/origin.git", Path: "r"}))
 	sh(t, dir+"/r", "git checkout -q -b other; git checkout -q main; git reset -q --hard v1; echo own > own; git add own; git commit -q -m own")
 	before := sh(t, dir+"/r", "git for-each-ref refs/heads")
-	for _, name := range []string{"+main:main", "main:evil", "*", "refs/heads/*", "@{-1}", "main~1", "a b", "main..other", "^main", "a\nb"} {
-		wantFault(t, "pull "+name, m.Pull(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
-		wantFault(t, "push "+name, m.Push(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	for _, name := range []string{"+main:main", "main:evil", "*", "refs/heads/*", "@{-1}", "main~1", "a b", "main..other",
+		"^main", "a\nb"} {
+		wantFault(t, "pull "+name, m.Pull(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND")
+		wantFault(t, "push "+name, m.Push(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND")
 		wantFault(t, "delete "+name, m.DeleteBranch(t.Context(), "r", name), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	}
 	if after := sh(t, dir+"/r", "git for-each-ref refs/heads"); after != before {
@@ -43,8 +46,10 @@ func TestBareRepositoriesSayWhatTheyCannotDo(t *testing.T) {
 	sh(t, dir, origin)
 	_, err := m.Status(t.Context(), "origin.git")
 	for what, err := range map[string]error{
-		"status": err, "add": m.Add(t.Context(), "origin.git", []string{"."}), "reset": m.Reset(t.Context(), git.ResetSpec{Path: "origin.git"}),
-		"checkout": m.Checkout(t.Context(), "origin.git", "side"), "pull": m.Pull(t.Context(), git.TransferSpec{Path: "origin.git"}),
+		"status": err, "add": m.Add(t.Context(), "origin.git", []string{"."}),
+		"reset":    m.Reset(t.Context(), git.ResetSpec{Path: "origin.git"}),
+		"checkout": m.Checkout(t.Context(), "origin.git", "side"),
+		"pull":     m.Pull(t.Context(), git.TransferSpec{Path: "origin.git"}),
 	} {
 		wantFault(t, what, err, fault.Unprocessable, "")
 	}
@@ -128,7 +133,8 @@ func TestMessagesSayWhatIsWrongWithTheInput(t *testing.T) {
 	_, err := m.Commit(t.Context(), git.CommitSpec{Path: "seed", Message: "a\x00b", Author: "a", Email: "e"})
 	wantFault(t, "NUL in a message", err, fault.Invalid, "")
 	creds := git.Credentials{Username: "u", Password: "p"}
-	for _, at := range [][2]string{{"https", "a/b"}, {"https", "https://a"}, {"https", "u@a"}, {"https", "a b"}, {"ht tp", "a"}, {"https://", "a"}} {
+	for _, at := range [][2]string{{"https", "a/b"}, {"https", "https://a"}, {"https", "u@a"}, {"https", "a b"},
+		{"ht tp", "a"}, {"https://", "a"}} {
 		wantFault(t, strings.Join(at[:], " "), m.StoreCredentials(t.Context(), at[0], at[1], creds), fault.Invalid, "")
 	}
 	base, _ := forge(t, dir)
@@ -136,7 +142,8 @@ func TestMessagesSayWhatIsWrongWithTheInput(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "give username and password") {
 		t.Errorf("the fix is not in %v", err)
 	}
-	err = m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "x", Credentials: git.Credentials{Username: "u", Password: "n"}})
+	err = m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "x",
+		Credentials: git.Credentials{Username: "u", Password: "n"}})
 	if err == nil || !strings.Contains(err.Error(), "Authentication failed") || strings.Contains(err.Error(), "give") {
 		t.Errorf("a password of one letter makes the error %v", err)
 	}
@@ -149,7 +156,8 @@ func TestAuthoritiesOfTheUser(t *testing.T) {
 	program, err := exec.LookPath("git")
 	ok(t, err)
 	srv := httptest.NewTLSServer(&cgi.Handler{
-		Path: program, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1"},
+		Path: program, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1",
+			"GIT_CONFIG_NOSYSTEM=1"},
 	})
 	defer srv.Close()
 	bundle := filepath.Join(dir, "ca.pem")
@@ -166,10 +174,12 @@ func TestAuthoritiesOfTheUser(t *testing.T) {
 		{"known by environment", []string{"GIT_SSL_CAINFO=" + bundle}, git.CloneSpec{Path: "c"}, ""},
 		{"the next call is looked at again", nil, git.CloneSpec{Path: "d"}, "GIT_TRANSPORT_FAILED"},
 	} {
-		processes, err := process.NewManager(process.Config{Dir: dir, Env: append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, tc.env...)})
+		processes, err := process.NewManager(process.Config{Dir: dir,
+			Env: append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, tc.env...)})
 		ok(t, err)
 		tc.spec.URL = srv.URL + "/origin.git"
-		if err := git.New(processes).Clone(t.Context(), tc.spec); fault.CodeOf(err) != tc.code || (err == nil) != (tc.code == "") {
+		if err := git.New(processes).Clone(t.Context(), tc.spec); fault.CodeOf(err) != tc.code ||
+			(err == nil) != (tc.code == "") {
 			t.Errorf("%s: %v, want %q", tc.name, err, tc.code)
 		}
 		ok(t, processes.Close(0))
@@ -195,22 +205,30 @@ func TestWithoutGitAtItsEdges(t *testing.T) {
 	if st, err := m.Status(ctx, "empty"); err != nil || st.Upstream != "origin/master" || len(st.Files) != 0 {
 		t.Errorf("%+v %v", st, err)
 	}
-	wantFault(t, "a branch of an empty repository", m.Clone(ctx, git.CloneSpec{URL: base + "/empty.git", Path: "n", Branch: "x", Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	wantFault(t, "a branch of an empty repository", m.Clone(ctx, git.CloneSpec{
+		URL: base + "/empty.git", Path: "n", Branch: "x", Credentials: creds,
+	}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	for what, tc := range map[string]struct {
 		err  error
 		kind fault.Kind
 		code string
 	}{
-		"scheme":              {m.Clone(ctx, git.CloneSpec{URL: "ftp://127.0.0.1:1/x", Path: "n"}), fault.Upstream, "GIT_TRANSPORT_FAILED"},
-		"no keys":             {m.Clone(ctx, git.CloneSpec{URL: "ssh://git@127.0.0.1:1/x", Path: "n"}), fault.Unauthenticated, "GIT_AUTH_FAILED"},
-		"NUL in a branch":     {m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "n", Branch: "a\x00b", Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"below a file":        {errOf(m.Status(ctx, "r/f")), fault.NotFound, "GIT_REPO_NOT_FOUND"},
-		"bare":                {errOf(m.Status(ctx, "origin.git")), fault.Unprocessable, ""},
-		"checkout of a tree":  {m.Checkout(ctx, "r", "HEAD:d"), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"reset to a tree":     {m.Reset(ctx, git.ResetSpec{Path: "r", Target: "HEAD:d"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"fetch of a path":     {m.AddRemote(ctx, "r", git.Remote{Name: "p", URL: dir + "/origin.git"}, true, false), fault.Unavailable, ""},
-		"NUL in a value":      {m.SetConfig(ctx, "", "", [2]string{"a.b", "c\x00d"}), fault.Invalid, ""},
-		"NUL in a user":       {m.SetConfig(ctx, "", "", [2]string{"user.name", "c"}, [2]string{"user.email", "\x00"}), fault.Invalid, ""},
+		"scheme": {m.Clone(ctx, git.CloneSpec{URL: "ftp://127.0.0.1:1/x", Path: "n"}), fault.Upstream,
+			"GIT_TRANSPORT_FAILED"},
+		"no keys": {m.Clone(ctx, git.CloneSpec{URL: "ssh://git@127.0.0.1:1/x", Path: "n"}), fault.Unauthenticated,
+			"GIT_AUTH_FAILED"},
+		"NUL in a branch": {m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "n", Branch: "a\x00b",
+			Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"below a file":       {errOf(m.Status(ctx, "r/f")), fault.NotFound, "GIT_REPO_NOT_FOUND"},
+		"bare":               {errOf(m.Status(ctx, "origin.git")), fault.Unprocessable, ""},
+		"checkout of a tree": {m.Checkout(ctx, "r", "HEAD:d"), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"reset to a tree": {m.Reset(ctx, git.ResetSpec{Path: "r", Target: "HEAD:d"}), fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND"},
+		"fetch of a path": {m.AddRemote(ctx, "r", git.Remote{Name: "p", URL: dir + "/origin.git"}, true, false),
+			fault.Unavailable, ""},
+		"NUL in a value": {m.SetConfig(ctx, "", "", [2]string{"a.b", "c\x00d"}), fault.Invalid, ""},
+		"NUL in a user": {m.SetConfig(ctx, "", "", [2]string{"user.name", "c"}, [2]string{"user.email", "\x00"}),
+			fault.Invalid, ""},
 		"a value that is odd": {m.SetConfig(ctx, "", "", [2]string{"a.odd", "x\ny \"q\" \\ # ; é"}), fault.Unknown, ""},
 	} {
 		wantFault(t, what, tc.err, tc.kind, tc.code)
@@ -234,7 +252,8 @@ func TestWithoutGitAtItsEdges(t *testing.T) {
 	}
 }
 
-// TestPipesHoldNobodyUp puts pipes where the library reads. Each call has to come back, and leave the repository to the next.
+// TestPipesHoldNobodyUp puts pipes where the library reads. Each call has to come back, and leave the repository to the
+// next.
 func TestPipesHoldNobodyUp(t *testing.T) {
 	_, dir := open(t)
 	sh(t, dir, origin)

@@ -2,13 +2,15 @@ package git
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// classes tell git's failures apart. Its exit codes do not, and it has no other form for them; the locale is C, so the words are stable.
-// The first that fits counts: what is special stands before what is general. Names are ” in the text that is looked at.
+// classes tell git's failures apart by its words, which the locale C keeps stable: its exit codes do not tell. The
+// first class that fits counts, so special ones stand before general ones. In the text that is searched, each quoted
+// name is replaced by two quotes.
 var classes = []struct {
 	kind  fault.Kind
 	code  string
@@ -17,56 +19,82 @@ var classes = []struct {
 }{
 	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}, true},
 	{fault.Unavailable, "", []string{
-		"Cannot allocate memory", "Out of memory", "out of memory", "Too many open files", "No file descriptors available", "Resource temporarily unavailable",
+		"Cannot allocate memory", "Out of memory", "out of memory", "Too many open files", "No file descriptors available",
+		"Resource temporarily unavailable",
 		"No locks available", "Text file busy", "Stale file handle", "Stale NFS file handle",
 	}, true},
 	{fault.Internal, "", []string{"Input/output error", "I/O error"}, true},
 	{fault.Conflict, "", []string{"Device or resource busy", "Resource busy"}, true},
-	{fault.Forbidden, codeNoAccess, []string{"unable to access '': Permission denied", "unable to access '': Operation not permitted"}, true}, // a file, not a URL
-	{fault.Conflict, "", []string{": File exists", "Another git process seems to be running", "' exists; cannot create '"}, false},
-	{fault.Forbidden, codeNoAccess, []string{"dubious ownership"}, false}, // the setting above does not reach the other side of a local clone
-	{fault.Unprocessable, codeRejected, []string{"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013"}, false},
+	{fault.Forbidden, codeNoAccess, []string{ // of a file, not of a URL
+		"unable to access '': Permission denied", "unable to access '': Operation not permitted",
+	}, true},
+	{fault.Conflict, "", []string{
+		": File exists", "Another git process seems to be running", "' exists; cannot create '",
+	}, false},
+	// The setting safe.directory does not reach the other side of a local clone.
+	{fault.Forbidden, codeNoAccess, []string{"dubious ownership"}, false},
+	{fault.Unprocessable, codeRejected, []string{
+		"[remote rejected]", "hook declined", "remote unpack failed", "GH006", "GH013",
+	}, false},
 	{fault.Conflict, codePushRejected, []string{"[rejected]", "non-fast-forward", "fetch first"}, false},
 	{fault.Conflict, codeDirty, []string{
-		"would be overwritten by", "commit your changes or stash them", "not uptodate. Cannot merge", "would lose untracked files", "You have local changes",
+		"would be overwritten by", "commit your changes or stash them", "not uptodate. Cannot merge",
+		"would lose untracked files", "You have local changes",
 	}, false},
 	{fault.Conflict, codeConflict, []string{
-		"Not possible to fast-forward", "unmerged files", "resolve your current index first", "needs merge", "You have not concluded your merge",
+		"Not possible to fast-forward", "unmerged files", "resolve your current index first", "needs merge",
+		"You have not concluded your merge",
 		"refusing to merge unrelated histories", "in the middle of a merge", "path '' is unmerged",
 	}, false},
 	{fault.Conflict, codeBranchExists, []string{"branch named '' already exists"}, false},
 	{fault.Conflict, "", []string{
-		"nothing to commit", "no changes added to commit", "nothing added to commit", "already exists and is not an empty directory", "already checked out at",
+		"nothing to commit", "no changes added to commit", "nothing added to commit",
+		"already exists and is not an empty directory", "already checked out at",
 		"already used by worktree", "annot delete branch", "not currently on a branch", "HEAD is not on a branch",
 	}, false},
 	{fault.Unauthenticated, codeAuth, []string{
-		"Authentication failed", "could not read Username", "could not read Password", "Invalid username or", "Permission denied (", "Host key verification failed",
+		"Authentication failed", "could not read Username", "could not read Password", "Invalid username or",
+		"Permission denied (", "Host key verification failed",
 		"returned error: 401",
 	}, false},
 	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}, false},
 	{fault.NotFound, codeNoRepo, []string{
-		"repository '' not found", "Repository not found", "repository not found", "returned error: 404", "does not appear to be a git repository", "not a git repository",
-		"No such remote", "can only be used inside a git repository", "repository '' does not exist", "not a valid repository",
+		"repository '' not found", "Repository not found", "repository not found", "returned error: 404",
+		"does not appear to be a git repository", "not a git repository",
+		"No such remote", "can only be used inside a git repository", "repository '' does not exist",
+		"not a valid repository",
 	}, false},
-	{fault.Unprocessable, "", []string{"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor"}, false},
+	{fault.Unprocessable, "", []string{
+		"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor",
+	}, false},
 	{fault.Upstream, codeTransport, []string{
-		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out", "Connection reset", "Network is unreachable",
-		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up", "Could not read from remote repository",
+		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out",
+		"Connection reset", "Network is unreachable",
+		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up",
+		"Could not read from remote repository",
 		"protocol error", "bad line length", "transport '' not allowed", "nable to find remote helper", "Unsupported proxy",
 	}, false},
 	{fault.NotFound, codeNoFile, []string{"pathspec '' did not match any file"}, false},
 	{fault.NotFound, codeNoBranch, []string{
-		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name", "ambiguous argument",
-		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve", "bad object", "unadvertised object",
-		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree", "Could not parse object", "not a valid ref",
+		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name",
+		"ambiguous argument",
+		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve",
+		"bad object", "unadvertised object",
+		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree", "Could not parse object",
+		"not a valid ref",
 	}, false},
 	{fault.Invalid, "", []string{
-		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key", "does not contain a section", "empty ident", "empty commit message",
-		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository", "beyond a symbolic link",
-		"NUL byte", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set", "Not a directory", "File name too long",
+		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key",
+		"does not contain a section", "empty ident", "empty commit message",
+		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository",
+		"beyond a symbolic link",
+		"NUL byte", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set",
+		"Not a directory", "File name too long",
 	}, false},
 	{fault.NotFound, codeNoFile, []string{"No such file or directory"}, false},
-	{fault.Forbidden, codeNoAccess, []string{"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted"}, false},
+	{fault.Forbidden, codeNoAccess, []string{
+		"Permission denied", "Read-only file system", "insufficient permission", "Operation not permitted",
+	}, false},
 }
 
 var quoted = regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`)
@@ -92,7 +120,8 @@ func (c *command) failure(r result) error {
 	}
 	text := string(r.stderr)
 	if r.stdout != nil {
-		text += "\n" + string(r.stdout[:min(len(r.stdout), maxErrors)]) // commit and push --porcelain tell their reasons there
+		// git commit and git push --porcelain give their reasons there.
+		text += "\n" + string(r.stdout[:min(len(r.stdout), maxErrors)])
 	}
 	words, text := c.words(text), bare(text)
 	own := remote.ReplaceAllString(text, "")
@@ -113,14 +142,18 @@ func (c *command) failure(r result) error {
 	return fault.Newf(fault.Internal, "%s (exit code %d)", words, r.code)
 }
 
+// noise begins lines that tell no reason.
+var noise = []string{"hint:", "warning:", "Cloning into", "(use ", "To "}
+
 // words makes one line of what git said: no hints, no credentials.
 func (c *command) words(text string) string {
 	var kept []string
 	size := 0
 	for line := range strings.Lines(redact(text, c.creds)) {
-		line = strings.TrimSpace(line[strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r')+1:]) // progress overwrites itself
-		if line == "" || strings.HasPrefix(line, "hint:") || strings.HasPrefix(line, "warning:") || strings.HasPrefix(line, "Cloning into") || strings.HasPrefix(line, "(use ") ||
-			strings.HasPrefix(line, "To ") || line == "Done" {
+		// Progress overwrites itself: what is behind the last carriage return counts.
+		line = strings.TrimSpace(line[strings.LastIndexByte(strings.TrimRight(line, "\r\n"), '\r')+1:])
+		isNoise := func(prefix string) bool { return strings.HasPrefix(line, prefix) }
+		if line == "" || line == "Done" || slices.ContainsFunc(noise, isNoise) {
 			continue
 		}
 		for _, p := range []string{"fatal: ", "error: "} {
@@ -146,8 +179,8 @@ func (c *command) words(text string) string {
 
 var userinfo = regexp.MustCompile(`://[^/@\s'"]*@`)
 
-// redact takes credentials out of a text: those of URLs and those of the call. A password so short that it is in other words too would be told by
-// what is missing.
+// redact takes credentials out of a text: those of URLs and those of the call. Passwords of up to 3 bytes stay: they
+// occur in other words too, and what is missing there would give them away.
 func redact(text string, c Credentials) string {
 	text = userinfo.ReplaceAllString(text, "://***@")
 	if len(c.Password) > 3 {

@@ -49,7 +49,8 @@ func sh(t testing.TB, dir, script string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "/bin/sh", "-ec", script)
 	c.Dir = dir
-	c.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@x", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@x")
+	c.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@x",
+		"GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@x")
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
@@ -123,11 +124,15 @@ func TestFailedCloneLeavesNothing(t *testing.T) {
 		{"no such repository", git.CloneSpec{URL: dir + "/none.git", Path: "n/e/w"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"into an empty folder", git.CloneSpec{URL: dir + "/none.git", Path: "empty"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"no such branch", git.CloneSpec{URL: url, Path: "n/e/w", Branch: "none"}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		{"no such commit", git.CloneSpec{URL: url, Path: "n/e/w", CommitID: strings.Repeat("a", 40)}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		{"no such commit, into an empty folder", git.CloneSpec{URL: url, Path: "empty", CommitID: strings.Repeat("a", 40), Depth: 1}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		{"no such host", git.CloneSpec{URL: "https://no-such-host.invalid/a.git", Path: "new"}, fault.Upstream, "GIT_TRANSPORT_FAILED"},
+		{"no such commit", git.CloneSpec{URL: url, Path: "n/e/w", CommitID: strings.Repeat("a", 40)}, fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND"},
+		{"no such commit, into an empty folder", git.CloneSpec{URL: url, Path: "empty", CommitID: strings.Repeat("a", 40),
+			Depth: 1}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		{"no such host", git.CloneSpec{URL: "https://no-such-host.invalid/a.git", Path: "new"}, fault.Upstream,
+			"GIT_TRANSPORT_FAILED"},
 		{"refused", git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "new"}, fault.Upstream, "GIT_TRANSPORT_FAILED"},
-		{"a program as transport", git.CloneSpec{URL: "ext::sh -c touch% /tmp/x", Path: "new"}, fault.Upstream, "GIT_TRANSPORT_FAILED"},
+		{"a program as transport", git.CloneSpec{URL: "ext::sh -c touch% /tmp/x", Path: "new"}, fault.Upstream,
+			"GIT_TRANSPORT_FAILED"},
 		{"option as URL", git.CloneSpec{URL: "--upload-pack=touch x", Path: "new"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"option as commit", git.CloneSpec{URL: url, Path: "new", CommitID: "--x"}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
 		{"taken", git.CloneSpec{URL: url, Path: "full"}, fault.Conflict, ""},
@@ -167,15 +172,18 @@ line'; mkdir u; echo > u/v; echo > u/é; echo > u/x.ign; git checkout -q -b w; g
 	wantFault(t, "below a file", m.Init(t.Context(), "file/r", false, ""), fault.Conflict, "")
 	wantFault(t, "bad branch", m.Init(t.Context(), "bad", false, "a..b"), fault.Invalid, "")
 	wantFault(t, "name too long", m.Init(t.Context(), strings.Repeat("x", 300), false, ""), fault.Invalid, "")
-	if st, err := m.Status(t.Context(), "fresh"); err != nil || st.Branch != "trunk" || st.Files == nil || st.Upstream != "" {
+	if st, err := m.Status(t.Context(), "fresh"); err != nil || st.Branch != "trunk" || st.Files == nil ||
+		st.Upstream != "" {
 		t.Errorf("without commits: %+v %v", st, err)
 	}
 	sh(t, dir+"/r", "git reset -q --hard; git clean -qfd; git checkout -q -b other HEAD~1; echo o > f; git commit -q -am o; git checkout -q main; echo m > f; git commit -q -am m; git merge other || true")
 	st, err = m.Status(t.Context(), "r")
-	if err != nil || len(st.Files) != 1 || st.Files[0] != (git.FileStatus{Name: "f", Staging: git.Unmerged, Worktree: git.Unmerged}) {
+	if err != nil || len(st.Files) != 1 || st.Files[0] != (git.FileStatus{Name: "f", Staging: git.Unmerged,
+		Worktree: git.Unmerged}) {
 		t.Errorf("conflict: %+v %v", st, err)
 	}
-	wantFault(t, "commit of a conflict", errOf(m.Commit(t.Context(), git.CommitSpec{Path: "r", Message: "x", Author: "a", Email: "e"})), fault.Conflict, "GIT_MERGE_CONFLICT")
+	wantFault(t, "commit of a conflict", errOf(m.Commit(t.Context(),
+		git.CommitSpec{Path: "r", Message: "x", Author: "a", Email: "e"})), fault.Conflict, "GIT_MERGE_CONFLICT")
 	sh(t, dir+"/r", "git merge --abort; git checkout -q --detach")
 	if st, err := m.Status(t.Context(), "r"); err != nil || st.Branch != "HEAD" || !st.Detached {
 		t.Errorf("detached: %+v %v", st, err)
@@ -238,12 +246,14 @@ func TestBranchesAndCheckout(t *testing.T) {
 	m, dir := open(t)
 	sh(t, dir, origin)
 	ok(t, m.Init(t.Context(), "fresh", false, "trunk"))
-	if b, err := m.Branches(t.Context(), "fresh"); err != nil || b.Names == nil || len(b.Names) != 0 || b.Current != "trunk" {
+	if b, err := m.Branches(t.Context(), "fresh"); err != nil || b.Names == nil || len(b.Names) != 0 ||
+		b.Current != "trunk" {
 		t.Errorf("without commits: %+v %v", b, err)
 	}
 	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: dir + "/origin.git", Path: "r"}))
 	ok(t, m.CreateBranch(t.Context(), "r", "feat/x"))
-	if b, err := m.Branches(t.Context(), "r"); err != nil || !slices.Equal(b.Names, []string{"feat/x", "main"}) || b.Current != "feat/x" {
+	if b, err := m.Branches(t.Context(), "r"); err != nil || !slices.Equal(b.Names, []string{"feat/x", "main"}) ||
+		b.Current != "feat/x" {
 		t.Errorf("%+v %v", b, err)
 	}
 	wantFault(t, "exists", m.CreateBranch(t.Context(), "r", "main"), fault.Conflict, "GIT_BRANCH_EXISTS")
@@ -283,7 +293,8 @@ func TestHistory(t *testing.T) {
 	sh(t, dir, origin)
 	var got []git.Commit
 	ok(t, m.History(t.Context(), "seed", func(c git.Commit) error { got = append(got, c); return nil }))
-	if len(got) != 3 || got[0].Message != "side\n" || got[2].Message != "one\n" || got[0].Author != "T" || got[0].Email != "t@x" || !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(got[1].Hash) {
+	if len(got) != 3 || got[0].Message != "side\n" || got[2].Message != "one\n" || got[0].Author != "T" ||
+		got[0].Email != "t@x" || !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(got[1].Hash) {
 		t.Errorf("%+v", got)
 	}
 	if _, err := time.Parse(time.RFC3339, got[0].Time); err != nil {
@@ -314,14 +325,16 @@ func TestResetAndRestore(t *testing.T) {
 	if got := porcelain(); got != " M d/x\n M f\none\n" {
 		t.Errorf("mixed: %q", got)
 	}
-	wantFault(t, "keep over changes", m.Reset(t.Context(), git.ResetSpec{Path: "seed", Mode: "keep", Target: "main@{1}"}), fault.Conflict, "GIT_DIRTY_WORKTREE")
+	wantFault(t, "keep over changes", m.Reset(t.Context(), git.ResetSpec{Path: "seed", Mode: "keep", Target: "main@{1}"}),
+		fault.Conflict, "GIT_DIRTY_WORKTREE")
 	ok(t, m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"f"}}))
 	sh(t, dir+"/seed", "git add .; echo w > d/x")
 	ok(t, m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"."}, Staged: true}))
 	if got := porcelain(); got != " M d/x\none\n" {
 		t.Errorf("staged: %q", got)
 	}
-	ok(t, m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"."}, Staged: true, Worktree: true, Source: "side"}))
+	ok(t, m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"."}, Staged: true, Worktree: true,
+		Source: "side"}))
 	if got := porcelain(); got != "M  f\nA  side\none\n" {
 		t.Errorf("source: %q", got)
 	}
@@ -339,8 +352,10 @@ func TestResetAndRestore(t *testing.T) {
 	} {
 		wantFault(t, fmt.Sprint(tc.spec), m.Reset(t.Context(), tc.spec), tc.kind, tc.code)
 	}
-	wantFault(t, "restore nothing known", m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"none"}}), fault.NotFound, "FILE_NOT_FOUND")
-	wantFault(t, "restore from nowhere", m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"f"}, Source: "none"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	wantFault(t, "restore nothing known", m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"none"}}),
+		fault.NotFound, "FILE_NOT_FOUND")
+	wantFault(t, "restore from nowhere", m.Restore(t.Context(),
+		git.RestoreSpec{Path: "seed", Files: []string{"f"}, Source: "none"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 }
 
 func TestPushAndPull(t *testing.T) {
@@ -367,9 +382,12 @@ func TestPushAndPull(t *testing.T) {
 	sh(t, dir+"/b", "git reset -q --hard HEAD~1; echo local > f")
 	wantFault(t, "local changes", pull("b"), fault.Conflict, "GIT_DIRTY_WORKTREE")
 	sh(t, dir+"/b", "git checkout -q f; git checkout -q -b new; echo n > n; git add n; git commit -q -m n")
-	wantFault(t, "no such branch", m.Push(t.Context(), git.TransferSpec{Path: "b", Branch: "none"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
-	wantFault(t, "no such remote", m.Push(t.Context(), git.TransferSpec{Path: "b", Remote: "none"}), fault.NotFound, "GIT_REPO_NOT_FOUND")
-	wantFault(t, "pull of no such branch", m.Pull(t.Context(), git.TransferSpec{Path: "b", Branch: "none"}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	wantFault(t, "no such branch", m.Push(t.Context(), git.TransferSpec{Path: "b", Branch: "none"}), fault.NotFound,
+		"GIT_BRANCH_NOT_FOUND")
+	wantFault(t, "no such remote", m.Push(t.Context(), git.TransferSpec{Path: "b", Remote: "none"}), fault.NotFound,
+		"GIT_REPO_NOT_FOUND")
+	wantFault(t, "pull of no such branch", m.Pull(t.Context(), git.TransferSpec{Path: "b", Branch: "none"}),
+		fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	ok(t, m.Push(t.Context(), git.TransferSpec{Path: "b", SetUpstream: true}))
 	if st, err := m.Status(t.Context(), "b"); err != nil || st.Upstream != "origin/new" || st.Ahead != 0 {
 		t.Errorf("%+v %v", st, err)
@@ -409,7 +427,8 @@ func TestRemotes(t *testing.T) {
 	wantFault(t, "dash", add("-x", "x", false, false), fault.Invalid, "")
 	wantFault(t, "cannot be fetched", add("broken", dir+"/none", true, false), fault.NotFound, "GIT_REPO_NOT_FOUND")
 	got, err := m.Remotes(t.Context(), "r")
-	if err != nil || !slices.Equal(got, []git.Remote{{Name: "origin", URL: dir + "/origin.git"}, {Name: "up.stream", URL: "https://example.com/y"}}) {
+	if err != nil || !slices.Equal(got, []git.Remote{{Name: "origin", URL: dir + "/origin.git"},
+		{Name: "up.stream", URL: "https://example.com/y"}}) {
 		t.Errorf("%v %v", got, err)
 	}
 	if got := sh(t, dir+"/r", "git rev-parse origin/main"); len(got) != 41 {
@@ -425,7 +444,8 @@ func TestConfig(t *testing.T) {
 	if v, err := m.Config(t.Context(), "", "", "user.name"); v != nil || err != nil {
 		t.Errorf("unset: %v %v", v, err)
 	}
-	for _, tc := range []struct{ scope, path, value string }{{"", "", "Global"}, {"local", "r", "-x --y"}, {"global", "", "two\nlines "}, {"local", "r", ""}} {
+	for _, tc := range []struct{ scope, path, value string }{{"", "", "Global"}, {"local", "r", "-x --y"},
+		{"global", "", "two\nlines "}, {"local", "r", ""}} {
 		ok(t, m.SetConfig(t.Context(), tc.scope, tc.path, [2]string{"user.name", tc.value}, [2]string{"user.email", "e"}))
 		if v, err := m.Config(t.Context(), tc.scope, tc.path, "user.name"); err != nil || v == nil || *v != tc.value {
 			t.Errorf("%+v: %v %v", tc, v, err)
@@ -436,7 +456,8 @@ func TestConfig(t *testing.T) {
 	if got := sh(t, dir+"/r", "git config --get-all x.y"); got != "3\n" {
 		t.Errorf("%q", got)
 	}
-	for _, tc := range []struct{ scope, path, key string }{{"wild", "", "a.b"}, {"local", "", "a.b"}, {"", "", "nosection"}, {"", "", "--list"}, {"", "", "a.b\x00"}} {
+	for _, tc := range []struct{ scope, path, key string }{{"wild", "", "a.b"}, {"local", "", "a.b"},
+		{"", "", "nosection"}, {"", "", "--list"}, {"", "", "a.b\x00"}} {
 		_, err := m.Config(t.Context(), tc.scope, tc.path, tc.key)
 		wantFault(t, fmt.Sprint(tc), err, fault.Invalid, "")
 		wantFault(t, fmt.Sprint(tc), m.SetConfig(t.Context(), tc.scope, tc.path, [2]string{tc.key, "x"}), fault.Invalid, "")
@@ -455,19 +476,21 @@ func TestStoredCredentialsAreUsedByGit(t *testing.T) {
 	if got := sh(t, "/", "git config --get-all credential.helper; sort ~/.git-credentials; stat -c %a ~/.git-credentials"); got != "cache\nstore\nhttp://v:q@git.local%3a8080\nhttps://u:p%3a%2f%40%20x@github.com\n600\n" {
 		t.Errorf("%s", got)
 	}
-	wantFault(t, "line end", m.StoreCredentials(t.Context(), "", "a\nhost=b", git.Credentials{Username: "u", Password: "p"}), fault.Invalid, "")
+	wantFault(t, "line end", m.StoreCredentials(t.Context(), "", "a\nhost=b",
+		git.Credentials{Username: "u", Password: "p"}), fault.Invalid, "")
 	wantFault(t, "no password", m.StoreCredentials(t.Context(), "", "", git.Credentials{Username: "u"}), fault.Invalid, "")
 }
 
 const secret = "s3cret-%41 'quoted\" $(x)"
 
-// forge serves the repositories of dir over HTTP to one user, and looks for the secret in every process's arguments and environment
-// while it does.
+// forge serves the repositories of dir over HTTP to one user, and looks for the secret in every process's arguments and
+// environment while it does.
 func forge(t *testing.T, dir string) (base string, seen *sync.Map) {
 	t.Helper()
 	seen = &sync.Map{}
 	core := strings.TrimSpace(sh(t, dir, "git --exec-path"))
-	backend := &cgi.Handler{Path: core + "/git-http-backend", Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
+	backend := &cgi.Handler{Path: core + "/git-http-backend",
+		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
 			files, _ := filepath.Glob(pattern)
@@ -502,21 +525,31 @@ func TestCredentialsWorkAndLeaveNoTrace(t *testing.T) {
 	ok(t, m.SetConfig(t.Context(), "", "", [2]string{"credential.helper", "store"})) // would keep what works
 	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "r", Credentials: creds}))
 	sh(t, dir+"/r", "echo 3 > f; git commit -q -am three")
-	wantFault(t, "push without", m.Push(t.Context(), git.TransferSpec{Path: "r"}), fault.Unauthenticated, "GIT_AUTH_FAILED")
-	wantFault(t, "push with a wrong one", m.Push(t.Context(), git.TransferSpec{Path: "r", Credentials: git.Credentials{Username: "u", Password: "wrong"}}), fault.Unauthenticated, "GIT_AUTH_FAILED")
-	wantFault(t, "push with a user alone", m.Push(t.Context(), git.TransferSpec{Path: "r", Credentials: git.Credentials{Username: "u"}}), fault.Unauthenticated, "GIT_AUTH_FAILED")
+	wantFault(t, "push without", m.Push(t.Context(), git.TransferSpec{Path: "r"}), fault.Unauthenticated,
+		"GIT_AUTH_FAILED")
+	wantFault(t, "push with a wrong one", m.Push(t.Context(), git.TransferSpec{
+		Path: "r", Credentials: git.Credentials{Username: "u", Password: "wrong"},
+	}), fault.Unauthenticated, "GIT_AUTH_FAILED")
+	wantFault(t, "push with a user alone", m.Push(t.Context(),
+		git.TransferSpec{Path: "r", Credentials: git.Credentials{Username: "u"}}), fault.Unauthenticated, "GIT_AUTH_FAILED")
 	ok(t, m.Push(t.Context(), git.TransferSpec{Path: "r", Credentials: creds}))
 	ok(t, m.Pull(t.Context(), git.TransferSpec{Path: "r", Credentials: creds}))
-	wantFault(t, "clone without", m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "s"}), fault.Unauthenticated, "GIT_AUTH_FAILED")
-	wantFault(t, "no such repository", m.Clone(t.Context(), git.CloneSpec{URL: base + "/none.git", Path: "s", Credentials: creds}), fault.NotFound, "GIT_REPO_NOT_FOUND")
-	wantFault(t, "forbidden", m.Clone(t.Context(), git.CloneSpec{URL: base + "/forbidden.git", Path: "s", Credentials: creds}), fault.Forbidden, "FORBIDDEN")
-	wantFault(t, "broken", m.Clone(t.Context(), git.CloneSpec{URL: base + "/broken.git", Path: "s", Credentials: creds}), fault.Upstream, "GIT_TRANSPORT_FAILED")
-	err := m.Clone(t.Context(), git.CloneSpec{URL: strings.Replace(base, "://", "://u:s3cret@", 1) + "/origin.git", Path: "s"})
+	wantFault(t, "clone without", m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "s"}),
+		fault.Unauthenticated, "GIT_AUTH_FAILED")
+	wantFault(t, "no such repository", m.Clone(t.Context(),
+		git.CloneSpec{URL: base + "/none.git", Path: "s", Credentials: creds}), fault.NotFound, "GIT_REPO_NOT_FOUND")
+	wantFault(t, "forbidden", m.Clone(t.Context(), git.CloneSpec{URL: base + "/forbidden.git", Path: "s",
+		Credentials: creds}), fault.Forbidden, "FORBIDDEN")
+	wantFault(t, "broken", m.Clone(t.Context(), git.CloneSpec{URL: base + "/broken.git", Path: "s", Credentials: creds}),
+		fault.Upstream, "GIT_TRANSPORT_FAILED")
+	err := m.Clone(t.Context(), git.CloneSpec{URL: strings.Replace(base, "://", "://u:s3cret@", 1) + "/origin.git",
+		Path: "s"})
 	wantFault(t, "wrong ones in the URL", err, fault.Unauthenticated, "GIT_AUTH_FAILED")
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("the error tells them: %v", err)
 	}
-	wantFault(t, "line end", m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "s", Credentials: git.Credentials{Username: "u", Password: "a\nhost=b"}}), fault.Invalid, "")
+	wantFault(t, "line end", m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "s",
+		Credentials: git.Credentials{Username: "u", Password: "a\nhost=b"}}), fault.Invalid, "")
 	seen.Range(func(file, data any) bool {
 		if strings.Contains(data.(string), "://u:s3cret@") { // the caller's own URL
 			return true
@@ -542,7 +575,8 @@ func TestCallsOnOneRepositoryWaitForOneAnother(t *testing.T) {
 			if err := m.Add(t.Context(), path, []string{name}); err != nil {
 				t.Error(err)
 			}
-			if _, err := m.Commit(t.Context(), git.CommitSpec{Path: path, Message: name, Author: "a", Email: "e", AllowEmpty: true}); err != nil {
+			if _, err := m.Commit(t.Context(), git.CommitSpec{Path: path, Message: name, Author: "a", Email: "e",
+				AllowEmpty: true}); err != nil {
 				t.Error(err)
 			}
 			if _, err := m.Status(t.Context(), path); err != nil {
@@ -577,7 +611,8 @@ func TestCloneEndsWithItsCaller(t *testing.T) {
 	}
 }
 
-// TestWithoutGit goes through what the library can do, where the sandbox has no git program. The forge and the checks have one.
+// TestWithoutGit goes through what the library can do, where the sandbox has no git program. The forge and the checks
+// have one.
 func TestWithoutGit(t *testing.T) {
 	_, dir := open(t)
 	sh(t, dir, origin+"; git -C ../origin.git config http.receivepack true")
@@ -589,7 +624,8 @@ func TestWithoutGit(t *testing.T) {
 	m := git.New(processes)
 	ctx := t.Context()
 	ok(t, m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "p/r", Credentials: creds}))
-	if st, err := m.Status(ctx, "p/r"); err != nil || st.Branch != "main" || st.Upstream != "origin/main" || len(st.Files) != 0 {
+	if st, err := m.Status(ctx, "p/r"); err != nil || st.Branch != "main" || st.Upstream != "origin/main" ||
+		len(st.Files) != 0 {
 		t.Errorf("%+v %v", st, err)
 	}
 	for what, tc := range map[string]struct {
@@ -597,14 +633,20 @@ func TestWithoutGit(t *testing.T) {
 		kind fault.Kind
 		code string
 	}{
-		"no such repository": {git.CloneSpec{URL: base + "/none.git", Path: "n/w", Credentials: creds}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
-		"no such branch":     {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", Branch: "none", Credentials: creds}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"no such commit":     {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", CommitID: strings.Repeat("a", 40), Credentials: creds}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"no credentials":     {git.CloneSpec{URL: base + "/origin.git", Path: "n/w"}, fault.Unauthenticated, "GIT_AUTH_FAILED"},
-		"forbidden":          {git.CloneSpec{URL: base + "/forbidden", Path: "n/w"}, fault.Forbidden, "FORBIDDEN"},
-		"refused":            {git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "n/w"}, fault.Upstream, "GIT_TRANSPORT_FAILED"},
-		"taken":              {git.CloneSpec{URL: base + "/origin.git", Path: "seed", Credentials: creds}, fault.Conflict, ""},
-		"local":              {git.CloneSpec{URL: dir + "/origin.git", Path: "n/w"}, fault.Unavailable, ""},
+		"no such repository": {git.CloneSpec{URL: base + "/none.git", Path: "n/w", Credentials: creds}, fault.NotFound,
+			"GIT_REPO_NOT_FOUND"},
+		"no such branch": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", Branch: "none", Credentials: creds},
+			fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"no such commit": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", CommitID: strings.Repeat("a", 40),
+			Credentials: creds}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"no credentials": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w"}, fault.Unauthenticated,
+			"GIT_AUTH_FAILED"},
+		"forbidden": {git.CloneSpec{URL: base + "/forbidden", Path: "n/w"}, fault.Forbidden, "FORBIDDEN"},
+		"refused": {git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "n/w"}, fault.Upstream,
+			"GIT_TRANSPORT_FAILED"},
+		"taken": {git.CloneSpec{URL: base + "/origin.git", Path: "seed", Credentials: creds}, fault.Conflict,
+			""},
+		"local": {git.CloneSpec{URL: dir + "/origin.git", Path: "n/w"}, fault.Unavailable, ""},
 	} {
 		wantFault(t, what, m.Clone(ctx, tc.spec), tc.kind, tc.code)
 	}
@@ -637,14 +679,18 @@ func TestWithoutGit(t *testing.T) {
 	if st, err := m.Status(ctx, "p/r"); err != nil || st.Ahead != 1 || st.Behind != 0 {
 		t.Errorf("%+v %v", st, err)
 	}
-	wantFault(t, "push without credentials", m.Push(ctx, git.TransferSpec{Path: "p/r"}), fault.Unauthenticated, "GIT_AUTH_FAILED")
+	wantFault(t, "push without credentials", m.Push(ctx, git.TransferSpec{Path: "p/r"}), fault.Unauthenticated,
+		"GIT_AUTH_FAILED")
 	for range 2 {
 		ok(t, m.Push(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}))
 	}
 	sh(t, dir+"/seed", "git checkout -q main; echo other > o; git add o; git commit -q -m other; git push -q -f origin main")
-	wantFault(t, "diverged", m.Pull(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}), fault.Conflict, "GIT_MERGE_CONFLICT")
-	wantFault(t, "not fast-forward", m.Push(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}), fault.Conflict, "GIT_PUSH_REJECTED")
-	wantFault(t, "no such branch", m.Push(ctx, git.TransferSpec{Path: "p/r", Branch: "none", Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
+	wantFault(t, "diverged", m.Pull(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}), fault.Conflict,
+		"GIT_MERGE_CONFLICT")
+	wantFault(t, "not fast-forward", m.Push(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}), fault.Conflict,
+		"GIT_PUSH_REJECTED")
+	wantFault(t, "no such branch", m.Push(ctx, git.TransferSpec{Path: "p/r", Branch: "none", Credentials: creds}),
+		fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	ok(t, m.Reset(ctx, git.ResetSpec{Path: "p/r", Mode: "hard", Target: "HEAD~1"}))
 	ok(t, m.Pull(ctx, git.TransferSpec{Path: "p/r", Credentials: creds}))
 	if got := sh(t, dir+"/p/r", "cat o"); got != "other\n" {
@@ -663,7 +709,8 @@ func TestWithoutGit(t *testing.T) {
 	wantFault(t, "missing", m.DeleteBranch(ctx, "p/r", "x/y"), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	wantFault(t, "missing", m.Checkout(ctx, "p/r", "none"), fault.NotFound, "GIT_BRANCH_NOT_FOUND")
 	ok(t, m.Checkout(ctx, "p/r", "v1"))
-	if b, err := m.Branches(ctx, "p/r"); err != nil || b.Current != "" || !slices.Equal(b.Names, []string{"main", "side"}) {
+	if b, err := m.Branches(ctx, "p/r"); err != nil || b.Current != "" ||
+		!slices.Equal(b.Names, []string{"main", "side"}) {
 		t.Errorf("%+v %v", b, err)
 	}
 	n := 0

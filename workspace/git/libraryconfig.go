@@ -2,9 +2,11 @@ package git
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	format "github.com/go-git/go-git/v5/plumbing/format/config"
@@ -24,6 +26,28 @@ func splitKey(key string) (section, sub, name string, err error) {
 	return key[:first], sub, key[last+1:], nil
 }
 
+// configFile is the file of a scope.
+func (l library) configFile(scope, path string) (string, error) {
+	switch scope {
+	case "local":
+		if _, err := l.open(path); err != nil {
+			return "", err
+		}
+		for _, name := range []string{".git/config", "config"} {
+			file := filepath.Join(absolute(l.processes, path), name)
+			if _, err := os.Stat(file); err == nil {
+				return file, nil
+			}
+		}
+		return "", ErrNoGit // a linked work tree
+	case "global":
+		if home := variable(l.processes, "HOME"); home != "" {
+			return filepath.Join(home, ".gitconfig"), nil
+		}
+	}
+	return "", ErrNoGit
+}
+
 func readConfig(file string) (*format.Config, error) {
 	cfg := format.New()
 	data, err := os.ReadFile(file)
@@ -38,7 +62,7 @@ func readConfig(file string) (*format.Config, error) {
 	return cfg, libraryError("config", err)
 }
 
-func (l library) getConfig(scope, path, key string) (*string, error) {
+func (l library) getConfig(_ context.Context, scope, path, key string) (*string, error) {
 	section, sub, name, err := splitKey(key)
 	if err != nil {
 		return nil, err
@@ -65,7 +89,7 @@ func (l library) getConfig(scope, path, key string) (*string, error) {
 	return &value, nil
 }
 
-func (l library) setConfig(scope, path string, pairs [][2]string) error {
+func (l library) setConfig(_ context.Context, scope, path string, pairs [][2]string) error {
 	file, err := l.configFile(scope, path)
 	if err != nil {
 		return err
@@ -91,7 +115,8 @@ func (l library) setConfig(scope, path string, pairs [][2]string) error {
 	temp := file + ".lock" // the name git itself takes, and respects
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fault.Newf(fault.Conflict, "git config: %s exists: another git is at work, or one was killed; remove the file then", temp)
+		return fault.Newf(fault.Conflict,
+			"git config: %s exists: another git is at work, or one was killed; remove the file then", temp)
 	}
 	if err != nil {
 		return libraryError("config", err)
@@ -104,4 +129,8 @@ func (l library) setConfig(scope, path string, pairs [][2]string) error {
 		_ = os.Remove(temp) // the error to tell is the write's
 	}
 	return libraryError("config", err)
+}
+
+func (l library) storeCredentials(context.Context, string, string, Credentials) error {
+	return ErrNoGit
 }

@@ -19,13 +19,14 @@ func TestAGitThatWaitsForEverLeavesTheRepository(t *testing.T) {
 		t.Skip("no git program")
 	}
 	dir := t.TempDir()
-	processes, err := process.NewManager(process.Config{Dir: dir, Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}})
+	processes, err := process.NewManager(process.Config{Dir: dir,
+		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer processes.Close(0)
 	m := New(processes)
-	m.patience = 100 * time.Millisecond
+	m.program.patience = 100 * time.Millisecond
 	if err := m.Init(t.Context(), "r", false, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,8 @@ func TestAGitThatWaitsForEverLeavesTheRepository(t *testing.T) {
 	ctx, leave := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer leave()
 	began := time.Now()
-	if err := m.Add(ctx, "r", []string{"."}); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) < m.patience {
+	if err := m.Add(ctx, "r", []string{"."}); !errors.Is(err, context.DeadlineExceeded) ||
+		time.Since(began) < m.program.patience {
 		t.Errorf("add: %v after %v", err, time.Since(began))
 	}
 	if err := os.Remove(dir + "/r/.gitignore"); err != nil {

@@ -27,7 +27,9 @@ const (
 	Unmerged   Change = "Updated but unmerged"
 )
 
-var changes = map[byte]Change{'.': Unmodified, 'M': Modified, 'T': Modified, 'A': Added, 'D': Deleted, 'R': Renamed, 'C': Copied, 'U': Unmerged}
+var changes = map[byte]Change{
+	'.': Unmodified, 'M': Modified, 'T': Modified, 'A': Added, 'D': Deleted, 'R': Renamed, 'C': Copied, 'U': Unmerged,
+}
 
 // FileStatus is a changed file.
 type FileStatus struct {

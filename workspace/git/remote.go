@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
@@ -24,8 +23,9 @@ type CloneSpec struct {
 	Credentials
 }
 
-// Clone copies a repository. Path is made with its parents and may be an empty folder. A clone that fails leaves nothing behind.
-// Errors: fault.Conflict for a path that holds something, GIT_REPO_NOT_FOUND, GIT_BRANCH_NOT_FOUND, GIT_AUTH_FAILED, GIT_TRANSPORT_FAILED.
+// Clone copies a repository. Path is made with its parents and may be an empty folder. A clone that fails leaves
+// nothing behind. Errors: fault.Conflict for a path that holds something, GIT_REPO_NOT_FOUND, GIT_BRANCH_NOT_FOUND,
+// GIT_AUTH_FAILED, GIT_TRANSPORT_FAILED.
 func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	if spec.Depth < 0 {
 		return fault.Newf(fault.Invalid, "depth %d is less than 0; 0 is everything", spec.Depth)
@@ -33,63 +33,19 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	if err := errors.Join(notOption("commit", spec.CommitID), notBranch(spec.Branch)); err != nil {
 		return err
 	}
-	unlock, err := m.lock(ctx, spec.Path)
-	if err != nil {
+	spec.URL = complete(spec.URL)
+	return m.change(ctx, spec.Path, func(b backend) error {
+		remove := remover(absolute(m.processes, spec.Path))
+		err := b.clone(ctx, spec)
+		if err != nil {
+			remove()
+		}
 		return err
-	}
-	defer unlock()
-	target := m.abs(spec.Path)
-	clean := remover(target)
-	address := complete(spec.URL)
-	if l, ok := m.library(); ok {
-		err = l.clone(ctx, spec, address, target)
-	} else {
-		err = m.clone(ctx, spec, address, target)
-	}
-	if err != nil {
-		clean()
-	}
-	return err
+	})
 }
 
-func (m *Manager) clone(ctx context.Context, spec CloneSpec, address, target string) error {
-	call := func(dir string, args ...string) command {
-		c := command{dir: dir, args: args, network: true, creds: spec.Credentials, url: address}
-		if spec.InsecureSkipTLS {
-			c.args = append([]string{"-c", "http.sslVerify=false"}, args...)
-		}
-		return c
-	}
-	args := []string{"clone", "-q", "--origin=origin"}
-	depth := "--depth=" + strconv.Itoa(spec.Depth)
-	if spec.Depth > 0 {
-		args = append(args, depth)
-	}
-	if spec.Branch != "" {
-		args = append(args, "--branch="+spec.Branch)
-	}
-	if spec.CommitID != "" {
-		args = append(args, "--no-checkout")
-	}
-	_, err := m.do(ctx, call("", append(args, "--", address, target)...))
-	if err == nil && spec.CommitID != "" {
-		checkout := call(target, "checkout", "-q", "--detach", spec.CommitID, "--")
-		_, err = m.do(ctx, checkout)
-		if err != nil && fault.CodeOf(err) == codeNoBranch && (spec.Depth > 0 || spec.Branch != "") {
-			fetch := []string{"fetch", "-q"}
-			if spec.Depth > 0 {
-				fetch = append(fetch, depth)
-			}
-			if _, err = m.do(ctx, call(target, append(fetch, "origin", spec.CommitID)...)); err == nil {
-				_, err = m.do(ctx, checkout)
-			}
-		}
-	}
-	return err
-}
-
-// remover returns what takes away a target that is not there yet, or the content of one that is an empty folder now, and the parents
-// made for it.
+// remover is called before a clone and returns what removes it again: target with the parents that are not there yet,
+// or the content of a target that is an empty folder now. A target that holds something is left alone.
 func remover(target string) func() {
 	entries, err := os.ReadDir(target)
 	if err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -137,112 +93,37 @@ type TransferSpec struct {
 	Credentials
 }
 
-func (m *Manager) transfer(ctx context.Context, spec *TransferSpec, push bool, args ...string) (command, error) {
-	if spec.Remote == "" {
-		spec.Remote = "origin"
-	}
-	if err := errors.Join(notOption("remote", spec.Remote), notBranch(spec.Branch)); err != nil {
-		return command{}, err
-	}
-	c := command{dir: spec.Path, args: args, network: true, creds: spec.Credentials}
-	if _, ok := m.library(); ok || !spec.given() {
-		return c, nil
-	}
-	get := []string{"remote", "get-url", "--", spec.Remote}
-	if push {
-		get = []string{"remote", "get-url", "--push", "--", spec.Remote}
-	}
-	r, err := m.do(ctx, command{dir: spec.Path, args: get})
-	c.url = strings.TrimSpace(string(r.stdout))
-	return c, err
+func (s *TransferSpec) check() error {
+	return errors.Join(notOption("remote", s.Remote), notBranch(s.Branch))
 }
 
 // Push sends a branch to the branch of the same name. Nothing is forced, no tags are sent; nothing to send is no error.
 // Errors: GIT_PUSH_REJECTED, GIT_REMOTE_REJECTED, GIT_BRANCH_NOT_FOUND and those of the connection.
 func (m *Manager) Push(ctx context.Context, spec TransferSpec) error {
-	unlock, err := m.lock(ctx, spec.Path)
-	if err != nil {
+	spec.Remote = cmp.Or(spec.Remote, "origin")
+	if err := spec.check(); err != nil {
 		return err
 	}
-	defer unlock()
-	c, err := m.transfer(ctx, &spec, true, "push", "--porcelain", "--no-follow-tags")
-	if err != nil {
-		return err
-	}
-	if spec.SetUpstream {
-		c.args = append(c.args, "--set-upstream")
-	}
-	branch := spec.Branch
-	if branch == "" {
-		if branch, err = m.head(ctx, spec.Path); err != nil {
-			return err
+	return m.change(ctx, spec.Path, func(b backend) (err error) {
+		if spec.Branch == "" {
+			if spec.Branch, err = b.head(ctx, spec.Path); err != nil {
+				return err
+			}
 		}
-		if branch == "" {
+		if spec.Branch == "" {
 			return fault.New(fault.Conflict, "git push: HEAD is not on a branch; name one, or check one out")
 		}
-	}
-	if l, ok := m.library(); ok {
-		return l.push(ctx, spec, branch)
-	}
-	ref := "refs/heads/" + strings.TrimPrefix(branch, "refs/heads/")
-	c.args = append(c.args, "--", spec.Remote, ref+":"+ref)
-	_, err = m.do(ctx, c)
-	return err
+		return b.push(ctx, spec)
+	})
 }
 
-// Pull brings the current branch up to its upstream by fast-forward alone. Errors: GIT_MERGE_CONFLICT when that is not possible,
-// GIT_DIRTY_WORKTREE, GIT_BRANCH_NOT_FOUND and those of the connection.
+// Pull brings the current branch up to its upstream by fast-forward alone. Errors: GIT_MERGE_CONFLICT when that is not
+// possible, GIT_DIRTY_WORKTREE, GIT_BRANCH_NOT_FOUND and those of the connection.
 func (m *Manager) Pull(ctx context.Context, spec TransferSpec) error {
-	unlock, err := m.lock(ctx, spec.Path)
-	if err != nil {
+	if err := spec.check(); err != nil {
 		return err
 	}
-	defer unlock()
-	own := spec.Remote
-	if l, ok := m.library(); ok {
-		spec.Remote = cmp.Or(spec.Remote, "origin")
-		return l.pull(ctx, spec, own)
-	}
-	c, err := m.transfer(ctx, &spec, false, "pull", "-q", "--ff-only", "--no-rebase")
-	if err != nil {
-		return err
-	}
-	branch := spec.Branch
-	if branch == "" {
-		if branch, err = m.upstream(ctx, spec.Path, spec.Remote, own); err != nil {
-			return err
-		}
-	}
-	if branch != "" {
-		c.args = append(c.args, "--", spec.Remote, branch)
-	}
-	_, err = m.do(ctx, c)
-	return err
-}
-
-// upstream is the branch to pull from remote: "" leaves it to git, as the current branch's upstream is configured there.
-func (m *Manager) upstream(ctx context.Context, path, remote, asked string) (string, error) {
-	current, err := m.head(ctx, path)
-	if err != nil {
-		return "", err
-	}
-	if current == "" {
-		return "", fault.New(fault.Conflict, "git pull: HEAD is not on a branch; check one out first")
-	}
-	from, err := m.get(ctx, "local", path, "branch."+current+".remote")
-	if err != nil {
-		return "", err
-	}
-	merge, err := m.get(ctx, "local", path, "branch."+current+".merge")
-	switch {
-	case err != nil:
-		return "", err
-	case from == nil || merge == nil || asked != "" && *from != remote:
-		return current, nil
-	case asked == "":
-		return "", nil
-	}
-	return *merge, nil
+	return m.change(ctx, spec.Path, func(b backend) error { return b.pull(ctx, spec) })
 }
 
 // Remote is a remote repository's name and address.
@@ -250,68 +131,14 @@ type Remote struct{ Name, URL string }
 
 // Remotes lists those of the repository at path, as they are configured.
 func (m *Manager) Remotes(ctx context.Context, path string) ([]Remote, error) {
-	if l, ok := m.library(); ok {
-		return l.remotes(path)
-	}
-	c := command{dir: path, args: []string{"config", "--local", "-z", "--get-regexp", `^remote\..*\.url$`}}
-	r, err := m.run(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	remotes := []Remote{}
-	if r.code == 1 && len(r.stderr) == 0 {
-		return remotes, nil
-	}
-	if err := c.failure(r); err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	for entry := range strings.SplitSeq(strings.TrimSuffix(string(r.stdout), "\x00"), "\x00") {
-		key, value, _ := strings.Cut(entry, "\n")
-		name := strings.TrimSuffix(strings.TrimPrefix(key, "remote."), ".url")
-		if !seen[name] {
-			remotes = append(remotes, Remote{name, value})
-		}
-		seen[name] = true
-	}
-	return remotes, nil
+	return m.backend().remotes(ctx, path)
 }
 
-// AddRemote adds a remote. With overwrite an existing one gets the address instead of fault.Conflict; with fetch its branches are
-// fetched at once, and a new remote that cannot be fetched from is not kept.
+// AddRemote adds a remote. With overwrite an existing one gets the address instead of fault.Conflict; with fetch its
+// branches are fetched at once, and a new remote that cannot be fetched from is not kept.
 func (m *Manager) AddRemote(ctx context.Context, path string, remote Remote, fetch, overwrite bool) error {
 	if strings.HasPrefix(remote.Name, "-") {
 		return fault.Newf(fault.Invalid, "%q is not a valid remote name: it begins with a dash", remote.Name)
 	}
-	if ok, err := m.alone(ctx, path, func(l library) error { return l.addRemote(ctx, path, remote, fetch, overwrite) }); ok {
-		return err
-	}
-	unlock, err := m.lock(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	add := command{dir: path, args: []string{"remote", "add", "--", remote.Name, remote.URL}}
-	r, err := m.run(ctx, add)
-	if err != nil {
-		return err
-	}
-	const taken = 3 // git's exit code
-	added := r.code == 0
-	switch {
-	case r.code != taken:
-		err = add.failure(r)
-	case !overwrite:
-		err = fault.Newf(fault.Conflict, "remote %s exists already; set overwrite to give it another URL", remote.Name)
-	default:
-		_, err = m.do(ctx, command{dir: path, args: []string{"remote", "set-url", "--", remote.Name, remote.URL}})
-	}
-	if err != nil || !fetch {
-		return err
-	}
-	_, err = m.do(ctx, command{dir: path, args: []string{"fetch", "-q", "--", remote.Name}, network: true})
-	if err != nil && added {
-		_, _ = m.do(context.WithoutCancel(ctx), command{dir: path, args: []string{"remote", "remove", remote.Name}}) // the fetch's error is the one to tell
-	}
-	return err
+	return m.change(ctx, path, func(b backend) error { return b.addRemote(ctx, path, remote, fetch, overwrite) })
 }

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process"
 )
 
@@ -45,7 +45,8 @@ const (
 	maxErrors = 16 << 10
 )
 
-// patience is how long a local change may go on when its caller has left. Some would never end: a repository may hold pipes, which git waits in.
+// patience is how long a local change may go on when its caller has left. A repository may hold pipes, and git would
+// wait in these for ever.
 const patience = 5 * time.Minute
 
 // graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
@@ -56,12 +57,14 @@ const drainTime = 200 * time.Millisecond
 
 // settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
 var settings = []string{
-	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c", "core.quotePath=false",
+	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c",
+	"core.quotePath=false",
 	"-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that asks on descriptor 3, a socket whose other end answer has. Git and its children alone have
-// it: nobody can open a socket by /proc. An answer is one message, so that several may ask at a time; dd takes it in one read.
+// helper is a credential helper that asks on descriptor 3, a socket at whose other end answer is. Git and its children
+// alone have the socket: nobody can open one through /proc. An answer is one message, which dd reads at once, so that
+// several helpers may ask at a time.
 const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
 
 // maxCredentials bounds an answer to helper, in bytes.
@@ -74,9 +77,15 @@ type result struct {
 	stderr []byte
 }
 
-// run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit, GIT_REPO_NOT_FOUND when the
-// folder is not there, the context's cause, and c.output's.
-func (m *Manager) run(ctx context.Context, c command) (result, error) {
+// runner runs the git program.
+type runner struct {
+	processes *process.Manager
+	patience  time.Duration // of a local change whose caller has left
+}
+
+// run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit,
+// GIT_REPO_NOT_FOUND when the folder is not there, the context's cause, and c.output's.
+func (r runner) run(ctx context.Context, c command) (result, error) {
 	var files closers
 	var answering sync.WaitGroup
 	defer answering.Wait()
@@ -97,7 +106,7 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	spec := process.Spec{Argv: argv, Dir: c.dir, Env: c.environ(m), Files: []*os.File{stdin, outW, errsW}}
+	spec := process.Spec{Argv: argv, Dir: c.dir, Env: r.environ(&c), Files: []*os.File{stdin, outW, errsW}}
 	if secret != nil {
 		ours, theirs, err := files.sockets()
 		if err != nil {
@@ -106,18 +115,21 @@ func (m *Manager) run(ctx context.Context, c command) (result, error) {
 		spec.Files = append(spec.Files, theirs) // descriptor 3
 		answering.Go(func() { answer(ours, secret) })
 	}
-	p, err := m.processes.Start(spec)
+	p, err := r.processes.Start(spec)
 	for _, f := range spec.Files {
 		f.Close()
 	}
 	if err != nil {
-		return result{}, m.startError(c, err)
+		return result{}, startError(c, err)
 	}
-	return c.follow(ctx, p, m.patience, out, errs)
+	return c.follow(ctx, p, r.patience, out, errs)
 }
 
-// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and all else ends.
-func (c *command) follow(ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File) (result, error) {
+// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and
+// all else ends.
+func (c *command) follow(
+	ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File,
+) (result, error) {
 	if c.network || c.output != nil {
 		patience = 0
 	}
@@ -203,7 +215,8 @@ func (c *command) argv() (argv []string, secret []byte, err error) {
 		argv = append(argv, "-c", "credential.helper=")
 		if scope != "" {
 			argv = append(argv, "-c", "credential."+scope+".helper="+helper)
-			if secret = []byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n"); len(secret) > maxCredentials {
+			secret = []byte("username=" + c.creds.Username + "\npassword=" + c.creds.Password + "\n")
+			if len(secret) > maxCredentials {
 				return nil, nil, fault.Newf(fault.Invalid, "username and password have over %d bytes", maxCredentials)
 			}
 		}
@@ -223,13 +236,14 @@ func scope(raw string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-func (c *command) environ(m *Manager) map[string]string {
+func (r runner) environ(c *command) map[string]string {
 	env := map[string]string{
-		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
-		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
+		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "",
+		"SSH_ASKPASS_REQUIRE": "never",
+		"GIT_EDITOR":          ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
 	}
 	if c.dir != "" {
-		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(m.abs(c.dir)) // no discovery of parents
+		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(absolute(r.processes, c.dir)) // no discovery of parents
 	}
 	for k, v := range c.env {
 		env[k] = v
@@ -237,7 +251,7 @@ func (c *command) environ(m *Manager) map[string]string {
 	return env
 }
 
-func (m *Manager) startError(c command, err error) error {
+func startError(c command, err error) error {
 	switch {
 	case fault.KindOf(err) != fault.NotFound:
 		return err
@@ -248,22 +262,12 @@ func (m *Manager) startError(c command, err error) error {
 }
 
 // do runs c and makes an error of git's failure.
-func (m *Manager) do(ctx context.Context, c command) (result, error) {
-	r, err := m.run(ctx, c)
+func (r runner) do(ctx context.Context, c command) (result, error) {
+	res, err := r.run(ctx, c)
 	if err != nil {
-		return r, err
+		return res, err
 	}
-	return r, c.failure(r)
-}
-
-// change is do under the repository's lock.
-func (m *Manager) change(ctx context.Context, c command) (result, error) {
-	unlock, err := m.lock(ctx, c.dir)
-	if err != nil {
-		return result{}, err
-	}
-	defer unlock()
-	return m.do(ctx, c)
+	return res, c.failure(res)
 }
 
 // closers are files to be closed together.
@@ -301,20 +305,11 @@ func (c *closers) sockets() (ours, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
-// memory returns a file that holds data, in memory alone and without a name.
 func (c *closers) memory(data []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate("git", unix.MFD_CLOEXEC)
+	f, err := linux.MemoryFile("git", data)
 	if err != nil {
 		return nil, fault.System("start git", err)
 	}
-	f := os.NewFile(uintptr(fd), "git")
 	*c = append(*c, f)
-	_, err = io.Copy(f, bytes.NewReader(data))
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, fault.System("start git", err)
-	}
 	return f, nil
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace/git"
 )
 
-// readable is what another process of the same user finds the secret in: arguments, environment and open files of our own process and of
-// those whose arguments name the address, and the files below dir.
+// readable is what another process of the same user finds the secret in: arguments, environment and open files of our
+// own process and of those whose arguments name the address, and the files below dir.
 func readable(t *testing.T, address, dir string) (found []string, looked int) {
 	t.Helper()
 	look := func(name string) {
@@ -61,13 +61,14 @@ func readable(t *testing.T, address, dir string) (found []string, looked int) {
 	return found, looked
 }
 
-// TestNobodyReadsThePasswordOfASlowClone looks for it in all that others can open, while the server keeps git waiting: before it has asked for
-// credentials, and when it has them.
+// TestNobodyReadsThePasswordOfASlowClone looks for it in all that others can open, while the server keeps git waiting:
+// before it has asked for credentials, and when it has them.
 func TestNobodyReadsThePasswordOfASlowClone(t *testing.T) {
 	m, dir := open(t)
 	sh(t, dir, origin)
 	core := strings.TrimSpace(sh(t, dir, "git --exec-path"))
-	backend := &cgi.Handler{Path: core + "/git-http-backend", Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
+	backend := &cgi.Handler{Path: core + "/git-http-backend",
+		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
 	var mu sync.Mutex
 	phases := map[string]int{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +92,8 @@ func TestNobodyReadsThePasswordOfASlowClone(t *testing.T) {
 		backend.ServeHTTP(w, r)
 	}))
 	defer srv.Close()
-	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: srv.URL + "/origin.git", Path: "r", Credentials: git.Credentials{Username: "u", Password: secret}}))
+	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: srv.URL + "/origin.git", Path: "r",
+		Credentials: git.Credentials{Username: "u", Password: secret}}))
 	for _, phase := range []string{"GET without it", "GET with the password", "POST with the password"} {
 		if phases[phase] < 10 {
 			t.Errorf("%s: looked at %d files alone", phase, phases[phase])
