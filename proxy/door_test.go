@@ -500,8 +500,13 @@ func TestStrangersLearnNothing(t *testing.T) {
 	const other = "00000000-1111-2222-3333-444444444444"
 	stamp := regexp.MustCompile(`"(timestamp|path)":"[^"]*"`)
 	for _, header := range []http.Header{
-		{}, {"X-Daytona-Preview-Token": {"abcdefghjkmnpqrt"}}, {"Authorization": {"Bearer abcdefghjkmnpqrt"}}, {"X-Daytona-Preview-Token": {tok(8703)[:31] + "a"}},
-		{"Cookie": {"sandlot-preview-8702-" + id + "=x"}}, {"Cookie": {"sandlot-preview-8702-" + other + "=x"}}, {"Cookie": {"sandlot-preview-8702-=x"}},
+		{},
+		{"X-Daytona-Preview-Token": {"abcdefghjkmnpqrt"}},
+		{"Authorization": {"Bearer abcdefghjkmnpqrt"}},
+		{"X-Daytona-Preview-Token": {tok(8703)[:31] + "a"}},
+		{"Cookie": {"sandlot-preview-8702-" + id + "=x"}},
+		{"Cookie": {"sandlot-preview-8702-" + other + "=x"}},
+		{"Cookie": {"sandlot-preview-8702-=x"}},
 	} {
 		for _, form := range []way{{host: "8702-%s." + domain}, {host: ways[2].host, prefix: "/p/%s/8702"}, {host: ways[2].host, prefix: "/toolbox/%s"}} {
 			var said []string
