@@ -120,7 +120,7 @@ func newYard(t *testing.T) *yard {
 	y := &yard{node: driver(t), shots: os.Getenv("SANDLOT_SHOTS"), outside: outside(t), started: map[string]func() error{}, cells: map[string]string{}}
 	if y.shots == "" {
 		var err error
-		if y.shots, err = os.MkdirTemp("", "sandlot-shots-"); err != nil { // they are there when the test has ended
+		if y.shots, err = os.MkdirTemp("", "sandlot-shots-"); err != nil { //nolint:usetesting // they are looked at when the test has ended
 			t.Fatal(err)
 		}
 	} else if err := os.MkdirAll(y.shots, 0o755); err != nil {
