@@ -35,7 +35,9 @@ page.on('response', (r) => { if (r.status() >= 400) note(`${r.request().method()
 page.on('requestfailed', (r) => { if (r.failure().errorText !== 'net::ERR_ABORTED') note(`${r.method()} failed: ${r.failure().errorText}`, r.url()) })
 page.on('console', (m) => { if (m.type() === 'error') note(`console: ${m.text()}`, m.location().url) })
 page.on('pageerror', (e) => note(`page: ${e.message}`))
-page.on('websocket', (ws) => ws.on('socketerror', (e) => note(`websocket: ${e}`, ws.url())))
+page.on('websocket', (ws) => ws.on('socketerror', (e) => {
+  if (!/closed before the connection is established/.test(e)) note(`websocket: ${e}`, ws.url()) // the page thought better of it
+}))
 
 let why = ''
 const began = Date.now()

@@ -6,11 +6,11 @@ export default async function ({ view, unique }) {
   await view.locator('#login_submit').click()
   await view.locator('[data-status=idle]').first().waitFor({ state: 'attached' }) // the kernel
   const cell = view.locator('.jp-Notebook .jp-CodeCell .cm-content').first()
-  await cell.fill(`print(6 * 7, "${unique}")`)
   const printed = view.locator('.jp-OutputArea-output').getByText(`42 ${unique}`)
-  for (let tries = 1; ; tries++) { // the page drops a cell silently that is run before all of the kernel's connection is there
+  for (let tries = 1; tries <= 10; tries++) { // until the kernel's connection and the file are there, the page drops silently what it is told
+    await cell.fill(`print(6 * 7, "${unique}")`)
     await cell.press('Control+Enter')
-    if (await printed.waitFor({ timeout: 3000 }).then(() => true, () => tries === 10)) break
+    if (await printed.waitFor({ timeout: 3000 }).then(() => true, () => false)) return
   }
-  await printed.waitFor()
+  throw new Error('the cell did not run')
 }
