@@ -119,8 +119,10 @@ func TestFailuresOfTheSystemAreToldAsSuch(t *testing.T) {
 	inFile := func() error { // when its folder could be listed still
 		s := newSearcher("text")
 		defer s.close()
-		return s.search(t.Context(), &findJob{files: []foundFile{{unix.AT_FDCWD, dir + "/a", "a"}},
-			found: make(chan []Match, 1)})
+		return s.search(t.Context(), &findJob{
+			files: []foundFile{{unix.AT_FDCWD, dir + "/a", "a"}},
+			found: make(chan []Match, 1),
+		})
 	}
 	watch := func() error {
 		m := NewManager(f)
@@ -150,8 +152,10 @@ func TestFailuresOfTheSystemAreToldAsSuch(t *testing.T) {
 		}()
 		return do()
 	}
-	for what, do := range map[string]func() error{"list": list, "find": find, "search": search, "write": write,
-		"find in a file": inFile} {
+	for what, do := range map[string]func() error{
+		"list": list, "find": find, "search": search, "write": write,
+		"find in a file": inFile,
+	} {
 		want(what+" without descriptors", without(0, do), fault.Unavailable, "EMFILE")
 	}
 	want("watch without descriptors", without(0, watch), fault.Limited, "")

@@ -69,7 +69,8 @@ func openEntries(at int, name string, flags int) (fd int, entries []entry, err e
 
 // list describes the entries of the folder open as fd, which it closes.
 func (f *Files) list(ctx context.Context, fd int, entries []entry, dir string, depth int,
-	yield func(*Info) error) error {
+	yield func(*Info) error,
+) error {
 	defer unix.Close(fd)
 	const some = 4096 // described at a time
 	for ; len(entries) > 0; entries = entries[min(some, len(entries)):] {

@@ -58,7 +58,8 @@ func walk(ctx context.Context, abs, shown string, visit func(path string, e entr
 
 // walkEntries visits what is in the folder open as fd, which it closes.
 func walkEntries(ctx context.Context, fd int, entries []entry, shown string, isRoot bool,
-	visit func(path string, e entry) error) error {
+	visit func(path string, e entry) error,
+) error {
 	defer unix.Close(fd)
 	if err := ctx.Err(); err != nil {
 		return err
