@@ -339,8 +339,10 @@ func TestWriteRefuses(t *testing.T) {
 func TestKernelFilesAreReadWhole(t *testing.T) {
 	f, dir := open(t)
 	mustWrite(t, dir+"/empty", "")
-	for _, name := range []string{"/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled",
-		dir + "/empty"} {
+	for _, name := range []string{
+		"/proc/self/status", "/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled",
+		dir + "/empty",
+	} {
 		want, err := os.ReadFile(name)
 		if err != nil {
 			continue
@@ -493,8 +495,10 @@ func TestListDescribesAndDescends(t *testing.T) {
 	for _, tc := range []struct {
 		name, code string
 		kind       fault.Kind
-	}{{"none", "FILE_NOT_FOUND", fault.NotFound}, {"b", "INVALID_FILE_PATH", fault.Invalid}, {"\x00", "INVALID_FILE_PATH",
-		fault.Invalid}} {
+	}{{"none", "FILE_NOT_FOUND", fault.NotFound}, {"b", "INVALID_FILE_PATH", fault.Invalid}, {
+		"\x00", "INVALID_FILE_PATH",
+		fault.Invalid,
+	}} {
 		wantFault(t, tc.name, f.List(t.Context(), tc.name, 1, nil), tc.kind, tc.code)
 	}
 	stop := errors.New("enough")
@@ -657,8 +661,10 @@ func TestMoveBetweenFileSystemsKeepsAll(t *testing.T) {
 	if a.Mtim.Nano() != when.UnixNano() || b.Mode != unix.S_IFIFO|0o600 {
 		t.Errorf("folder's time or FIFO differ: %+v %+v", a, b)
 	}
-	for name, attr := range map[string]string{"/d/sub/file": "system.posix_acl_access",
-		"/d/sub": "system.posix_acl_default"} {
+	for name, attr := range map[string]string{
+		"/d/sub/file": "system.posix_acl_access",
+		"/d/sub":      "system.posix_acl_default",
+	} {
 		value := make([]byte, 100)
 		if n, err := unix.Getxattr(other+name, attr, value); (err != nil || !bytes.Equal(value[:n], list)) &&
 			!errors.Is(err, unix.ENOTSUP) {
@@ -766,8 +772,12 @@ func TestSetPermissions(t *testing.T) {
 			t.Errorf("%o %d:%d", st.Mode&0o7777, st.Uid, st.Gid)
 		}
 	}
-	for _, p := range []workspace.Permissions{{Owner: "nobody-such"}, {Group: "-1"}, {Owner: "4294967295"},
-		{Owner: "99999999999"}} {
+	for _, p := range []workspace.Permissions{
+		{Owner: "nobody-such"},
+		{Group: "-1"},
+		{Owner: "4294967295"},
+		{Owner: "99999999999"},
+	} {
 		wantFault(t, fmt.Sprint(p), f.SetPermissions("file", p), fault.Invalid, "")
 	}
 	wantFault(t, "missing", f.SetPermissions("none", workspace.Permissions{Mode: &mode}), fault.NotFound, "FILE_NOT_FOUND")
@@ -1151,8 +1161,13 @@ func TestReplaceInLargeFiles(t *testing.T) {
 		b.WriteString(strings.Repeat("ne", r.IntN(300)) + "need" + "need"[:r.IntN(4)])
 	}
 	content := b.String()
-	for _, p := range [][2]string{{"need", "x"}, {"en", ""}, {"nn", "longer than before"}, {"n", strings.Repeat("z", 100)},
-		{strings.Repeat("ne", 250), "Q"}} {
+	for _, p := range [][2]string{
+		{"need", "x"},
+		{"en", ""},
+		{"nn", "longer than before"},
+		{"n", strings.Repeat("z", 100)},
+		{strings.Repeat("ne", 250), "Q"},
+	} {
 		mustWrite(t, dir+"/big", content)
 		if got, err := f.Replace(t.Context(), []string{"big"}, p[0], p[1]); err != nil || got[0].Err != nil {
 			t.Fatal(got, err)

@@ -17,8 +17,10 @@ func TestCredentialsAreGivenToEachThatAsks(t *testing.T) {
 		t.Skip("no git program")
 	}
 	dir := t.TempDir()
-	processes, err := process.NewManager(process.Config{Dir: dir,
-		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}})
+	processes, err := process.NewManager(process.Config{
+		Dir: dir,
+		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,10 @@ func TestExpressionsAreNoBranches(t *testing.T) {
 	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: dir + "/origin.git", Path: "r"}))
 	sh(t, dir+"/r", "git checkout -q -b other; git checkout -q main; git reset -q --hard v1; echo own > own; git add own; git commit -q -m own")
 	before := sh(t, dir+"/r", "git for-each-ref refs/heads")
-	for _, name := range []string{"+main:main", "main:evil", "*", "refs/heads/*", "@{-1}", "main~1", "a b", "main..other",
-		"^main", "a\nb"} {
+	for _, name := range []string{
+		"+main:main", "main:evil", "*", "refs/heads/*", "@{-1}", "main~1", "a b", "main..other",
+		"^main", "a\nb",
+	} {
 		wantFault(t, "pull "+name, m.Pull(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound,
 			"GIT_BRANCH_NOT_FOUND")
 		wantFault(t, "push "+name, m.Push(t.Context(), git.TransferSpec{Path: "r", Branch: name}), fault.NotFound,
@@ -133,8 +135,14 @@ func TestMessagesSayWhatIsWrongWithTheInput(t *testing.T) {
 	_, err := m.Commit(t.Context(), git.CommitSpec{Path: "seed", Message: "a\x00b", Author: "a", Email: "e"})
 	wantFault(t, "NUL in a message", err, fault.Invalid, "")
 	creds := git.Credentials{Username: "u", Password: "p"}
-	for _, at := range [][2]string{{"https", "a/b"}, {"https", "https://a"}, {"https", "u@a"}, {"https", "a b"},
-		{"ht tp", "a"}, {"https://", "a"}} {
+	for _, at := range [][2]string{
+		{"https", "a/b"},
+		{"https", "https://a"},
+		{"https", "u@a"},
+		{"https", "a b"},
+		{"ht tp", "a"},
+		{"https://", "a"},
+	} {
 		wantFault(t, strings.Join(at[:], " "), m.StoreCredentials(t.Context(), at[0], at[1], creds), fault.Invalid, "")
 	}
 	base, _ := forge(t, dir)
@@ -142,8 +150,10 @@ func TestMessagesSayWhatIsWrongWithTheInput(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "give username and password") {
 		t.Errorf("the fix is not in %v", err)
 	}
-	err = m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "x",
-		Credentials: git.Credentials{Username: "u", Password: "n"}})
+	err = m.Clone(t.Context(), git.CloneSpec{
+		URL: base + "/origin.git", Path: "x",
+		Credentials: git.Credentials{Username: "u", Password: "n"},
+	})
 	if err == nil || !strings.Contains(err.Error(), "Authentication failed") || strings.Contains(err.Error(), "give") {
 		t.Errorf("a password of one letter makes the error %v", err)
 	}
@@ -156,8 +166,10 @@ func TestAuthoritiesOfTheUser(t *testing.T) {
 	program, err := exec.LookPath("git")
 	ok(t, err)
 	srv := httptest.NewTLSServer(&cgi.Handler{
-		Path: program, Args: []string{"http-backend"}, Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1",
-			"GIT_CONFIG_NOSYSTEM=1"},
+		Path: program, Args: []string{"http-backend"}, Env: []string{
+			"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1",
+			"GIT_CONFIG_NOSYSTEM=1",
+		},
 	})
 	defer srv.Close()
 	bundle := filepath.Join(dir, "ca.pem")
@@ -174,8 +186,10 @@ func TestAuthoritiesOfTheUser(t *testing.T) {
 		{"known by environment", []string{"GIT_SSL_CAINFO=" + bundle}, git.CloneSpec{Path: "c"}, ""},
 		{"the next call is looked at again", nil, git.CloneSpec{Path: "d"}, "GIT_TRANSPORT_FAILED"},
 	} {
-		processes, err := process.NewManager(process.Config{Dir: dir,
-			Env: append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, tc.env...)})
+		processes, err := process.NewManager(process.Config{
+			Dir: dir,
+			Env: append([]string{"HOME=" + home, "PATH=" + os.Getenv("PATH")}, tc.env...),
+		})
 		ok(t, err)
 		tc.spec.URL = srv.URL + "/origin.git"
 		if err := git.New(processes).Clone(t.Context(), tc.spec); fault.CodeOf(err) != tc.code ||
@@ -213,22 +227,34 @@ func TestWithoutGitAtItsEdges(t *testing.T) {
 		kind fault.Kind
 		code string
 	}{
-		"scheme": {m.Clone(ctx, git.CloneSpec{URL: "ftp://127.0.0.1:1/x", Path: "n"}), fault.Upstream,
-			"GIT_TRANSPORT_FAILED"},
-		"no keys": {m.Clone(ctx, git.CloneSpec{URL: "ssh://git@127.0.0.1:1/x", Path: "n"}), fault.Unauthenticated,
-			"GIT_AUTH_FAILED"},
-		"NUL in a branch": {m.Clone(ctx, git.CloneSpec{URL: base + "/origin.git", Path: "n", Branch: "a\x00b",
-			Credentials: creds}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"scheme": {
+			m.Clone(ctx, git.CloneSpec{URL: "ftp://127.0.0.1:1/x", Path: "n"}), fault.Upstream,
+			"GIT_TRANSPORT_FAILED",
+		},
+		"no keys": {
+			m.Clone(ctx, git.CloneSpec{URL: "ssh://git@127.0.0.1:1/x", Path: "n"}), fault.Unauthenticated,
+			"GIT_AUTH_FAILED",
+		},
+		"NUL in a branch": {m.Clone(ctx, git.CloneSpec{
+			URL: base + "/origin.git", Path: "n", Branch: "a\x00b",
+			Credentials: creds,
+		}), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
 		"below a file":       {errOf(m.Status(ctx, "r/f")), fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		"bare":               {errOf(m.Status(ctx, "origin.git")), fault.Unprocessable, ""},
 		"checkout of a tree": {m.Checkout(ctx, "r", "HEAD:d"), fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"reset to a tree": {m.Reset(ctx, git.ResetSpec{Path: "r", Target: "HEAD:d"}), fault.NotFound,
-			"GIT_BRANCH_NOT_FOUND"},
-		"fetch of a path": {m.AddRemote(ctx, "r", git.Remote{Name: "p", URL: dir + "/origin.git"}, true, false),
-			fault.Unavailable, ""},
+		"reset to a tree": {
+			m.Reset(ctx, git.ResetSpec{Path: "r", Target: "HEAD:d"}), fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND",
+		},
+		"fetch of a path": {
+			m.AddRemote(ctx, "r", git.Remote{Name: "p", URL: dir + "/origin.git"}, true, false),
+			fault.Unavailable, "",
+		},
 		"NUL in a value": {m.SetConfig(ctx, "", "", [2]string{"a.b", "c\x00d"}), fault.Invalid, ""},
-		"NUL in a user": {m.SetConfig(ctx, "", "", [2]string{"user.name", "c"}, [2]string{"user.email", "\x00"}),
-			fault.Invalid, ""},
+		"NUL in a user": {
+			m.SetConfig(ctx, "", "", [2]string{"user.name", "c"}, [2]string{"user.email", "\x00"}),
+			fault.Invalid, "",
+		},
 		"a value that is odd": {m.SetConfig(ctx, "", "", [2]string{"a.odd", "x\ny \"q\" \\ # ; é"}), fault.Unknown, ""},
 	} {
 		wantFault(t, what, tc.err, tc.kind, tc.code)

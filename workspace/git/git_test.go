@@ -124,15 +124,29 @@ func TestFailedCloneLeavesNothing(t *testing.T) {
 		{"no such repository", git.CloneSpec{URL: dir + "/none.git", Path: "n/e/w"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"into an empty folder", git.CloneSpec{URL: dir + "/none.git", Path: "empty"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"no such branch", git.CloneSpec{URL: url, Path: "n/e/w", Branch: "none"}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		{"no such commit", git.CloneSpec{URL: url, Path: "n/e/w", CommitID: strings.Repeat("a", 40)}, fault.NotFound,
-			"GIT_BRANCH_NOT_FOUND"},
-		{"no such commit, into an empty folder", git.CloneSpec{URL: url, Path: "empty", CommitID: strings.Repeat("a", 40),
-			Depth: 1}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		{"no such host", git.CloneSpec{URL: "https://no-such-host.invalid/a.git", Path: "new"}, fault.Upstream,
-			"GIT_TRANSPORT_FAILED"},
+		{
+			"no such commit",
+			git.CloneSpec{URL: url, Path: "n/e/w", CommitID: strings.Repeat("a", 40)},
+			fault.NotFound,
+			"GIT_BRANCH_NOT_FOUND",
+		},
+		{"no such commit, into an empty folder", git.CloneSpec{
+			URL: url, Path: "empty", CommitID: strings.Repeat("a", 40),
+			Depth: 1,
+		}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		{
+			"no such host",
+			git.CloneSpec{URL: "https://no-such-host.invalid/a.git", Path: "new"},
+			fault.Upstream,
+			"GIT_TRANSPORT_FAILED",
+		},
 		{"refused", git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "new"}, fault.Upstream, "GIT_TRANSPORT_FAILED"},
-		{"a program as transport", git.CloneSpec{URL: "ext::sh -c touch% /tmp/x", Path: "new"}, fault.Upstream,
-			"GIT_TRANSPORT_FAILED"},
+		{
+			"a program as transport",
+			git.CloneSpec{URL: "ext::sh -c touch% /tmp/x", Path: "new"},
+			fault.Upstream,
+			"GIT_TRANSPORT_FAILED",
+		},
 		{"option as URL", git.CloneSpec{URL: "--upload-pack=touch x", Path: "new"}, fault.NotFound, "GIT_REPO_NOT_FOUND"},
 		{"option as commit", git.CloneSpec{URL: url, Path: "new", CommitID: "--x"}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
 		{"taken", git.CloneSpec{URL: url, Path: "full"}, fault.Conflict, ""},
@@ -178,8 +192,10 @@ line'; mkdir u; echo > u/v; echo > u/é; echo > u/x.ign; git checkout -q -b w; g
 	}
 	sh(t, dir+"/r", "git reset -q --hard; git clean -qfd; git checkout -q -b other HEAD~1; echo o > f; git commit -q -am o; git checkout -q main; echo m > f; git commit -q -am m; git merge other || true")
 	st, err = m.Status(t.Context(), "r")
-	if err != nil || len(st.Files) != 1 || st.Files[0] != (git.FileStatus{Name: "f", Staging: git.Unmerged,
-		Worktree: git.Unmerged}) {
+	if err != nil || len(st.Files) != 1 || st.Files[0] != (git.FileStatus{
+		Name: "f", Staging: git.Unmerged,
+		Worktree: git.Unmerged,
+	}) {
 		t.Errorf("conflict: %+v %v", st, err)
 	}
 	wantFault(t, "commit of a conflict", errOf(m.Commit(t.Context(),
@@ -333,8 +349,10 @@ func TestResetAndRestore(t *testing.T) {
 	if got := porcelain(); got != " M d/x\none\n" {
 		t.Errorf("staged: %q", got)
 	}
-	ok(t, m.Restore(t.Context(), git.RestoreSpec{Path: "seed", Files: []string{"."}, Staged: true, Worktree: true,
-		Source: "side"}))
+	ok(t, m.Restore(t.Context(), git.RestoreSpec{
+		Path: "seed", Files: []string{"."}, Staged: true, Worktree: true,
+		Source: "side",
+	}))
 	if got := porcelain(); got != "M  f\nA  side\none\n" {
 		t.Errorf("source: %q", got)
 	}
@@ -427,8 +445,10 @@ func TestRemotes(t *testing.T) {
 	wantFault(t, "dash", add("-x", "x", false, false), fault.Invalid, "")
 	wantFault(t, "cannot be fetched", add("broken", dir+"/none", true, false), fault.NotFound, "GIT_REPO_NOT_FOUND")
 	got, err := m.Remotes(t.Context(), "r")
-	if err != nil || !slices.Equal(got, []git.Remote{{Name: "origin", URL: dir + "/origin.git"},
-		{Name: "up.stream", URL: "https://example.com/y"}}) {
+	if err != nil || !slices.Equal(got, []git.Remote{
+		{Name: "origin", URL: dir + "/origin.git"},
+		{Name: "up.stream", URL: "https://example.com/y"},
+	}) {
 		t.Errorf("%v %v", got, err)
 	}
 	if got := sh(t, dir+"/r", "git rev-parse origin/main"); len(got) != 41 {
@@ -444,8 +464,12 @@ func TestConfig(t *testing.T) {
 	if v, err := m.Config(t.Context(), "", "", "user.name"); v != nil || err != nil {
 		t.Errorf("unset: %v %v", v, err)
 	}
-	for _, tc := range []struct{ scope, path, value string }{{"", "", "Global"}, {"local", "r", "-x --y"},
-		{"global", "", "two\nlines "}, {"local", "r", ""}} {
+	for _, tc := range []struct{ scope, path, value string }{
+		{"", "", "Global"},
+		{"local", "r", "-x --y"},
+		{"global", "", "two\nlines "},
+		{"local", "r", ""},
+	} {
 		ok(t, m.SetConfig(t.Context(), tc.scope, tc.path, [2]string{"user.name", tc.value}, [2]string{"user.email", "e"}))
 		if v, err := m.Config(t.Context(), tc.scope, tc.path, "user.name"); err != nil || v == nil || *v != tc.value {
 			t.Errorf("%+v: %v %v", tc, v, err)
@@ -456,8 +480,13 @@ func TestConfig(t *testing.T) {
 	if got := sh(t, dir+"/r", "git config --get-all x.y"); got != "3\n" {
 		t.Errorf("%q", got)
 	}
-	for _, tc := range []struct{ scope, path, key string }{{"wild", "", "a.b"}, {"local", "", "a.b"},
-		{"", "", "nosection"}, {"", "", "--list"}, {"", "", "a.b\x00"}} {
+	for _, tc := range []struct{ scope, path, key string }{
+		{"wild", "", "a.b"},
+		{"local", "", "a.b"},
+		{"", "", "nosection"},
+		{"", "", "--list"},
+		{"", "", "a.b\x00"},
+	} {
 		_, err := m.Config(t.Context(), tc.scope, tc.path, tc.key)
 		wantFault(t, fmt.Sprint(tc), err, fault.Invalid, "")
 		wantFault(t, fmt.Sprint(tc), m.SetConfig(t.Context(), tc.scope, tc.path, [2]string{tc.key, "x"}), fault.Invalid, "")
@@ -489,8 +518,10 @@ func forge(t *testing.T, dir string) (base string, seen *sync.Map) {
 	t.Helper()
 	seen = &sync.Map{}
 	core := strings.TrimSpace(sh(t, dir, "git --exec-path"))
-	backend := &cgi.Handler{Path: core + "/git-http-backend",
-		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
+	backend := &cgi.Handler{
+		Path: core + "/git-http-backend",
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"},
+	}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, pattern := range []string{"/proc/[0-9]*/cmdline", "/proc/[0-9]*/environ"} {
 			files, _ := filepath.Glob(pattern)
@@ -538,18 +569,24 @@ func TestCredentialsWorkAndLeaveNoTrace(t *testing.T) {
 		fault.Unauthenticated, "GIT_AUTH_FAILED")
 	wantFault(t, "no such repository", m.Clone(t.Context(),
 		git.CloneSpec{URL: base + "/none.git", Path: "s", Credentials: creds}), fault.NotFound, "GIT_REPO_NOT_FOUND")
-	wantFault(t, "forbidden", m.Clone(t.Context(), git.CloneSpec{URL: base + "/forbidden.git", Path: "s",
-		Credentials: creds}), fault.Forbidden, "FORBIDDEN")
+	wantFault(t, "forbidden", m.Clone(t.Context(), git.CloneSpec{
+		URL: base + "/forbidden.git", Path: "s",
+		Credentials: creds,
+	}), fault.Forbidden, "FORBIDDEN")
 	wantFault(t, "broken", m.Clone(t.Context(), git.CloneSpec{URL: base + "/broken.git", Path: "s", Credentials: creds}),
 		fault.Upstream, "GIT_TRANSPORT_FAILED")
-	err := m.Clone(t.Context(), git.CloneSpec{URL: strings.Replace(base, "://", "://u:s3cret@", 1) + "/origin.git",
-		Path: "s"})
+	err := m.Clone(t.Context(), git.CloneSpec{
+		URL:  strings.Replace(base, "://", "://u:s3cret@", 1) + "/origin.git",
+		Path: "s",
+	})
 	wantFault(t, "wrong ones in the URL", err, fault.Unauthenticated, "GIT_AUTH_FAILED")
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("the error tells them: %v", err)
 	}
-	wantFault(t, "line end", m.Clone(t.Context(), git.CloneSpec{URL: base + "/origin.git", Path: "s",
-		Credentials: git.Credentials{Username: "u", Password: "a\nhost=b"}}), fault.Invalid, "")
+	wantFault(t, "line end", m.Clone(t.Context(), git.CloneSpec{
+		URL: base + "/origin.git", Path: "s",
+		Credentials: git.Credentials{Username: "u", Password: "a\nhost=b"},
+	}), fault.Invalid, "")
 	seen.Range(func(file, data any) bool {
 		if strings.Contains(data.(string), "://u:s3cret@") { // the caller's own URL
 			return true
@@ -575,8 +612,10 @@ func TestCallsOnOneRepositoryWaitForOneAnother(t *testing.T) {
 			if err := m.Add(t.Context(), path, []string{name}); err != nil {
 				t.Error(err)
 			}
-			if _, err := m.Commit(t.Context(), git.CommitSpec{Path: path, Message: name, Author: "a", Email: "e",
-				AllowEmpty: true}); err != nil {
+			if _, err := m.Commit(t.Context(), git.CommitSpec{
+				Path: path, Message: name, Author: "a", Email: "e",
+				AllowEmpty: true,
+			}); err != nil {
 				t.Error(err)
 			}
 			if _, err := m.Status(t.Context(), path); err != nil {
@@ -633,19 +672,35 @@ func TestWithoutGit(t *testing.T) {
 		kind fault.Kind
 		code string
 	}{
-		"no such repository": {git.CloneSpec{URL: base + "/none.git", Path: "n/w", Credentials: creds}, fault.NotFound,
-			"GIT_REPO_NOT_FOUND"},
-		"no such branch": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", Branch: "none", Credentials: creds},
-			fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"no such commit": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w", CommitID: strings.Repeat("a", 40),
-			Credentials: creds}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
-		"no credentials": {git.CloneSpec{URL: base + "/origin.git", Path: "n/w"}, fault.Unauthenticated,
-			"GIT_AUTH_FAILED"},
+		"no such repository": {
+			git.CloneSpec{URL: base + "/none.git", Path: "n/w", Credentials: creds},
+			fault.NotFound,
+			"GIT_REPO_NOT_FOUND",
+		},
+		"no such branch": {
+			git.CloneSpec{URL: base + "/origin.git", Path: "n/w", Branch: "none", Credentials: creds},
+			fault.NotFound, "GIT_BRANCH_NOT_FOUND",
+		},
+		"no such commit": {git.CloneSpec{
+			URL: base + "/origin.git", Path: "n/w", CommitID: strings.Repeat("a", 40),
+			Credentials: creds,
+		}, fault.NotFound, "GIT_BRANCH_NOT_FOUND"},
+		"no credentials": {
+			git.CloneSpec{URL: base + "/origin.git", Path: "n/w"},
+			fault.Unauthenticated,
+			"GIT_AUTH_FAILED",
+		},
 		"forbidden": {git.CloneSpec{URL: base + "/forbidden", Path: "n/w"}, fault.Forbidden, "FORBIDDEN"},
-		"refused": {git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "n/w"}, fault.Upstream,
-			"GIT_TRANSPORT_FAILED"},
-		"taken": {git.CloneSpec{URL: base + "/origin.git", Path: "seed", Credentials: creds}, fault.Conflict,
-			""},
+		"refused": {
+			git.CloneSpec{URL: "http://127.0.0.1:1/a.git", Path: "n/w"},
+			fault.Upstream,
+			"GIT_TRANSPORT_FAILED",
+		},
+		"taken": {
+			git.CloneSpec{URL: base + "/origin.git", Path: "seed", Credentials: creds},
+			fault.Conflict,
+			"",
+		},
 		"local": {git.CloneSpec{URL: dir + "/origin.git", Path: "n/w"}, fault.Unavailable, ""},
 	} {
 		wantFault(t, what, m.Clone(ctx, tc.spec), tc.kind, tc.code)

@@ -33,6 +33,7 @@ func (o ordinaryFiles) OpenFile(name string, flag int, perm os.FileMode) (billy.
 func (o ordinaryFiles) Stat(name string) (os.FileInfo, error) {
 	return hideOthers(o.Filesystem.Stat(name))
 }
+
 func (o ordinaryFiles) Lstat(name string) (os.FileInfo, error) {
 	return hideOthers(o.Filesystem.Lstat(name))
 }

@@ -19,8 +19,10 @@ func TestAGitThatWaitsForEverLeavesTheRepository(t *testing.T) {
 		t.Skip("no git program")
 	}
 	dir := t.TempDir()
-	processes, err := process.NewManager(process.Config{Dir: dir,
-		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}})
+	processes, err := process.NewManager(process.Config{
+		Dir: dir,
+		Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

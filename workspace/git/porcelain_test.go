@@ -78,8 +78,10 @@ func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 		{"fatal: write error: No space left on device", fault.Full, codeDiskFull},
 		{"error: unable to write file x: Read-only file system", fault.Forbidden, codeNoAccess},
 		{"fatal: something nobody has thought of", fault.Internal, ""},
-		{"remote: fatal: write error: No space left on device\nerror: remote unpack failed: unpack-objects abnormal exit",
-			fault.Unprocessable, codeRejected},
+		{
+			"remote: fatal: write error: No space left on device\nerror: remote unpack failed: unpack-objects abnormal exit",
+			fault.Unprocessable, codeRejected,
+		},
 		{"remote: fatal: Out of memory, malloc failed\nfatal: early EOF", fault.Upstream, codeTransport},
 		{"remote: fatal: Input/output error\nfatal: the remote end hung up unexpectedly", fault.Upstream, codeTransport},
 	} {
@@ -107,8 +109,10 @@ func TestFailuresOfTheSystemAreNotTheLibrarysCallers(t *testing.T) {
 		{"add", inFile(syscall.EROFS), fault.Forbidden, codeNoAccess},
 		{"add", inFile(syscall.ENAMETOOLONG), fault.Invalid, ""},
 		{"add", inFile(syscall.EISDIR), fault.Invalid, ""},
-		{"clone", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
-			fault.Upstream, codeTransport},
+		{
+			"clone", &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+			fault.Upstream, codeTransport,
+		},
 		{"clone", &url.Error{Op: "Get", URL: "http://a", Err: io.EOF}, fault.Upstream, codeTransport},
 		{"clone", &net.DNSError{Err: "no such host", Name: "a"}, fault.Upstream, codeTransport},
 		{"fetch", io.ErrUnexpectedEOF, fault.Upstream, codeTransport},

@@ -67,8 +67,10 @@ func TestNobodyReadsThePasswordOfASlowClone(t *testing.T) {
 	m, dir := open(t)
 	sh(t, dir, origin)
 	core := strings.TrimSpace(sh(t, dir, "git --exec-path"))
-	backend := &cgi.Handler{Path: core + "/git-http-backend",
-		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"}}
+	backend := &cgi.Handler{
+		Path: core + "/git-http-backend",
+		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=u"},
+	}
 	var mu sync.Mutex
 	phases := map[string]int{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -92,8 +94,10 @@ func TestNobodyReadsThePasswordOfASlowClone(t *testing.T) {
 		backend.ServeHTTP(w, r)
 	}))
 	defer srv.Close()
-	ok(t, m.Clone(t.Context(), git.CloneSpec{URL: srv.URL + "/origin.git", Path: "r",
-		Credentials: git.Credentials{Username: "u", Password: secret}}))
+	ok(t, m.Clone(t.Context(), git.CloneSpec{
+		URL: srv.URL + "/origin.git", Path: "r",
+		Credentials: git.Credentials{Username: "u", Password: secret},
+	}))
 	for _, phase := range []string{"GET without it", "GET with the password", "POST with the password"} {
 		if phases[phase] < 10 {
 			t.Errorf("%s: looked at %d files alone", phase, phases[phase])
