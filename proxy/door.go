@@ -73,9 +73,11 @@ func (p *Proxy) stray(r *http.Request, d door) (door, bool) {
 		d.ref, d.port, d.prefix, err = splitPath(from.EscapedPath())
 		return d, err == nil
 	}
-	for _, c := range r.CookiesNamed(lastCookie) {
-		if d.ref, d.port, d.prefix, err = splitPath(pathPrefix + c.Value); err == nil {
-			return d, true
+	for _, name := range []string{hostPrefix + lastCookie, lastCookie + framedSuffix, lastCookie} { // a frame has its own
+		for _, c := range r.CookiesNamed(name) {
+			if d.ref, d.port, d.prefix, err = splitPath(pathPrefix + c.Value); err == nil {
+				return d, true
+			}
 		}
 	}
 	return d, false

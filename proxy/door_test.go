@@ -411,6 +411,12 @@ func TestStrayRequestsFindTheirDoor(t *testing.T) {
 	if _, data, err := conn.ReadMessage(); err != nil || string(data) != "/api/kernels?x=1 sid=7" {
 		t.Errorf("the websocket reached %q, %v", data, err)
 	}
+	for _, name := range []string{"sandlot-last-framed", "__Host-sandlot-last"} { // in a frame, and over HTTPS
+		res, _ := plain.ask(t, http.MethodGet, "/a", http.Header{"Cookie": {name + "=" + id + "/8702; sandlot-last=other/1"}})
+		if got := res.Header.Get("Location"); got != w.prefix+"/a" {
+			t.Errorf("with %s it leads to %q", name, got)
+		}
+	}
 	if res, _ := plain.ask(t, http.MethodGet, "/static/a.js", nil); res.StatusCode != http.StatusNotFound {
 		t.Errorf("without any hint: %d", res.StatusCode)
 	}
