@@ -31,7 +31,7 @@ import uuid
 
 import aiohttp
 import daytona as sdk
-from preview import fetch
+from preview import fetch, visit
 
 MODE = sys.argv[1]
 PACKAGE = "daytona._async" if MODE == "async" else "daytona._sync"
@@ -207,9 +207,10 @@ async def settings(client, box):
     await step("Sandbox.update_secrets", lambda: box.update_secrets({}))
     await call(lambda: box.process.exec("cd /tmp; echo page > page; setsid python3 -m http.server 3000 & until curl -sf localhost:3000; do sleep 0.05; done"))
     await step("Sandbox.get_preview_link", lambda: box.get_preview_link(3000), lambda link: fetch(link, "/page") == b"page\n")
-    signed = await step("Sandbox.create_signed_preview_url", lambda: box.create_signed_preview_url(3000, 60))
-    token = signed.token if signed else "a" * 16
-    await step("Sandbox.expire_signed_preview_url", lambda: box.expire_signed_preview_url(3000, token))
+    signed = await step("Sandbox.create_signed_preview_url", lambda: box.create_signed_preview_url(3000, 60), lambda s: b"page" in visit(s.url)[1])
+    await step(
+        "Sandbox.expire_signed_preview_url", lambda: box.expire_signed_preview_url(3000, signed.token), seen=lambda: visit(signed.url)[0] == 401
+    )
     access = await step("Sandbox.create_ssh_access", lambda: box.create_ssh_access(5))
     token = access.token if access else "a" * 32
     await step("Sandbox.validate_ssh_access", lambda: box.validate_ssh_access(token))

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 
-import { fetched } from './preview.mjs'
+import { fetched, visited } from './preview.mjs'
 
 const require = createRequire(import.meta.url)
 const sdk = await import('@daytona/sdk')
@@ -135,8 +135,10 @@ async function settings(client, box) {
   await step('Sandbox.updateSecrets', () => box.updateSecrets({}))
   await box.process.executeCommand('cd /tmp; echo page > page; setsid python3 -m http.server 3000 & until curl -sf localhost:3000; do sleep 0.05; done')
   await step('Sandbox.getPreviewLink', () => box.getPreviewLink(3000), async (link) => (await fetched(link, '/page')) === 'page\n')
-  const signed = await step('Sandbox.getSignedPreviewUrl', () => box.getSignedPreviewUrl(3000, 60))
-  await step('Sandbox.expireSignedPreviewUrl', () => box.expireSignedPreviewUrl(3000, signed?.token ?? 'a'.repeat(16)))
+  const signed = await step('Sandbox.getSignedPreviewUrl', () => box.getSignedPreviewUrl(3000, 60), async (s) => (await visited(s.url)).text.includes('page'))
+  await step('Sandbox.expireSignedPreviewUrl', () => box.expireSignedPreviewUrl(3000, signed.token), null, {
+    seen: async () => (await visited(signed.url)).status === 401,
+  })
   const access = await step('Sandbox.createSshAccess', () => box.createSshAccess(5))
   await step('Sandbox.validateSshAccess', () => box.validateSshAccess(access?.token ?? 'a'.repeat(32)))
   await step('Sandbox.revokeSshAccess', () => box.revokeSshAccess(access?.token ?? 'a'.repeat(32)))
