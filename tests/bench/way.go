@@ -2,13 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -139,14 +136,8 @@ func (b *bench) talking(s *harness.Sandlot, x box, at string) ([]Row, error) {
 	if err := json.Unmarshal(data, &link); err != nil {
 		return nil, err
 	}
-	host, err := url.Parse(link.URL)
-	if err != nil {
-		return nil, err
-	}
-	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, s.Proxy) // the name need not resolve
-	}}
-	through, _, err := dialer.Dial("ws://"+host.Host+"/echo", http.Header{"X-Daytona-Preview-Token": {link.Token}}) //nolint:bodyclose // a handshake has no body
+	dialer := websocket.Dialer{NetDialContext: s.DialProxy}
+	through, _, err := dialer.Dial("ws"+strings.TrimPrefix(link.URL, "http")+"/echo", http.Header{"X-Daytona-Preview-Token": {link.Token}}) //nolint:bodyclose // a handshake has no body
 	if err != nil {
 		return nil, err
 	}
