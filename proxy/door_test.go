@@ -40,9 +40,9 @@ func doors(t *testing.T, app http.Handler) (*fleet, *proxy.Proxy, []way) {
 		f.links = map[string]proxy.Link{link: {Sandbox: id, Port: 8702, Until: time.Now().Add(time.Hour)}}
 	})
 	listen(t, netip.AddrPortFrom(f.target.Addr, 8702), app)
-	at, err := p.Open(t.Context(), id, 8702)
-	if err != nil {
-		t.Fatal(err)
+	at, opened, err := p.Open(t.Context(), id, 8702)
+	if err != nil || !opened {
+		t.Fatal(opened, err)
 	}
 	main := strings.TrimPrefix(srv.URL, "http://")
 	return f, p, []way{
@@ -459,7 +459,7 @@ func TestOwnAddresses(t *testing.T) {
 	if res, _ := w.ask(t, http.MethodGet, "/", nil); res.StatusCode != http.StatusOK {
 		t.Errorf("status %d", res.StatusCode)
 	}
-	if at, err := p.Open(t.Context(), id, 8702); err != nil || at.String() != w.host {
+	if at, opened, err := p.Open(t.Context(), id, 8702); err != nil || opened || at.String() != w.host {
 		t.Errorf("asked for again it is %v, %v", at, err)
 	}
 	named := w
@@ -467,7 +467,7 @@ func TestOwnAddresses(t *testing.T) {
 	if res, _ := named.ask(t, http.MethodGet, "/", nil); res.StatusCode != http.StatusNotFound {
 		t.Errorf("by a name: %d", res.StatusCode)
 	}
-	if _, err := p.Open(t.Context(), "other", 8702); err != nil {
+	if _, _, err := p.Open(t.Context(), "other", 8702); err != nil {
 		t.Errorf("another sandbox: %v", err)
 	}
 	f.set(func(f *fleet) { f.target.ID = "gone" })
@@ -638,7 +638,7 @@ func TestAddressesEndWithTheProxy(t *testing.T) {
 		running.Go(func() { _ = p.Run(ctx) })
 		var opened netip.AddrPort
 		running.Go(func() {
-			if at, err := p.Open(t.Context(), rand.Text(), 8702); err == nil {
+			if at, _, err := p.Open(t.Context(), rand.Text(), 8702); err == nil {
 				opened = at
 			}
 		})

@@ -63,22 +63,22 @@ func (s *doors) end() {
 	s.work.Wait()
 }
 
-// Open lets visitors reach a port of a sandbox at a loopback address, and returns that. It is always the same for a sandbox, and stays open
+// Open lets visitors reach a port of a sandbox at a loopback address, and returns that, and whether it was not open before. It is always the same for a sandbox, and stays open
 // until the sandbox is gone. It waits for Run to begin. Errors: fault.Conflict when the port cannot be had there: something else listens on
 // it, it is below 1024 and this program not root's, or there are too many; fault.Unavailable once Run has ended.
-func (p *Proxy) Open(ctx context.Context, id string, port int) (netip.AddrPort, error) {
+func (p *Proxy) Open(ctx context.Context, id string, port int) (at netip.AddrPort, opened bool, err error) {
 	s := p.doors
-	at := netip.AddrPortFrom(addressOf(id), uint16(port))
+	at = netip.AddrPortFrom(addressOf(id), uint16(port))
 	select {
 	case <-s.begun:
 	case <-ctx.Done():
-		return at, context.Cause(ctx)
+		return at, false, context.Cause(ctx)
 	}
-	opened, err := s.listen(id, at)
+	opened, err = s.listen(id, at)
 	if opened {
 		p.open.check(id) // it may have been deleted meanwhile
 	}
-	return at, err
+	return at, opened, err
 }
 
 func (s *doors) listen(id string, at netip.AddrPort) (opened bool, err error) {

@@ -164,8 +164,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 	if d, ok := p.stray(r, d); ok {
 		return p.strayed(w, r, in, d)
 	}
-	return fault.Newf(fault.NotFound, "Cannot %s %s: sandboxes are at /toolbox/{sandboxId}/ and at hosts {port}-{sandboxId}.%s",
-		r.Method, serve.Cut(r.URL.Path, serve.MaxWords), p.cfg.Domain)
+	return fault.Newf(fault.NotFound, "Cannot %s %s: toolboxes are at /toolbox/{sandboxId}/, ports of sandboxes where their preview link says",
+		r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 }
 
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, in *body, err error) {

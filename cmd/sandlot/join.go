@@ -78,7 +78,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err != nil {
 		return nil, err
 	}
-	seen := &previews{mode: mode, host: cfg.PreviewURL, base: strings.TrimSuffix(cfg.ToolboxURL, "/toolbox"), proxy: in.proxy, store: in.db}
+	seen := &previews{mode: mode, host: cfg.PreviewURL, base: strings.TrimSuffix(cfg.ToolboxURL, "/toolbox"), proxy: in.proxy, store: in.db, logger: logger}
 	template := cfg.PreviewURL
 	if mode != previewHost {
 		template = seen.base + "/p/{{sandboxId}}/{{PORT}}"

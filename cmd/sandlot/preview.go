@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -60,7 +62,10 @@ func resolvePreviews(ctx context.Context, cfg config) previewMode {
 		}
 		return previewMode{mode, ""}
 	case previewLoopback:
-		return previewMode{mode, "reachable from this machine alone; ports below 1024 need root"}
+		if os.Geteuid() != 0 {
+			return previewMode{mode, "reachable from this machine alone; ports below 1024 need root"}
+		}
+		return previewMode{mode, "reachable from this machine alone"}
 	}
 	return previewMode{mode, "browsers do not keep the pages of different sandboxes apart; apps that name websockets by absolute paths work one at a time"}
 }
@@ -89,7 +94,10 @@ type previews struct {
 	host  string // template of addresses by host
 	base  string // of the proxy, as clients see it
 	proxy *proxy.Proxy
-	store fleet.Store
+	store interface {
+		PutDoor(ctx context.Context, d fleet.Door) error
+	}
+	logger *slog.Logger
 }
 
 // Address implements coordinator.Previews.
@@ -105,9 +113,9 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	case p.mode == previewHost:
 		return strings.NewReplacer("{{PORT}}", strconv.Itoa(port), "{{sandboxId}}", ref).Replace(p.host), nil
 	case p.mode == previewLoopback && !toolbox:
-		at, err := p.proxy.Open(ctx, sandbox, port)
-		if err == nil {
-			err = p.store.PutDoor(ctx, fleet.Door{Sandbox: sandbox, Port: port})
+		at, opened, err := p.proxy.Open(ctx, sandbox, port)
+		if opened {
+			err = p.keep(ctx, fleet.Door{Sandbox: sandbox, Port: port})
 		}
 		if err == nil {
 			address := "http://" + at.String()
@@ -126,6 +134,17 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	return p.base + "/p/" + ref + "/" + strconv.Itoa(port), nil
 }
 
+// keep has a door opened again after a restart. Where that cannot be written down, as on a full disk, whoever asks for the address again opens it.
+// Error: fleet.ErrNotFound when the sandbox was deleted meanwhile.
+func (p *previews) keep(ctx context.Context, d fleet.Door) error {
+	err := p.store.PutDoor(ctx, d)
+	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+		p.logger.Warn("address of a preview not kept for the next start", logkey.Sandbox, d.Sandbox, "port", d.Port, logkey.Err, err)
+		return nil
+	}
+	return err
+}
+
 // reopen opens again what was open before a restart.
 func (in *installation) reopen(ctx context.Context) {
 	doors, err := in.db.Doors(ctx)
@@ -133,7 +152,7 @@ func (in *installation) reopen(ctx context.Context) {
 		in.logger.Warn("addresses of previews not opened again", logkey.Err, err)
 	}
 	for _, d := range doors {
-		if _, err := in.proxy.Open(ctx, d.Sandbox, d.Port); err != nil {
+		if _, _, err := in.proxy.Open(ctx, d.Sandbox, d.Port); err != nil {
 			in.logger.Warn("address of a preview not opened again", logkey.Sandbox, d.Sandbox, "port", d.Port, logkey.Err, err)
 		}
 	}
