@@ -57,7 +57,7 @@ var table = []setting{
 	{name: "toolbox_url", usage: "base address of toolboxes as clients see it; default from proxy_listen", parse: text(func(c *config) *string { return &c.ToolboxURL })},
 	{name: "preview_url", usage: "address of a port of a sandbox, with {{PORT}}-{{sandboxId}} as its first label; default from proxy_listen", parse: previewURL},
 	{name: "preview_mode", usage: "how ports of sandboxes are met: host (preview_url), loopback (an address of its own for each sandbox, on this machine alone), path (/p/{id}/{port}/ of the proxy) or auto", otherwise: previewAuto, parse: oneOf(func(c *config) *string { return &c.PreviewMode }, previewAuto, previewHost, previewLoopback, previewPath)},
-	{name: "api_key", usage: "the first API key; default: made at the first start and kept in the data folder", secret: true, parse: text(func(c *config) *string { return &c.APIKey })},
+	{name: "api_key", usage: "the first API key; default: made at the first start and kept in the data folder", secret: true, parse: apiKey},
 	{name: "default_image", usage: "image of the default snapshot", otherwise: "sandlot/sandbox:latest", parse: text(func(c *config) *string { return &c.DefaultImage })},
 	{name: "default_snapshot", usage: "name of the default snapshot", otherwise: "default", parse: text(func(c *config) *string { return &c.DefaultSnapshot })},
 	{name: "docker_host", usage: "address of the Docker engine; default DOCKER_HOST or the usual socket", parse: text(func(c *config) *string { return &c.DockerHost })},
@@ -262,6 +262,16 @@ func text(field func(*config) *string) func(string, *config) error {
 		*field(c) = strings.TrimSpace(s)
 		return nil
 	}
+}
+
+// minKey is the least length of an API key. What holds it is taken off requests to apps: a short one would be found in what is theirs.
+const minKey = 8
+
+func apiKey(s string, c *config) error {
+	if c.APIKey = strings.TrimSpace(s); len(c.APIKey) < minKey {
+		return fmt.Errorf("an API key has at least %d characters", minKey)
+	}
+	return nil
 }
 
 func address(field func(*config) *string) func(string, *config) error {
