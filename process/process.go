@@ -58,6 +58,13 @@ func (p *Process) PID() int { return p.child.pid }
 // Output returns the journal of what the process writes.
 func (p *Process) Output() *journal.Journal { return p.output }
 
+// Sync moves into Output what the process has written up to now. Without it, that is a matter of moments.
+func (p *Process) Sync() { p.sync(p.output) }
+
+// LimitMemory bounds the memory that the process, and each process that it starts, may have of its own. What is above
+// that is refused to it. It does nothing once the process has ended.
+func (p *Process) LimitMemory(bytes int64) { p.m.children.limit(p.child, unix.RLIMIT_DATA, uint64(bytes)) }
+
 // Exited is closed when the leader has ended; output may still be on its way.
 func (p *Process) Exited() <-chan struct{} { return p.child.ended }
 

@@ -236,6 +236,15 @@ func (c *children) signal(ch *child, sig syscall.Signal, group bool) bool {
 	return syscall.Kill(pid, sig) == nil
 }
 
+// limit sets a soft and hard limit of a child that has not ended.
+func (c *children) limit(ch *child, resource int, value uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live[ch.pid] == ch {
+		_ = unix.Prlimit(ch.pid, resource, &unix.Rlimit{Cur: value, Max: value}, nil) // another user's is not ours to limit
+	}
+}
+
 // sweep collects every child that has ended: those that were started here, and orphans that came to this process.
 func (c *children) sweep() {
 	for {

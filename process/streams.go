@@ -21,6 +21,9 @@ type Capture struct {
 	Input  []byte         // standard input; nil is /dev/null
 	Split  bool           // keep stdout and stderr apart, at the cost of the exact order between them
 	Limits journal.Limits // of the output; zeros mean the Manager's
+
+	// More are the process's descriptors from 3 on. The caller closes them after the start.
+	More []*os.File
 }
 
 // Files are a process's descriptors from 0 on. The caller closes them after the start. Output is empty.
@@ -32,6 +35,25 @@ type Terminal struct{ *os.File }
 
 // pipes are our ends of a process's streams; nil for none.
 type pipes struct{ in, out, err *os.File }
+
+// sync moves what the pipes hold now into j. Together with take it keeps the order of each.
+func (p *pipes) sync(j *journal.Journal) {
+	for i, f := range []*os.File{p.out, p.err} {
+		if f == nil {
+			continue
+		}
+		s := journal.Stdout + journal.Stream(i)
+		raw, err := f.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // an error is a pipe that was at its end
+			for moved, n := 0, 1; n > 0 && moved < maxPipe; moved += n {
+				n, _ = j.Fill(s, int(fd))
+			}
+		})
+	}
+}
 
 // outputs tells how many of the outputs there are.
 func (p *pipes) outputs() (n int) {
@@ -74,6 +96,9 @@ func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes
 		theirs.add(w)
 		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
 	}
+	for _, f := range c.More {
+		fds = append(fds, f.Fd())
+	}
 	return fds, ours, nil
 }
 
@@ -92,6 +117,9 @@ func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error
 // muchOutput is how many bytes in one read call for a larger pipe.
 const muchOutput = 32 << 10
 
+// maxPipe is the most that a pipe of ours can hold.
+const maxPipe = 1 << 20
+
 // take moves what a pipe gives into a stream of j until the pipe's end. It reports false when the pipe's read deadline
 // came first. It closes a pipe that is at its end. Once j is closed, what the pipe gives is read and forgotten, so that
 // the writer is not held back.
@@ -108,7 +136,7 @@ func take(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
 			if n > muchOutput && !widened {
 				// A larger pipe needs fewer reads. Not before, because all pipes of a user share an allowance.
 				widened = true
-				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 1<<20)
+				_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, maxPipe)
 			}
 			return !errors.Is(failed, unix.EAGAIN)
 		})

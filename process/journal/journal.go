@@ -14,6 +14,7 @@ type Stream uint8
 const (
 	Stdout Stream = 1
 	Stderr Stream = 2
+	Events Stream = 3 // messages about the output, in their place among it; process writes none
 )
 
 // Limits bound what a Journal keeps. Beyond both, the oldest bytes go first.
@@ -47,7 +48,7 @@ type Journal struct {
 	last    int     // where the newest record's header is in the newest block; less than 0 for none
 	start   int64   // offset of the oldest byte kept
 	end     int64   // offset behind the newest byte
-	total   [3]int64
+	total   [4]int64
 	closed  bool
 	changed chan struct{} // closed at the next change; nil while nobody waits
 }

@@ -1,0 +1,4 @@
+def watch(show):
+    pass
+def reset():
+    pass

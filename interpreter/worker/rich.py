@@ -1,0 +1,2 @@
+def bundle(value, charts):
+    return {"text/plain": repr(value)}
