@@ -8,8 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +23,17 @@ import (
 	"github.com/sandlot-dev/sandlot/process"
 )
 
-// newManager returns a Manager whose processes are reaped, as in a sandbox.
 func newManager(t testing.TB) *interpreter.Manager {
 	t.Helper()
+	m, _ := newManagers(t)
+	return m
+}
+
+// newManagers returns a Manager whose processes are reaped, as in a sandbox, and the Manager of these.
+func newManagers(t testing.TB) (*interpreter.Manager, *process.Manager) {
+	t.Helper()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	t.Setenv("PATH", python()+":"+os.Getenv("PATH"))
 	processes, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: os.Environ(), Reap: true})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +45,7 @@ func newManager(t testing.TB) *interpreter.Manager {
 			t.Error(err)
 		}
 	})
-	return m
+	return m, processes
 }
 
 func newContext(t testing.TB, o interpreter.Options) *interpreter.Context {
@@ -46,6 +56,15 @@ func newContext(t testing.TB, o interpreter.Options) *interpreter.Context {
 	}
 	return c
 }
+
+// python returns the folder of python3 itself, which may be behind a script on PATH.
+var python = sync.OnceValue(func() string {
+	path, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(path)))
+})
 
 // said is what a reader got of a cell.
 type said struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	programs "github.com/sandlot-dev/sandlot/interpreter/worker"
+	"github.com/sandlot-dev/sandlot/process"
 )
 
 // language says how code of one language is run.
@@ -15,6 +16,7 @@ type language struct {
 	argv    []string // of the worker; it reads its own text from descriptor 4
 	text    string   // the worker's program
 	parts   map[string]string
+	forks   bool   // a fork server of Python can start it
 	install string // what to do where argv[0] is missing
 }
 
@@ -22,9 +24,10 @@ var languages = []language{
 	{
 		name:    "python",
 		aliases: []string{"python3", "py"},
-		argv:    []string{"python3", "-c", `import os;exec(compile(os.fdopen(4,"rb").read(),"<sandlot>","exec"))`},
+		argv:    []string{"python3", "-c", loader},
 		text:    programs.Python,
 		parts:   map[string]string{"rich": programs.Rich, "charts": programs.Charts},
+		forks:   true,
 		install: "install python3 in the sandbox",
 	},
 }
@@ -46,4 +49,12 @@ func languageOf(name string) (language, error) {
 	}
 	return language{}, fault.Newf(fault.Invalid, "there is no interpreter for %q: take one of %s", name,
 		strings.Join(names, ", "))
+}
+
+// fork returns what starts the language's workers without their own start, nil where nothing does.
+func (l language) fork(m *Manager) process.Forker {
+	if !l.forks {
+		return nil
+	}
+	return forked{server: &m.forks}
 }

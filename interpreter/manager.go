@@ -38,6 +38,8 @@ type Manager struct {
 	cfg  Config
 	work sync.WaitGroup // every goroutine of this room
 
+	forks forkServer
+
 	mu       sync.Mutex
 	contexts map[string]*Context
 	defaults map[string]*Context // by language
@@ -46,7 +48,9 @@ type Manager struct {
 
 // NewManager returns a Manager without contexts.
 func NewManager(cfg Config) *Manager {
-	return &Manager{cfg: cfg, contexts: map[string]*Context{}, defaults: map[string]*Context{}}
+	m := &Manager{cfg: cfg, contexts: map[string]*Context{}, defaults: map[string]*Context{}}
+	m.forks.m = m
+	return m
 }
 
 // Options say what context to make.
@@ -167,7 +171,14 @@ func (m *Manager) Close() {
 		ends.Go(c.end)
 	}
 	ends.Wait()
+	m.forks.End()
 	m.work.Wait()
+}
+
+func (m *Manager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
 }
 
 // startTime is the longest that a worker may take to say that it runs.

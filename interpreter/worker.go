@@ -102,14 +102,14 @@ func launch(c *Context) (*worker, error) {
 	defer theirs.Close() // the worker has its own
 	_ = unix.SetNonblock(pair[0], true)
 	control := os.NewFile(uintptr(pair[0]), "control")
-	text, err := program(c.language.text)
+	text, err := memoryFile([]byte(c.language.text))
 	if err != nil {
 		_ = control.Close() // nothing was sent
 		return nil, err
 	}
 	defer text.Close() // likewise
 	p, err := c.m.cfg.Processes.Start(process.Spec{
-		Argv: c.language.argv, Dir: c.Options.Dir,
+		Argv: c.language.argv, Dir: c.Options.Dir, Fork: c.language.fork(c.m),
 		Streams: process.Capture{Split: true, More: []*os.File{theirs, text}},
 	})
 	if err != nil {
@@ -122,14 +122,14 @@ func launch(c *Context) (*worker, error) {
 	}, nil
 }
 
-// program returns a descriptor that a worker reads its text from. It is in no file that others could change.
-func program(text string) (*os.File, error) {
+// memoryFile returns a file in memory for a process to read: no other can change it before.
+func memoryFile(text []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate("interpreter", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fault.Newf(fault.Internal, "start an interpreter: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "interpreter")
-	if _, err = f.WriteString(text); err == nil {
+	if _, err = f.Write(text); err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {

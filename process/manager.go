@@ -165,6 +165,7 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	stop := context.AfterFunc(ctx, p.Kill)
 	defer stop()
 	p.await()
+	p.result.Attached = p.attachment()
 	p.output.Close() // what a background child writes from now on is nobody's
 	return p.result, nil
 }

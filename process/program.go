@@ -22,6 +22,7 @@ type program struct {
 	hidden string
 	at     int
 	other  func() other // what is run in its place where no argument can be hidden
+	forker Forker       // nil for none
 }
 
 // other is a program of the same effect.
@@ -46,6 +47,11 @@ func plainProgram(argv []string, hidden int) program {
 // first instruction. Its lists of arguments and of variables lie side by side in its memory then: the text is moved
 // from one to the other, and the child is let go.
 func (c *children) fork(path string, p program, attr *syscall.ProcAttr, t tag) (pid int, err error) {
+	if p.forker != nil {
+		if pid, err := c.forkOther(p.forker, attr, t); err == nil {
+			return pid, nil
+		}
+	}
 	if p.hidden == "" {
 		return c.forkPlain(path, p.argv, attr, t)
 	}

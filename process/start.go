@@ -28,6 +28,10 @@ type Spec struct {
 	// Dir is the folder to start in; relative ones start from the Manager's. "" means the Manager's, or the home or the
 	// root when that is gone.
 	Dir string
+
+	// Fork starts the process in place of Argv, if it can; nil means never.
+	Fork Forker
+
 	Env map[string]string // added to the Manager's environment
 
 	User string // whose process it is, by name or number; "" means this program's own. HOME, USER and LOGNAME follow it
@@ -105,6 +109,9 @@ func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers)
 	path, err := LookPath(prog.argv[0], lookup(env, "PATH"), spec.Dir)
 	if err != nil {
 		return launch{}, s.explain(err, prog.argv[0], spec.Dir)
+	}
+	if spec.User == "" {
+		prog.forker = spec.Fork
 	}
 	return launch{path: path, program: prog, attr: attr}, nil
 }

@@ -22,7 +22,11 @@ type Capture struct {
 	Split  bool           // keep stdout and stderr apart, at the cost of the exact order between them
 	Limits journal.Limits // of the output; zeros mean the Manager's
 
-	// More are the process's descriptors from 3 on. The caller closes them after the start.
+	// Attachment gives the process a file in memory as descriptor 3, for what it hands back beside its output: the
+	// first 64 MiB of it are Result.Attached.
+	Attachment bool
+
+	// More are the process's further descriptors, from 3 on or behind the Attachment. The caller closes them after the start.
 	More []*os.File
 }
 
@@ -34,7 +38,7 @@ type Files []*os.File
 type Terminal struct{ *os.File }
 
 // pipes are our ends of a process's streams; nil for none.
-type pipes struct{ in, out, err *os.File }
+type pipes struct{ in, out, err, attached *os.File }
 
 // sync moves what the pipes hold now into j. Together with take it keeps the order of each.
 func (p *pipes) sync(j *journal.Journal) {
@@ -66,11 +70,26 @@ func (p *pipes) outputs() (n int) {
 }
 
 func (p *pipes) close() {
-	for _, f := range []*os.File{p.in, p.out, p.err} {
+	for _, f := range []*os.File{p.in, p.out, p.err, p.attached} {
 		if f != nil {
 			_ = f.Close() // the start failed: nothing was written or is lost
 		}
 	}
+}
+
+// attachment reads what the process has attached, and closes the file.
+func (p *pipes) attachment() []byte {
+	if p.attached == nil {
+		return nil
+	}
+	defer p.attached.Close() // only read from
+	st, err := p.attached.Stat()
+	if err != nil || st.Size() == 0 {
+		return nil
+	}
+	data := make([]byte, min(st.Size(), maxAttachment))
+	n, _ := p.attached.ReadAt(data, 0) // it was cut meanwhile
+	return data[:n]
 }
 
 func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error) {
@@ -96,6 +115,14 @@ func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes
 		theirs.add(w)
 		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
 	}
+	if c.Attachment {
+		fd, err := unix.MemfdCreate("attachment", unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, ours, err
+		}
+		ours.attached = os.NewFile(uintptr(fd), "attachment")
+		fds = append(fds, uintptr(fd))
+	}
 	for _, f := range c.More {
 		fds = append(fds, f.Fd())
 	}
@@ -116,6 +143,9 @@ func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error
 
 // muchOutput is how many bytes in one read call for a larger pipe.
 const muchOutput = 32 << 10
+
+// maxAttachment is the most that is read of what a process attaches.
+const maxAttachment = 64 << 20
 
 // maxPipe is the most that a pipe of ours can hold.
 const maxPipe = 1 << 20

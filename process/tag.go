@@ -54,6 +54,19 @@ func (t tag) lend() (giveBack func()) {
 	}
 }
 
+// give gives the tag to a process that has started nothing yet. For 0 it takes away that of another.
+func (t tag) give(pid int) {
+	var was unix.Rlimit
+	if unix.Prlimit(pid, unix.RLIMIT_RTTIME, nil, &was) != nil {
+		return
+	}
+	set := unix.Rlimit{Cur: uint64(t), Max: was.Max}
+	if t == 0 {
+		set.Cur = was.Max
+	}
+	_ = unix.Prlimit(pid, unix.RLIMIT_RTTIME, &set, nil) // where it fails there are no tags
+}
+
 // tagOf reads a process's tag, 0 for none.
 func tagOf(pid int) tag {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")

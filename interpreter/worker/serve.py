@@ -1,0 +1,137 @@
+# Forks Python processes for the daemon, so that none waits for Python's start. It runs no code of users itself.
+#
+# On the socket 3 comes one packet for each process: one byte, and descriptors. The first is a file with the request as
+# JSON, the second a pipe to wait on, the others become 0, 1, 2, ... of the process, which runs the text in its descriptor
+# 4. The answer is its id, when it has become an orphan and so the daemon's. "ready" is sent when requests are welcome,
+# "stale" when packages were changed since the start, and nothing is forked then.
+import array
+import json
+import os
+import signal
+import socket
+import sys
+
+SELF = "<sandlot>"
+sock = socket.socket(fileno=3)
+sock.set_inheritable(False)
+MOST = 16
+
+
+def folders():
+    """What changes when a package is installed or removed."""
+    seen = []
+    for folder in sys.path:
+        try:
+            seen.append((folder, os.stat(folder).st_mtime_ns))
+        except OSError:
+            pass
+    return seen
+
+
+def receive():
+    """Waits for a request: its descriptors, None when the daemon has gone."""
+    data, ancillary, _, _ = sock.recvmsg(16, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return list(fds) if data else None
+
+
+def fork(fds):
+    """Forks twice. It answers the id of the grandchild, or 0 in that."""
+    r, w = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            grandchild = os.fork()
+        except OSError:
+            os._exit(1)
+        if grandchild == 0:
+            os.close(r)
+            os.close(w)
+            return 0
+        os.write(w, b"%d" % grandchild)
+        os._exit(0)
+    os.close(w)
+    os.waitpid(child, 0)  # from here on the grandchild is an orphan
+    pid = int(os.read(r, 32) or -1)
+    os.close(r)
+    return pid
+
+
+def become(fds):
+    """Makes this process the one that was asked for, and answers the text to run."""
+    sock.close()
+    with os.fdopen(fds[0], "rb") as f:
+        f.seek(0)
+        request = json.load(f)
+    if not os.read(fds[1], 1):  # the daemon knows this process then
+        os._exit(1)
+    os.close(fds[1])
+    os.setsid()
+    # The descriptors may lie where others are to go.
+    high = [os.dup(fd) if fd < MOST else fd for fd in fds[2:]]
+    for i, fd in enumerate(high):
+        os.dup2(fd, i)
+    os.closerange(max(3, len(high)), 256)
+    os.environ.clear()
+    os.environ.update(item.split("=", 1) for item in request["env"])
+    try:
+        os.chdir(request["dir"])
+    except OSError as e:
+        print(e, file=sys.stderr)
+        os._exit(1)
+    sys.argv[:] = ["-c"] + (request["argv"] or [])
+    for sig, handler in signals.items():
+        signal.signal(sig, handler)
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()
+    with os.fdopen(4, "rb") as f:
+        return f.read()
+
+
+def imports(names):
+    """Imports what programs asked for, so that the next ones have it."""
+    for name in names:
+        if name not in sys.modules:
+            try:
+                __import__(name)
+            except BaseException:
+                pass
+
+
+def serve():
+    before = folders()
+    sock.send(b"ready")
+    while True:
+        fds = receive()
+        if fds is None:
+            os._exit(0)
+        if folders() != before:
+            sock.send(b"stale")
+            os._exit(0)
+        wanted = []
+        try:
+            size = os.fstat(fds[0]).st_size
+            wanted = json.loads(os.pread(fds[0], size, 0)).get("imports") or []
+            wanted = [name for name in wanted if name not in sys.modules]
+            pid = fork(fds)
+        except Exception:
+            pid = -1
+        if pid == 0:
+            return become(fds)
+        for fd in fds:
+            os.close(fd)
+        sock.send(b"%d busy" % pid if wanted else b"%d" % pid)
+        if wanted:
+            imports(wanted)
+            sock.send(b"ready")
+
+
+sys.path[0:1] = [""]
+signals = {signal.SIGINT: signal.default_int_handler}
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+parts = serve().split(b"\0")
+exec(compile(parts[0], SELF, "exec"), {"__name__": "__sandlot__", "parts": parts})
