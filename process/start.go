@@ -36,8 +36,6 @@ type Spec struct {
 	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 
 	Streams Streams // input and output; nil means Capture{}
-
-	Files Files // in place of Streams; workspace/git alone uses it, until it calls StartPiped
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -186,9 +184,6 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	m.observe()
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
-	}
-	if spec.Files != nil {
-		spec.Streams = spec.Files
 	}
 	if spec.Streams == nil {
 		spec.Streams = Capture{}
