@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 const (
@@ -70,7 +72,7 @@ func someGone(set []proc, deadline time.Time) {
 			return
 		}
 	}
-	_, _ = ignoringEINTR(func() (int, error) {
+	_, _ = linux.RetryValue(func() (int, error) {
 		left := int(time.Until(deadline).Milliseconds())
 		return unix.Poll(fds, max(left, 0))
 	})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Poller waits on several descriptors, in the order in which they became ready: through the runtime, so that a
@@ -120,7 +122,7 @@ func (p *Poller) Wait() error {
 	var inner error
 	err := p.raw.Read(func(fd uintptr) bool {
 		var gate [1]unix.EpollEvent
-		n, err := ignoringEINTR(func() (int, error) { return unix.EpollWait(int(fd), gate[:], 0) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.EpollWait(int(fd), gate[:], 0) })
 		inner = err
 		return n != 0
 	})
@@ -133,7 +135,7 @@ func (p *Poller) WaitHere(r *Ready, d time.Duration) error {
 	ms := int((d + time.Millisecond - 1) / time.Millisecond)
 	r.n = 0
 	return p.use(func(set int) (err error) {
-		r.n, err = ignoringEINTR(func() (int, error) { return unix.EpollWait(set, r.events[:], ms) })
+		r.n, err = linux.RetryValue(func() (int, error) { return unix.EpollWait(set, r.events[:], ms) })
 		r.n = max(r.n, 0)
 		return err
 	})

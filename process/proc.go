@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // proc is a running process as /proc shows it. Pid and start time together are never used twice.
@@ -67,7 +69,7 @@ func stat(pid int) (proc, bool) {
 		return proc{}, false
 	}
 	var buf [1 << 10]byte // the kernel writes less than half of it
-	n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, buf[:]) })
+	n, err := linux.RetryValue(func() (int, error) { return unix.Read(fd, buf[:]) })
 	_ = unix.Close(fd) // it was read
 	if err != nil {
 		return proc{}, false

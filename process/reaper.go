@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // child is a process that was started here and has not been waited for, or how it ended.
@@ -327,16 +329,16 @@ func waitid(idType, id, options int) (pid int, e exit, err error) {
 		pid, uid, status   int32
 		_                  [128 - 6*4 - (unsafe.Sizeof(uintptr(0)) - 4)]byte
 	}
-	for {
+	err = linux.Retry(func() error {
 		_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)),
 			uintptr(options), uintptr(unsafe.Pointer(&e.usage)), 0)
-		if errno == unix.EINTR {
-			continue
-		}
 		if errno != 0 {
-			return 0, exit{}, errno
+			return errno
 		}
-		break
+		return nil
+	})
+	if err != nil {
+		return 0, exit{}, err
 	}
 	const exited, dumped = 1, 3 // CLD_EXITED to CLD_DUMPED; those between are ends by signal, those above stops
 	e.code, e.stopped = int(info.status), info.code > dumped

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // ErrNoShell is returned where a script needs a shell and the image has none.
@@ -160,12 +161,12 @@ func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAt
 		return program{}, err
 	}
 	if len(script) > maxArgument {
-		fd, err := memoryFile("script", []byte(script))
+		file, err := linux.MemoryFile("script", []byte(script))
 		if err != nil {
 			return program{}, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
 		}
-		theirs.add(fd)
-		attr.Files = append(attr.Files, uintptr(fd))
+		*theirs = append(*theirs, file)
+		attr.Files = append(attr.Files, file.Fd())
 		return program{argv: []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}}, nil
 	}
 	argv := []string{shell, "-c"}

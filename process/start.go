@@ -76,7 +76,7 @@ type launch struct {
 
 // prepare finds user, environment and program of a spec whose Dir is absolute. theirs gets what to close after the
 // start.
-func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers) (launch, error) {
+func (s *starter) prepare(spec *Spec, id string, files Files, theirs *closers) (launch, error) {
 	var as account
 	extra := spec.Env
 	if spec.User != "" {
@@ -90,8 +90,11 @@ func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers)
 	env := s.env.of(spec.Dir, id, extra)
 	_, terminal := spec.Streams.(Terminal)
 	attr := &syscall.ProcAttr{
-		Dir: spec.Dir, Env: env, Files: fds,
+		Dir: spec.Dir, Env: env,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: terminal, Credential: as.credential},
+	}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
 	}
 	prog := plainProgram(spec.Argv, spec.Hidden)
 	if len(spec.Argv) == 0 {
@@ -214,12 +217,12 @@ func (p *Process) start() error {
 	s := &p.m.starter
 	var theirs closers
 	defer theirs.close()
-	fds, ours, err := p.spec.Streams.open(s.null, &theirs)
+	files, ours, err := p.spec.Streams.open(s.null, &theirs)
 	p.pipes, p.streams = ours, ours.outputs()
 	if err != nil {
 		return fault.Newf(fault.Internal, "start a process%s: %w", s.limits.harm(), err)
 	}
-	l, err := s.prepare(&p.spec, p.descendants.id, fds, &theirs)
+	l, err := s.prepare(&p.spec, p.descendants.id, files, &theirs)
 	if err != nil {
 		return err
 	}

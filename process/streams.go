@@ -11,9 +11,9 @@ import (
 
 // Streams say where a process's input comes from and where its output goes: Capture, Files or Terminal.
 type Streams interface {
-	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the
-	// start. Our ends are returned with an error too, for the caller to close.
-	open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error)
+	// open makes the files of the process's descriptors, and our ends of the pipes among them. theirs gets what to close
+	// after the start. Our ends are returned with an error too, for the caller to close.
+	open(null *os.File, theirs *closers) (files Files, ours pipes, err error)
 }
 
 // Capture gives a process its input and keeps its output in a Journal.
@@ -44,49 +44,36 @@ func (p *pipes) outputs() (n int) {
 }
 
 func (p *pipes) close() {
-	for _, f := range []*os.File{p.in, p.out, p.err} {
-		if f != nil {
-			_ = f.Close() // the start failed: nothing was written or is lost
-		}
-	}
+	all := closers{p.in, p.out, p.err}
+	all.close() // the start failed: nothing was written or is lost
 }
 
-func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error) {
-	fds = []uintptr{null.Fd(), 0, 0}
+func (c Capture) open(null *os.File, theirs *closers) (files Files, ours pipes, err error) {
+	files = Files{null, nil, nil}
 	if c.Input != nil {
-		r, w, err := pipe(false, true)
-		if err != nil {
+		if ours.in, files[0], err = pipe(false); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(r)
-		ours.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
+		*theirs = append(*theirs, files[0])
 	}
-	r, w, err := pipe(true, false)
-	if err != nil {
+	if ours.out, files[1], err = pipe(true); err != nil {
 		return nil, ours, err
 	}
-	theirs.add(w)
-	ours.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
+	*theirs = append(*theirs, files[1])
+	files[2] = files[1]
 	if c.Split {
-		if r, w, err = pipe(true, false); err != nil {
+		if ours.err, files[2], err = pipe(true); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(w)
-		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
+		*theirs = append(*theirs, files[2])
 	}
-	return fds, ours, nil
+	return files, ours, nil
 }
 
-func (f Files) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	fds = make([]uintptr, len(f))
-	for i := range f {
-		fds[i] = f[i].Fd()
-	}
-	return fds, ours, nil
-}
+func (f Files) open(*os.File, *closers) (files Files, ours pipes, err error) { return f, ours, nil }
 
-func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	return []uintptr{t.Fd(), t.Fd(), t.Fd()}, ours, nil
+func (t Terminal) open(*os.File, *closers) (files Files, ours pipes, err error) {
+	return Files{t.File, t.File, t.File}, ours, nil
 }
 
 // muchOutput is how many bytes in one read call for a larger pipe.

@@ -1,12 +1,14 @@
 package code
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Program is a program given as text.
@@ -84,13 +86,14 @@ var runners = [][]string{
 
 // typescript writes the source to a file and takes the first runner that the image has.
 func typescript(p Program, lookPath func(string) (string, error)) (*Command, error) {
-	dir, err := scratchDir()
+	dir, err := linux.ScratchFolder()
 	if err != nil {
-		return nil, err
+		return nil, fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)
 	}
 	c := &Command{dir: dir}
 	file := filepath.Join(dir, "main.ts")
-	if err := os.WriteFile(file, []byte(withoutName(p.Source)), 0o644); err != nil { // it may run as another user
+	err = os.WriteFile(file, []byte(withoutName(p.Source)), 0o644)
+	if err = errors.Join(err, os.Chmod(dir, 0o711)); err != nil { // another user may run it
 		c.Close()
 		return nil, fault.Newf(fault.Internal, "write the program: %w", err)
 	}
@@ -102,16 +105,4 @@ func typescript(p Program, lookPath func(string) (string, error)) (*Command, err
 		}
 	}
 	return c, nil
-}
-
-// scratchDir makes a folder in the first place that takes one. Every user may read a file in it by its name.
-func scratchDir() (string, error) {
-	var err error
-	for _, parent := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
-		var dir string
-		if dir, err = os.MkdirTemp(parent, "sandlot-"); err == nil {
-			return dir, os.Chmod(dir, 0o711)
-		}
-	}
-	return "", fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)
 }

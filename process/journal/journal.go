@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Stream names an output stream. Output of both streams through one pipe is Stdout.
@@ -114,13 +116,8 @@ func Drop(fd int) (n int, err error) {
 	return read(fd, buf)
 }
 
-// read is read(2), again after a signal.
 func read(fd int, buf []byte) (n int, err error) {
-	for {
-		if n, err = unix.Read(fd, buf); err != unix.EINTR {
-			return n, err
-		}
-	}
+	return linux.RetryValue(func() (int, error) { return unix.Read(fd, buf) })
 }
 
 // room returns where the next bytes of s go, nil after Close. The caller holds write, and commits before it calls
