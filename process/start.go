@@ -175,8 +175,8 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// launch starts spec, whose output and end are to be followed then. mayEnd says that it may have to be ended from here,
-// with all its descendants.
+// launch starts spec; the caller follows output and end. mayEnd says that it may have to be ended from here, with all
+// its descendants.
 func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
@@ -239,8 +239,8 @@ func (p *Process) start() error {
 	return nil
 }
 
-// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it
-// came to that.
+// StartCode is the exit code a shell gives for a start that failed with err; known is false for a bad spec and after
+// Close.
 func StartCode(err error) (code int, known bool) {
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Unprocessable:

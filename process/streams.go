@@ -33,7 +33,7 @@ type Terminal struct{ *os.File }
 // pipes are our ends of a process's streams; nil for none.
 type pipes struct{ in, out, err *os.File }
 
-// outputs tells how many of the outputs there are.
+// outputs returns how many of the outputs there are.
 func (p *pipes) outputs() (n int) {
 	for _, f := range []*os.File{p.out, p.err} {
 		if f != nil {
@@ -76,13 +76,13 @@ func (t Terminal) open(*os.File, *closers) (files Files, ours pipes, err error) 
 	return Files{t.File, t.File, t.File}, ours, nil
 }
 
-// muchOutput is how many bytes in one read call for a larger pipe.
+// muchOutput is the size of a read, in bytes, from which on the pipe is made larger.
 const muchOutput = 32 << 10
 
-// take moves what a pipe gives into a stream of j until the pipe's end. It reports false when the pipe's read deadline
-// came first. It closes a pipe that is at its end. Once j is closed, what the pipe gives is read and forgotten, so that
-// the writer is not held back.
-func take(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
+// readInto appends what a pipe holds to a stream of j until the pipe's end, and closes the pipe. It reports false
+// when the pipe's read deadline came first. Once j is closed, it reads on and drops the bytes, so that the writer is
+// not held back.
+func readInto(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
 	raw, err := f.SyscallConn()
 	for widened := false; err == nil; {
 		n := 0

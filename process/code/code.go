@@ -56,8 +56,9 @@ func (c *Command) Close() {
 // maxArgument is the longest source that is passed as an argument. The kernel's limit for one argument is 128 KiB.
 const maxArgument = 100 << 10
 
-// javascript passes the source as an argument, because node then leaves no name of the program in process.argv. A
-// source that cannot be an argument comes by standard input and takes the name out itself.
+// javascript passes the source as an argument, because node then puts no name of the program into process.argv, as
+// clients expect (docs/wire.md, "Code"). A source that cannot be an argument comes by standard input and removes the
+// name itself.
 func javascript(p Program) *Command {
 	if len(p.Source) > maxArgument || strings.Contains(p.Source, "\x00") {
 		return &Command{Argv: append([]string{"node", "-"}, p.Argv...), Input: []byte(withoutName(p.Source))}

@@ -43,11 +43,11 @@ const (
 	maxErrors = 16 << 10
 )
 
-// patience is how long a local change may go on when its caller has left. A repository may hold pipes, and git would
-// wait in these for ever.
+// patience is how long a local change may go on when its caller has left. Without a bound, git would wait for ever
+// where a repository holds a pipe.
 const patience = 5 * time.Minute
 
-// graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
+// graceTime is the time that git has between SIGTERM and SIGKILL to remove its lock files.
 const graceTime = 5 * time.Second
 
 // drainTime bounds how long output is waited for after git's own end: some helper may still hold the pipe.
@@ -55,20 +55,19 @@ const drainTime = 200 * time.Millisecond
 
 // settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
 var settings = []string{
-	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c",
-	"core.quotePath=false",
-	"-c", "color.ui=false", "-c", "color.advice=false",
+	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false",
+	"-c", "core.quotePath=false", "-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that asks on descriptor 3, a socket at whose other end answer is. Git and its children
-// alone have the socket: nobody can open one through /proc. An answer is one message, which dd reads at once, so that
-// several helpers may ask at a time.
+// helper is a credential helper that asks on descriptor 3, a socket with answer at its other end. Only git and its
+// children have the socket, because a socket cannot be opened through /proc. An answer is one message, which dd reads
+// in one call, so several helpers may ask at the same time.
 const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
 
 // maxCredentials bounds an answer to helper, in bytes.
 const maxCredentials = 64 << 10
 
-// result is what a command that ran left: Code is git's exit code.
+// result is how a command ended; code is git's exit code.
 type result struct {
 	code   int
 	stdout []byte // nil where command.output took it
@@ -162,7 +161,7 @@ func tail(r io.Reader) []byte {
 	}
 }
 
-// answer tells secret to each that asks, until asking is closed.
+// answer writes secret to everybody that asks, until asking is closed.
 func answer(asking *os.File, secret []byte) {
 	var question [16]byte
 	for {
@@ -175,7 +174,7 @@ func answer(asking *os.File, secret []byte) {
 	}
 }
 
-// argv is git's command line, and what is told on descriptor 3, nil where there are no credentials.
+// argv returns git's command line and the answer on descriptor 3, which is nil without credentials.
 func (c *command) argv() (argv []string, secret []byte, err error) {
 	argv = append([]string{"git"}, settings...)
 	if c.creds.given() {
@@ -212,9 +211,9 @@ func scope(raw string) (string, error) {
 
 func (r runner) environ(c *command) map[string]string {
 	env := map[string]string{
-		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "",
-		"SSH_ASKPASS_REQUIRE": "never",
-		"GIT_EDITOR":          ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
+		"LC_ALL": "C", "LANGUAGE": "C",
+		"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
+		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
 	}
 	if c.dir != "" {
 		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(absolute(r.processes, c.dir)) // no discovery of parents
