@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ type Manager struct {
 	memory   *memoryKills
 	spool    *journal.Spool
 	stop     chan struct{} // ends the reaper
+	reaper   sync.WaitGroup
 	began    time.Time
 	observed atomic.Int64 // time of the last look, since began
 	closed   atomic.Bool
@@ -72,7 +74,7 @@ func NewManager(cfg Config) (*Manager, error) {
 			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
 		}
 		m.children.sweeps = true
-		go m.children.reap(m.stop, m.Observe)
+		m.reaper.Go(func() { m.children.reap(m.stop, m.Observe) })
 	}
 	return m, nil
 }
@@ -130,13 +132,14 @@ func (m *Manager) NewJournal(l journal.Limits) *journal.Journal {
 }
 
 // Close ends every process of the sandbox, all at the same time: SIGTERM, SIGKILL after grace. It returns when none
-// is left, or 1 s after SIGKILL with an error that names one. No process starts any more.
+// is left, or 1 s after SIGKILL with an error that names one. No process starts any more, and the reaper has ended.
 func (m *Manager) Close(grace time.Duration) error {
 	if m.closed.Swap(true) {
 		return nil
 	}
 	ok := endAll(m.names.all, grace, time.Second)
 	close(m.stop)
+	m.reaper.Wait()
 	m.crowds.close()
 	_ = m.null.Close()
 	if left := m.names.all(); !ok && len(left) > 0 {

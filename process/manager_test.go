@@ -1,11 +1,13 @@
 package process_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +163,21 @@ func TestCloseEndsEverything(t *testing.T) {
 	<-p.Drained()
 	if _, err := m.Run(t.Context(), process.Spec{Script: "true"}); !errors.Is(err, process.ErrClosed) {
 		t.Errorf("start after Close: %v, want ErrClosed", err)
+	}
+}
+
+func TestCloseWaitsForTheReaper(t *testing.T) {
+	stacks := make([]byte, 1<<20)
+	for range 20 {
+		m, err := process.NewManager(process.Config{Dir: t.TempDir(), Reap: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Close(0); err != nil {
+			t.Fatal(err)
+		}
+		if all := stacks[:runtime.Stack(stacks, true)]; bytes.Contains(all, []byte("(*children).reap")) {
+			t.Fatalf("it runs on:\n%s", all)
+		}
 	}
 }
