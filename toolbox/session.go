@@ -53,7 +53,7 @@ func (s *Server) listSessions(c *gin.Context) error {
 
 // getSession handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
 func (s *Server) getSession(c *gin.Context) error {
-	one, err := s.session(c)
+	one, err := s.commandList(c)
 	if err != nil {
 		return err
 	}
@@ -111,17 +111,24 @@ func (s *Server) getSessionCommand(c *gin.Context) error {
 	return nil
 }
 
-// session finds the one of the path; paths without a name are those of the entrypoint.
-func (s *Server) session(c *gin.Context) (*session.Session, error) {
-	id := c.Param("sessionId")
-	if id == "" {
-		id = session.EntrypointID
+// commandList is what handlers read of a session, or of the entrypoint.
+type commandList interface {
+	ID() string
+	Commands() []*session.Command
+	Command(id string) (*session.Command, error)
+	Log(id string) (*session.Command, error)
+}
+
+// commandList finds the session of the path; paths without one are those of the entrypoint.
+func (s *Server) commandList(c *gin.Context) (commandList, error) {
+	if id := c.Param("sessionId"); id != "" && id != session.EntrypointID {
+		return s.cfg.Sessions.Get(id)
 	}
-	return s.cfg.Sessions.Get(id)
+	return s.cfg.Sessions.Entrypoint(), nil
 }
 
 func (s *Server) command(c *gin.Context) (*session.Command, error) {
-	one, err := s.session(c)
+	one, err := s.commandList(c)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +143,7 @@ func commandID(c *gin.Context) string {
 	return session.EntrypointCommand
 }
 
-func wireSession(s *session.Session) api.Session {
+func wireSession(s commandList) api.Session {
 	commands := []api.SessionCommand{}
 	for _, cmd := range s.Commands() {
 		commands = append(commands, wireCommand(cmd))
@@ -158,7 +165,7 @@ func (s *Server) sessionExec(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	one, err := s.session(c)
+	one, err := s.cfg.Sessions.Get(c.Param("sessionId"))
 	if err != nil {
 		return err
 	}
@@ -253,10 +260,11 @@ func (s *Server) sessionInput(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	if c.Param("sessionId") == session.EntrypointID {
-		return session.ErrReserved
+	one, err := s.cfg.Sessions.Get(c.Param("sessionId"))
+	if err != nil {
+		return err
 	}
-	cmd, err := s.command(c)
+	cmd, err := one.Command(commandID(c))
 	if err != nil {
 		return err
 	}
@@ -274,7 +282,7 @@ func (s *Server) sessionInput(c *gin.Context) error {
 // websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
 // as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
 func (s *Server) sessionLogs(c *gin.Context) error {
-	one, err := s.session(c)
+	one, err := s.commandList(c)
 	if err != nil {
 		return err
 	}

@@ -165,11 +165,7 @@ const (
 // exportOutput sends the entrypoint's output, a record for a line, until it is over. While the collector is slow the journal holds what comes.
 func (s *Server) exportOutput(ctx context.Context, e *exporter) (err error) {
 	defer fault.Recovered(&err)
-	box, err := s.cfg.Sessions.Get(session.EntrypointID)
-	if err != nil {
-		return err
-	}
-	cmd, err := box.Command(session.EntrypointCommand)
+	cmd, err := s.cfg.Sessions.Entrypoint().Command(session.EntrypointCommand)
 	if err != nil {
 		return nil // the image starts nothing
 	}
