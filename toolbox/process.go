@@ -147,8 +147,3 @@ func writeText(w *bufio.Writer, j *journal.Journal, s journal.Stream) error {
 	t.end()
 	return err
 }
-
-// droppedNotice stands where output is missing.
-func droppedNotice(n int64) []byte {
-	return fmt.Appendf(nil, "[sandlot: %d bytes of output were dropped here; the limit of what is kept was reached]\n", n)
-}

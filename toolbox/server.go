@@ -15,12 +15,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/session/pty"
+	"github.com/sandlot-dev/sandlot/telemetry"
 	"github.com/sandlot-dev/sandlot/workspace"
 	"github.com/sandlot-dev/sandlot/workspace/git"
 )
@@ -54,7 +54,7 @@ type Server struct {
 	files  *workspace.Files
 	git    *git.Manager
 	runs   process.Once // commands and programs that were given a key
-	meter  measure.Meter
+	meter  telemetry.Meter
 	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
 	ports  *upstream.Pool         // behind /proxy/{port}
 	log    *log.Logger            // of what net/http has to say

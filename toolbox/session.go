@@ -239,7 +239,7 @@ func logText(r *journal.Reader, s journal.Stream, marked bool, write func([]byte
 			write([]byte(markers[last]))
 		}
 		if chunk.Skipped > 0 {
-			write(droppedNotice(chunk.Skipped))
+			write(journal.DroppedNotice(chunk.Skipped))
 		}
 		if s == 0 || chunk.Stream == s {
 			write(chunk.Data)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/telemetry"
 )
 
 // version handles GET /version, the readiness probe.
@@ -58,10 +59,16 @@ func (s *Server) updateEnv(c *gin.Context) error {
 
 // metrics handles GET /system/metrics.
 func (s *Server) metrics(c *gin.Context) error {
-	u := s.meter.Read()
+	u := s.meter.Usage()
 	c.JSON(http.StatusOK, api.SystemMetrics{
 		CPUCount: u.CPUs, CPUUsedPct: u.CPUPercent, MemTotal: u.MemTotal, MemUsed: u.MemUsed, MemCache: u.MemCache,
 		DiskTotal: u.DiskTotal, DiskUsed: u.DiskUsed, DiskFree: u.DiskFree, Timestamp: u.At.UTC(), TimestampUnix: u.At.Unix(),
 	})
+	return nil
+}
+
+// prometheus handles GET /metrics.
+func (s *Server) prometheus(c *gin.Context) error {
+	c.Data(http.StatusOK, telemetry.PrometheusType, telemetry.Prometheus(s.meter.Gauges()))
 	return nil
 }
