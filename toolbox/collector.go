@@ -28,19 +28,19 @@ type Telemetry struct {
 func (s *Server) Export(ctx context.Context, to Telemetry) {
 	output, err := s.entrypointOutput()
 	if err != nil {
-		s.cfg.Logger.Error("the entrypoint's output is sent to no collector", logkey.Err, err)
+		s.face.Logger.Error("the entrypoint's output is sent to no collector", logkey.Err, err)
 	}
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
-	at := collector{client: client, endpoint: strings.TrimRight(to.Endpoint, "/"), token: &s.token}
+	at := collector{client: client, endpoint: strings.TrimRight(to.Endpoint, "/"), token: &s.system.token}
 	telemetry.Export(ctx, telemetry.Config{
-		Meter: &s.meter, Output: output, Send: at.send, Attributes: to.Attributes, Every: to.Every, Logger: s.cfg.Logger,
+		Meter: &s.system.meter, Output: output, Send: at.send, Attributes: to.Attributes, Every: to.Every, Logger: s.face.Logger,
 	})
 }
 
 // entrypointOutput returns the output of the image's own program, nil if the image starts none.
 func (s *Server) entrypointOutput() (telemetry.Output, error) {
-	box, err := s.cfg.Sessions.Get(session.EntrypointID)
+	box, err := s.sessions.sessions.Get(session.EntrypointID)
 	if err != nil {
 		return nil, err
 	}

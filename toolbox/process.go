@@ -21,44 +21,67 @@ import (
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
+// commandAPI serves /process/execute and /process/code-run.
+type commandAPI struct {
+	processes *process.Manager
+	runs      process.Once // those that were given a key
+}
+
+var commandRoutes = []serve.Route[*commandAPI]{
+	{
+		Method: "POST", Path: "/process/code-run",
+		Summary: "Run a program given as text and wait for it",
+		In:      api.CodeRunRequest{}, Out: api.ExecuteResponse{}, Do: (*commandAPI).codeRun,
+	},
+	{
+		Method: "POST", Path: "/process/execute",
+		Summary: "Run a command and wait for it",
+		In:      api.ExecuteRequest{}, Out: api.ExecuteResponse{}, Do: (*commandAPI).execute,
+	},
+	{
+		Method: "GET", Path: "/process/execute/connect", Status: 101,
+		Summary: "Run a command with its streams on a websocket", Do: (*commandAPI).connectCommand,
+	},
+}
+
 // execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
 // the header Idempotency-Key is run once: a second one of the same key gets the first one's answer.
-func (s *Server) execute(c *gin.Context) error {
+func (a *commandAPI) execute(c *gin.Context) error {
 	var req api.ExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.answerRun(c, req, req.Split, process.Spec{
+	return a.answerRun(c, req, req.Split, process.Spec{
 		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
 		Streams: process.Capture{Split: req.Split},
 	})
 }
 
 // codeRun handles POST /process/code-run, as execute does its own.
-func (s *Server) codeRun(c *gin.Context) error {
+func (a *commandAPI) codeRun(c *gin.Context) error {
 	var req api.CodeRunRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, s.cfg.Process.LookPath)
+	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, a.processes.LookPath)
 	if err != nil {
 		return err
 	}
 	defer cmd.Close()
-	return s.answerRun(c, req, req.Split, process.Spec{
+	return a.answerRun(c, req, req.Split, process.Spec{
 		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
 		Streams: process.Capture{Input: cmd.Input, Split: req.Split},
 	})
 }
 
 // answerRun runs spec, which was made of a request's body, and streams its answer.
-func (s *Server) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
+func (a *commandAPI) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
 	ctx := context.WithoutCancel(c.Request.Context())
-	run := func() (process.Result, error) { return s.cfg.Process.Run(ctx, spec) }
+	run := func() (process.Result, error) { return a.processes.Run(ctx, spec) }
 	var res process.Result
 	var err error
 	if key := c.GetHeader("Idempotency-Key"); key != "" {
-		res, err = s.runs.Run(ctx, key, body, run)
+		res, err = a.runs.Run(ctx, key, body, run)
 	} else {
 		res, err = run()
 	}

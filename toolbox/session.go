@@ -24,36 +24,88 @@ import (
 	"github.com/sandlot-dev/sandlot/session"
 )
 
-// createSession handles POST /process/session.
-func (s *Server) createSession(c *gin.Context) error {
+// sessionAPI serves /process/session.
+type sessionAPI struct {
+	sessions *session.Manager
+	home     string // of the daemon's user
+}
+
+var sessionRoutes = []serve.Route[*sessionAPI]{
+	{
+		Method: "GET", Path: "/process/session",
+		Summary: "List shell sessions", Out: []api.Session{}, Do: (*sessionAPI).list,
+	},
+	{
+		Method: "POST", Path: "/process/session", Status: 201,
+		Summary: "Start a shell session", In: api.CreateSessionRequest{}, Do: (*sessionAPI).create,
+	},
+	{
+		Method: "DELETE", Path: "/process/session/:sessionId", Query: []string{"descendants?"}, Status: 204,
+		Summary: "End a session and its processes; with descendants=all, those too that left it", Do: (*sessionAPI).delete,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId",
+		Summary: "Describe a session", Out: api.Session{}, Do: (*sessionAPI).get,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId/command/:commandId",
+		Summary: "Describe a command of a session", Out: api.SessionCommand{}, Do: (*sessionAPI).getCommand,
+	},
+	{
+		Method: "POST", Path: "/process/session/:sessionId/command/:commandId/input", Status: 204,
+		Summary: "Give input to a running command", In: api.SessionSendInputRequest{}, Do: (*sessionAPI).input,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId/command/:commandId/logs", Query: []string{"follow?", "stream?", "offset?"},
+		Summary: "Read a command's output; by websocket, follow it",
+		Out:     api.SessionCommandLogsResponse{}, Do: (*sessionAPI).logs,
+	},
+	{
+		Method: "POST", Path: "/process/session/:sessionId/exec",
+		Summary: "Run a command in a session",
+		In:      api.SessionExecuteRequest{}, Out: api.SessionExecuteResponse{}, Do: (*sessionAPI).exec,
+	},
+	{
+		Method: "GET", Path: "/process/session/entrypoint",
+		Summary: "Describe the image's own program", Out: api.Session{}, Do: (*sessionAPI).get,
+	},
+	{
+		Method: "GET", Path: "/process/session/entrypoint/logs", Query: []string{"follow?", "stream?", "offset?"},
+		Summary: "Read the output of the image's own program; by websocket, follow it",
+		Out:     api.SessionCommandLogsResponse{}, Do: (*sessionAPI).logs,
+	},
+}
+
+// create handles POST /process/session.
+func (a *sessionAPI) create(c *gin.Context) error {
 	var req api.CreateSessionRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	dir := ""
 	if v := sdkVersion(c); v != "" && !version.AtLeast(v, 0, 103) {
-		dir = s.cfg.Home // where older clients' programs expect it
+		dir = a.home // where older clients' programs expect it
 	}
-	if _, err := s.cfg.Sessions.Create(req.SessionID, dir); err != nil {
+	if _, err := a.sessions.Create(req.SessionID, dir); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
 	return nil
 }
 
-// listSessions handles GET /process/session.
-func (s *Server) listSessions(c *gin.Context) error {
+// list handles GET /process/session.
+func (a *sessionAPI) list(c *gin.Context) error {
 	list := []api.Session{}
-	for _, one := range s.cfg.Sessions.List() {
+	for _, one := range a.sessions.List() {
 		list = append(list, wireSession(one))
 	}
 	c.JSON(http.StatusOK, list)
 	return nil
 }
 
-// getSession handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
-func (s *Server) getSession(c *gin.Context) error {
-	one, err := s.session(c)
+// get handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
+func (a *sessionAPI) get(c *gin.Context) error {
+	one, err := a.session(c)
 	if err != nil {
 		return err
 	}
@@ -61,13 +113,13 @@ func (s *Server) getSession(c *gin.Context) error {
 	return nil
 }
 
-// deleteSession handles DELETE /process/session/{sessionId}.
-func (s *Server) deleteSession(c *gin.Context) error {
+// delete handles DELETE /process/session/{sessionId}.
+func (a *sessionAPI) delete(c *gin.Context) error {
 	scope, err := scopeOf(c)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
+	if err := a.sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -92,9 +144,9 @@ const (
 	held  = 25 * time.Millisecond // and for how long at most
 )
 
-// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
-func (s *Server) getSessionCommand(c *gin.Context) error {
-	cmd, err := s.command(c)
+// getCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
+func (a *sessionAPI) getCommand(c *gin.Context) error {
+	cmd, err := a.command(c)
 	if err != nil {
 		return err
 	}
@@ -112,16 +164,16 @@ func (s *Server) getSessionCommand(c *gin.Context) error {
 }
 
 // session finds the one of the path; paths without a name are those of the entrypoint.
-func (s *Server) session(c *gin.Context) (*session.Session, error) {
+func (a *sessionAPI) session(c *gin.Context) (*session.Session, error) {
 	id := c.Param("sessionId")
 	if id == "" {
 		id = session.EntrypointID
 	}
-	return s.cfg.Sessions.Get(id)
+	return a.sessions.Get(id)
 }
 
-func (s *Server) command(c *gin.Context) (*session.Command, error) {
-	one, err := s.session(c)
+func (a *sessionAPI) command(c *gin.Context) (*session.Command, error) {
+	one, err := a.session(c)
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +204,13 @@ func wireCommand(cmd *session.Command) api.SessionCommand {
 	return wire
 }
 
-// sessionExec handles POST /process/session/{sessionId}/exec. A caller that goes away does not end the command.
-func (s *Server) sessionExec(c *gin.Context) error {
+// exec handles POST /process/session/{sessionId}/exec. A caller that goes away does not end the command.
+func (a *sessionAPI) exec(c *gin.Context) error {
 	var req api.SessionExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	one, err := s.session(c)
+	one, err := a.session(c)
 	if err != nil {
 		return err
 	}
@@ -247,8 +299,8 @@ func logText(r *journal.Reader, s journal.Stream, marked bool, write func([]byte
 	}
 }
 
-// sessionInput handles POST /process/session/{sessionId}/command/{commandId}/input.
-func (s *Server) sessionInput(c *gin.Context) error {
+// input handles POST /process/session/{sessionId}/command/{commandId}/input.
+func (a *sessionAPI) input(c *gin.Context) error {
 	var req api.SessionSendInputRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
@@ -256,7 +308,7 @@ func (s *Server) sessionInput(c *gin.Context) error {
 	if c.Param("sessionId") == session.EntrypointID {
 		return session.ErrReserved
 	}
-	cmd, err := s.command(c)
+	cmd, err := a.command(c)
 	if err != nil {
 		return err
 	}
@@ -270,11 +322,11 @@ func (s *Server) sessionInput(c *gin.Context) error {
 	return nil
 }
 
-// sessionLogs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
+// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
 // websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
 // as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
-func (s *Server) sessionLogs(c *gin.Context) error {
-	one, err := s.session(c)
+func (a *sessionAPI) logs(c *gin.Context) error {
+	one, err := a.session(c)
 	if err != nil {
 		return err
 	}
