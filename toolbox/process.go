@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -92,15 +91,13 @@ func (a *commandAPI) answerRun(c *gin.Context, body any, split bool, spec proces
 	return writeRun(c, res, spec.Timeout, split)
 }
 
-// writers are for answers that are too long to be built in memory.
-var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
-
 // writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
 func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split bool) error {
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {
 		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",
-			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout/time.Second))
+			"the command ran longer than its timeout of %d s; it was ended with all its processes, "+
+				"and its output up to then is in result", timeout/time.Second))
 		status = body.StatusCode
 		data, err := json.Marshal(body)
 		if err != nil {
@@ -112,23 +109,20 @@ func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split b
 	if err != nil {
 		return fmt.Errorf("execute: %w", err)
 	}
-	w := writers.Get().(*bufio.Writer)
-	defer writers.Put(w)
-	w.Reset(c.Writer)
-	c.Header("Content-Type", "application/json; charset=utf-8")
-	c.Status(status)
-	_, _ = w.Write(head) // errors stay in w until Flush
-	_, _ = fmt.Fprintf(w, `"exitCode":%d,"result":"`, res.ExitCode)
-	err = writeText(w, res.Output, 0)
-	if split {
-		_, _ = w.WriteString(`","stdout":"`)
-		err = errors.Join(err, writeText(w, res.Output, journal.Stdout))
-		_, _ = w.WriteString(`","stderr":"`)
-		err = errors.Join(err, writeText(w, res.Output, journal.Stderr))
-	}
-	_, _ = w.WriteString(`",`)
-	_, _ = w.Write(facts[1:])
-	return errors.Join(err, w.Flush())
+	return stream(c, status, jsonType, func(w *bufio.Writer) error {
+		_, _ = w.Write(head)
+		_, _ = fmt.Fprintf(w, `"exitCode":%d,`, res.ExitCode)
+		err := outputText{}.writeMember(w, "result", res.Output.Snapshot(0))
+		if split {
+			_ = w.WriteByte(',')
+			err = errors.Join(err, outputText{stream: journal.Stdout}.writeMember(w, "stdout", res.Output.Snapshot(0)))
+			_ = w.WriteByte(',')
+			err = errors.Join(err, outputText{stream: journal.Stderr}.writeMember(w, "stderr", res.Output.Snapshot(0)))
+		}
+		_ = w.WriteByte(',')
+		_, _ = w.Write(facts[1:])
+		return err
+	})
 }
 
 // facts is api.ExecuteResponse without what answerRun streams.
@@ -154,19 +148,4 @@ func runFacts(res process.Result) facts {
 	}
 }
 
-func wireOutOfMemory(o *process.OutOfMemory) *api.OutOfMemory {
-	if o == nil {
-		return nil
-	}
-	return &api.OutOfMemory{PeakBytes: o.Peak, LimitBytes: o.Limit, Message: o.String()}
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
-func writeText(w *bufio.Writer, j *journal.Journal, s journal.Stream) error {
-	t := textWriter{w: w}
-	err := logText(j.Snapshot(0), s, false, t.write)
-	t.end()
-	return err
-}

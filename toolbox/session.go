@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -233,7 +232,7 @@ func (a *sessionAPI) exec(c *gin.Context) error {
 	}
 	code, _ := cmd.ExitCode()
 	d, _ := dialectOf(c)
-	return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+	return stream(c, http.StatusOK, jsonType, func(w *bufio.Writer) error {
 		_, _ = fmt.Fprintf(w, `{"cmdId":"%s","exitCode":%d,`, cmd.ID, code)
 		err := writeLogs(w, cmd, d)
 		if o := wireOutOfMemory(cmd.OutOfMemory()); o != nil {
@@ -246,57 +245,17 @@ func (a *sessionAPI) exec(c *gin.Context) error {
 	})
 }
 
-// stream writes an answer through a pooled buffer.
-func stream(c *gin.Context, contentType string, write func(*bufio.Writer) error) error {
-	w := writers.Get().(*bufio.Writer)
-	defer writers.Put(w)
-	w.Reset(c.Writer)
-	c.Header("Content-Type", contentType)
-	c.Status(http.StatusOK)
-	return errors.Join(write(w), w.Flush())
-}
-
-// writeLogs writes the members output, stdout and stderr of what is there now, as far as the dialect has them.
+// writeLogs writes what there is now of a command's output as the members that the dialect has: output, and maybe stdout and stderr.
 func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
-	size := cmd.Output().Size(0)
-	_, _ = w.WriteString(`"output":"`)
-	t := textWriter{w: w}
-	err := logText(cmd.Output().Until(0, size), 0, d != plainText, t.write)
-	t.end()
+	size := cmd.Output().Size(0) // all members end at the same byte
+	err := outputText{marked: d != plainText}.writeMember(w, "output", cmd.Output().Until(0, size))
 	if d == splitJSON {
-		for i, name := range []string{"stdout", "stderr"} {
-			_, _ = fmt.Fprintf(w, `","%s":"`, name)
-			err = errors.Join(err, logText(cmd.Output().Until(0, size), journal.Stdout+journal.Stream(i), false, t.write))
-			t.end()
-		}
+		_ = w.WriteByte(',')
+		err = errors.Join(err, outputText{stream: journal.Stdout}.writeMember(w, "stdout", cmd.Output().Until(0, size)))
+		_ = w.WriteByte(',')
+		err = errors.Join(err, outputText{stream: journal.Stderr}.writeMember(w, "stderr", cmd.Output().Until(0, size)))
 	}
-	_ = w.WriteByte('"')
 	return err
-}
-
-// logText gives one stream, both for 0, to write; with a marker wherever the stream changes if it is marked.
-func logText(r *journal.Reader, s journal.Stream, marked bool, write func([]byte)) error {
-	defer r.Close()
-	last := journal.Stream(0)
-	for {
-		chunk, err := r.Next(context.Background()) // a snapshot never waits
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if marked && chunk.Stream != last && chunk.Stream != 0 {
-			last = chunk.Stream
-			write([]byte(markers[last]))
-		}
-		if chunk.Skipped > 0 {
-			write(journal.DroppedNotice(chunk.Skipped))
-		}
-		if s == 0 || chunk.Stream == s {
-			write(chunk.Data)
-		}
-	}
 }
 
 // input handles POST /process/session/{sessionId}/command/{commandId}/input.
@@ -351,7 +310,7 @@ func (a *sessionAPI) logs(c *gin.Context) error {
 	case c.Query("stream") == "true":
 		return streamLogs(c, cmd, from)
 	case d == splitJSON:
-		return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+		return stream(c, http.StatusOK, jsonType, func(w *bufio.Writer) error {
 			_ = w.WriteByte('{')
 			err := writeLogs(w, cmd, d)
 			_ = w.WriteByte('}')
@@ -359,8 +318,8 @@ func (a *sessionAPI) logs(c *gin.Context) error {
 		})
 	default:
 		marked := d == markedText || ofEntrypoint && !told
-		return stream(c, "text/plain; charset=utf-8", func(w *bufio.Writer) error {
-			return logText(cmd.Output().Snapshot(from), 0, marked, func(p []byte) { _, _ = w.Write(p) })
+		return stream(c, http.StatusOK, textType, func(w *bufio.Writer) error {
+			return outputText{marked: marked}.writeTo(cmd.Output().Snapshot(from), func(p []byte) { _, _ = w.Write(p) })
 		})
 	}
 }
@@ -375,7 +334,7 @@ func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) e
 	if c.Query("follow") == "true" {
 		err = cmd.Follow(ws.Context(), from, f.chunk)
 	} else {
-		err = snapshot(cmd.Output().Snapshot(from), f.chunk)
+		err = eachChunk(cmd.Output().Snapshot(from), f.chunk)
 	}
 	if err = errors.Join(err, f.end()); err != nil && ws.Context().Err() == nil {
 		ws.close(websocket.CloseInternalServerErr, `{"error":"the log could not be read"}`)
@@ -387,7 +346,7 @@ func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) e
 
 // streamLogs sends a log as the body of an answer that lasts as long as the command.
 func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
-	c.Header("Content-Type", "text/plain; charset=utf-8")
+	c.Header("Content-Type", textType)
 	c.Status(http.StatusOK)
 	c.Writer.Flush()
 	f := framer{marked: true, send: func(data []byte) error {
@@ -396,20 +355,4 @@ func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
 		return err
 	}}
 	return errors.Join(cmd.Follow(c.Request.Context(), from, f.chunk), f.end())
-}
-
-func snapshot(r *journal.Reader, each func(journal.Chunk) error) error {
-	defer r.Close()
-	for {
-		chunk, err := r.Next(context.Background()) // a snapshot never waits
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := each(chunk); err != nil {
-			return err
-		}
-	}
 }
