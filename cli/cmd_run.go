@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/api/client"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
 func runCommand(connect func() (*client.Client, error)) *cobra.Command {
@@ -169,7 +170,7 @@ func (r *run) connected(ctx context.Context, sb api.Sandbox, streams client.Stre
 			}
 		}
 	})
-	code, err := r.client.Connect(ctx, sb, api.ConnectRequest{Command: r.command}, streams)
+	code, err := r.client.Toolbox(sb).Connect(ctx, api.ConnectRequest{Command: r.command}, streams)
 	cancel(nil)
 	passing.Wait()
 	return code, err
@@ -190,8 +191,7 @@ func (r *run) drop(ctx context.Context, id string, signals <-chan os.Signal) err
 		}
 	})
 	_, err := r.client.Delete(ctx, id)
-	var refused *client.Error
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound { // somebody else was faster
+	if fault.KindOf(serve.Received(err)) == fault.NotFound { // somebody else was faster
 		return nil
 	}
 	if err != nil {
