@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/sandlot-dev/sandlot/api/client"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/shell"
 )
 
 func runCommand(connect func() (*client.Client, error)) *cobra.Command {
@@ -44,7 +44,7 @@ func runCommand(connect func() (*client.Client, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := run{client: c, keep: keep, asJSON: asJSON, command: quote(args), stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+			r := run{client: c, keep: keep, asJSON: asJSON, command: shell.Quote(args...), stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 			if snapshot != "" {
 				r.snapshot = &snapshot
 			}
@@ -221,13 +221,4 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.all.String()
-}
-
-// quote makes one shell command of words, each taken literally.
-func quote(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-	}
-	return strings.Join(quoted, " ")
 }
