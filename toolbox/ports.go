@@ -105,11 +105,8 @@ func (s *Server) toPort(w http.ResponseWriter, r *http.Request) error {
 		return tunnel(w, r, port)
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // else an answer that begins early is cut off: see the proxy room
-	var failed error
 	x := &upstream.Exchange{Pool: s.ports, Port: port, W: w, Body: r.Body}
-	patience := time.Duration(0)
-	defer func() { x.Finish(patience) }()
-	p := httputil.ReverseProxy{
+	return x.Forward(r, httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			host := "localhost:" + text
 			r.Out.URL = &url.URL{Scheme: "http", Host: host, RawPath: "/" + path, RawQuery: r.In.URL.RawQuery}
@@ -121,29 +118,15 @@ func (s *Server) toPort(w http.ResponseWriter, r *http.Request) error {
 				}
 			}
 		},
-		Transport: x,
 		ModifyResponse: func(res *http.Response) error {
-			if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
-				return fmt.Errorf("status %03d is none", res.StatusCode)
-			}
 			if res.Header.Get("X-Request-Id") != "" {
 				w.Header().Del("X-Request-Id") // the app has its own
 			}
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:     s.log,
-	}
-	p.ServeHTTP(w, r)
-	if failed == nil {
-		patience = restWithin
-		return nil
-	}
-	return notReached(port, failed)
+		ErrorLog: s.log,
+	}, func(err error) error { return notReached(port, err) })
 }
-
-// restWithin bounds how long a client may send on after its answer.
-const restWithin = time.Second
 
 // notReached is the answer for a port that could not be reached, or whose server did not answer as one should.
 func notReached(port int, err error) error {
