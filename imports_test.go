@@ -96,8 +96,8 @@ var rules = []rule{
 }
 
 // domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, tokens, the rules of names, locks by key,
-// and system calls.
-const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming internal/keyed internal/linux"
+// system calls, and words of a shell.
+const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming internal/keyed internal/linux internal/shell"
 
 // TestImports holds every package of every program and test to the table.
 func TestImports(t *testing.T) {

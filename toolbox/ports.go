@@ -114,11 +114,8 @@ func (a *portAPI) forward(w http.ResponseWriter, r *http.Request) error {
 		return tunnel(w, r, port)
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // else an answer that begins early is cut off: see the proxy room
-	var failed error
 	x := &upstream.Exchange{Pool: a.pool, Port: port, W: w, Body: r.Body}
-	patience := time.Duration(0)
-	defer func() { x.Finish(patience) }()
-	p := httputil.ReverseProxy{
+	return x.Forward(r, httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			host := "localhost:" + text
 			r.Out.URL = &url.URL{Scheme: "http", Host: host, RawPath: "/" + path, RawQuery: r.In.URL.RawQuery}
@@ -130,29 +127,15 @@ func (a *portAPI) forward(w http.ResponseWriter, r *http.Request) error {
 				}
 			}
 		},
-		Transport: x,
 		ModifyResponse: func(res *http.Response) error {
-			if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
-				return fmt.Errorf("status %03d is none", res.StatusCode)
-			}
 			if res.Header.Get(requestID) != "" {
 				w.Header().Del(requestID) // the app has its own
 			}
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:     a.log,
-	}
-	p.ServeHTTP(w, r)
-	if failed == nil {
-		patience = restWithin
-		return nil
-	}
-	return notReached(port, failed)
+		ErrorLog: a.log,
+	}, func(err error) error { return notReached(port, err) })
 }
-
-// restWithin bounds how long a client may send on after its answer.
-const restWithin = time.Second
 
 // notReached is the answer for a port that could not be reached, or whose server did not answer as one should.
 func notReached(port int, err error) error {
