@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/telemetry"
 )
@@ -26,29 +25,21 @@ type Telemetry struct {
 // Export sends the sandbox's measurements and the output of its entrypoint to a collector until ctx ends. What cannot be sent
 // is dropped; the log says so once, until sending succeeds again.
 func (s *Server) Export(ctx context.Context, to Telemetry) {
-	output, err := s.entrypointOutput()
-	if err != nil {
-		s.face.Logger.Error("the entrypoint's output is sent to no collector", logkey.Err, err)
-	}
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	at := collector{client: client, endpoint: strings.TrimRight(to.Endpoint, "/"), token: &s.system.token}
 	telemetry.Export(ctx, telemetry.Config{
-		Meter: &s.system.meter, Output: output, Send: at.send, Attributes: to.Attributes, Every: to.Every, Logger: s.face.Logger,
+		Meter: &s.system.meter, Output: s.entrypointOutput(), Send: at.send, Attributes: to.Attributes, Every: to.Every, Logger: s.face.Logger,
 	})
 }
 
 // entrypointOutput returns the output of the image's own program, nil if the image starts none.
-func (s *Server) entrypointOutput() (telemetry.Output, error) {
-	box, err := s.sessions.sessions.Get(session.EntrypointID)
+func (s *Server) entrypointOutput() telemetry.Output {
+	cmd, err := s.sessions.sessions.Entrypoint().Command(session.EntrypointCommand)
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	cmd, err := box.Command(session.EntrypointCommand)
-	if err != nil {
-		return nil, nil //nolint:nilerr // there is none
-	}
-	return cmd, nil
+	return cmd
 }
 
 // collector is an OTLP collector that takes JSON over HTTP.

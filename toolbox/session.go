@@ -104,7 +104,7 @@ func (a *sessionAPI) list(c *gin.Context) error {
 
 // get handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
 func (a *sessionAPI) get(c *gin.Context) error {
-	one, err := a.session(c)
+	one, err := a.commandList(c)
 	if err != nil {
 		return err
 	}
@@ -162,17 +162,24 @@ func (a *sessionAPI) getCommand(c *gin.Context) error {
 	return nil
 }
 
-// session finds the one of the path; paths without a name are those of the entrypoint.
-func (a *sessionAPI) session(c *gin.Context) (*session.Session, error) {
-	id := c.Param("sessionId")
-	if id == "" {
-		id = session.EntrypointID
+// commandList is what handlers read of a session, or of the entrypoint.
+type commandList interface {
+	ID() string
+	Commands() []*session.Command
+	Command(id string) (*session.Command, error)
+	Log(id string) (*session.Command, error)
+}
+
+// commandList finds the session of the path; paths without one are those of the entrypoint.
+func (a *sessionAPI) commandList(c *gin.Context) (commandList, error) {
+	if id := c.Param("sessionId"); id != "" && id != session.EntrypointID {
+		return a.sessions.Get(id)
 	}
-	return a.sessions.Get(id)
+	return a.sessions.Entrypoint(), nil
 }
 
 func (a *sessionAPI) command(c *gin.Context) (*session.Command, error) {
-	one, err := a.session(c)
+	one, err := a.commandList(c)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +194,7 @@ func commandID(c *gin.Context) string {
 	return session.EntrypointCommand
 }
 
-func wireSession(s *session.Session) api.Session {
+func wireSession(s commandList) api.Session {
 	commands := []api.SessionCommand{}
 	for _, cmd := range s.Commands() {
 		commands = append(commands, wireCommand(cmd))
@@ -209,7 +216,7 @@ func (a *sessionAPI) exec(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	one, err := a.session(c)
+	one, err := a.sessions.Get(c.Param("sessionId"))
 	if err != nil {
 		return err
 	}
@@ -264,10 +271,11 @@ func (a *sessionAPI) input(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	if c.Param("sessionId") == session.EntrypointID {
-		return session.ErrReserved
+	one, err := a.sessions.Get(c.Param("sessionId"))
+	if err != nil {
+		return err
 	}
-	cmd, err := a.command(c)
+	cmd, err := one.Command(commandID(c))
 	if err != nil {
 		return err
 	}
@@ -285,7 +293,7 @@ func (a *sessionAPI) input(c *gin.Context) error {
 // websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
 // as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
 func (a *sessionAPI) logs(c *gin.Context) error {
-	one, err := a.session(c)
+	one, err := a.commandList(c)
 	if err != nil {
 		return err
 	}
