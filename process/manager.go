@@ -28,7 +28,7 @@ type Config struct {
 	Shield     Shield         // of this program, which its children are not to have
 	Memory     Memory         // the sandbox's; without it no end is told to be for memory
 
-	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
+	Warn func(text string) // called with what the sandbox did to this program; may be nil
 }
 
 // ErrClosed is returned for starts after Close.
@@ -44,7 +44,7 @@ type Manager struct {
 	spool    *journal.Spool
 	stop     chan struct{} // ends the reaper
 	began    time.Time
-	observed atomic.Int64 // when it was looked last, since began
+	observed atomic.Int64 // time of the last look, since began
 	closed   atomic.Bool
 }
 
@@ -87,9 +87,9 @@ func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix st
 	return m.env.change(set, unset, dropPrefix)
 }
 
-// Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb
-// is at work and whether the limits of this program were changed, and does what it can. It does not wait. It takes a
-// few µs when nothing is wrong, and so is done at most every 10 ms; each start of a process looks by itself.
+// Observe looks whether a fork bomb is at work and whether the limits of this program were changed, and acts against
+// both. It is to be called when something has happened in the sandbox, such as a request; each start of a process
+// calls it too. It does not wait. It takes a few µs when nothing is wrong, and looks at most every 10 ms.
 func (m *Manager) Observe() {
 	now := time.Since(m.began)
 	if last := m.observed.Load(); now-time.Duration(last) >= observeEvery && m.observed.CompareAndSwap(last, int64(now)) {

@@ -22,8 +22,46 @@ import (
 	"github.com/sandlot-dev/sandlot/session/pty"
 )
 
+// terminalAPI serves /process/pty.
+type terminalAPI struct {
+	terminals *pty.Manager
+}
+
+var terminalRoutes = []serve.Route[*terminalAPI]{
+	{
+		Method: "GET", Path: "/process/pty",
+		Summary: "List terminals", Out: api.PtyListResponse{}, Do: (*terminalAPI).listPTYs,
+	},
+	{
+		Method: "POST", Path: "/process/pty", Status: 201,
+		Summary: "Open a terminal", In: api.PtyCreateRequest{}, Out: api.PtyCreateResponse{}, Do: (*terminalAPI).createPTY,
+	},
+	{
+		Method: "DELETE", Path: "/process/pty/:sessionId", Query: []string{"descendants?"},
+		Summary: "Kill a terminal and its processes; with descendants=all, those too that left its session",
+		Out:     api.Strings{}, Do: (*terminalAPI).deletePTY,
+	},
+	{
+		Method: "GET", Path: "/process/pty/:sessionId",
+		Summary: "Describe a terminal", Out: api.PtySessionInfo{}, Do: (*terminalAPI).getPTY,
+	},
+	{
+		Method: "GET", Path: "/process/pty/:sessionId/connect", Status: 101,
+		Summary: "Attach to a terminal by websocket", Do: (*terminalAPI).connectPTY,
+	},
+	{
+		Method: "POST", Path: "/process/pty/:sessionId/resize",
+		Summary: "Change a terminal's size",
+		In:      api.PtyResizeRequest{}, Out: api.PtySessionInfo{}, Do: (*terminalAPI).resizePTY,
+	},
+	{
+		Method: "GET", Path: "/process/pty/create-connect", Query: []string{"id?", "cols?", "rows?", "cwd?"}, Status: 101,
+		Summary: "Open a terminal and attach to it by websocket", Do: (*terminalAPI).createConnectPTY,
+	},
+}
+
 // createPTY handles POST /process/pty.
-func (s *Server) createPTY(c *gin.Context) error {
+func (s *terminalAPI) createPTY(c *gin.Context) error {
 	var req api.PtyCreateRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
@@ -39,7 +77,7 @@ func (s *Server) createPTY(c *gin.Context) error {
 }
 
 // listPTYs handles GET /process/pty.
-func (s *Server) listPTYs(c *gin.Context) error {
+func (s *terminalAPI) listPTYs(c *gin.Context) error {
 	list := api.PtyListResponse{Sessions: []api.PtySessionInfo{}}
 	for _, t := range s.terminals.List() {
 		list.Sessions = append(list.Sessions, wirePTY(t))
@@ -49,7 +87,7 @@ func (s *Server) listPTYs(c *gin.Context) error {
 }
 
 // getPTY handles GET /process/pty/{sessionId}.
-func (s *Server) getPTY(c *gin.Context) error {
+func (s *terminalAPI) getPTY(c *gin.Context) error {
 	t, err := s.terminals.Get(c.Param("sessionId"))
 	if err != nil {
 		return err
@@ -66,7 +104,7 @@ func wirePTY(t *pty.Terminal) api.PtySessionInfo {
 }
 
 // deletePTY handles DELETE /process/pty/{sessionId}.
-func (s *Server) deletePTY(c *gin.Context) error {
+func (s *terminalAPI) deletePTY(c *gin.Context) error {
 	scope, err := scopeOf(c)
 	if err != nil {
 		return err
@@ -79,7 +117,7 @@ func (s *Server) deletePTY(c *gin.Context) error {
 }
 
 // resizePTY handles POST /process/pty/{sessionId}/resize. One that is not there counts as ended: the wire has 410 for both.
-func (s *Server) resizePTY(c *gin.Context) error {
+func (s *terminalAPI) resizePTY(c *gin.Context) error {
 	var req api.PtyResizeRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
@@ -96,7 +134,7 @@ func (s *Server) resizePTY(c *gin.Context) error {
 }
 
 // connectPTY handles GET /process/pty/{sessionId}/connect.
-func (s *Server) connectPTY(c *gin.Context) error {
+func (s *terminalAPI) connectPTY(c *gin.Context) error {
 	t, err := s.terminals.Get(c.Param("sessionId"))
 	if err == nil {
 		err = mayUpgrade(c.Request)
@@ -109,7 +147,7 @@ func (s *Server) connectPTY(c *gin.Context) error {
 
 // createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md 5.3). The terminal stays
 // when this connection ends.
-func (s *Server) createConnectPTY(c *gin.Context) error {
+func (s *terminalAPI) createConnectPTY(c *gin.Context) error {
 	if err := mayUpgrade(c.Request); err != nil {
 		return fmt.Errorf("to create a terminal without a websocket, POST /process/pty: %w", err)
 	}

@@ -28,10 +28,9 @@ var webterm embed.FS
 // TerminalHandler returns the web terminal, which the daemon serves on port 22222 (toolbox.md 9.3): a page, and a websocket with a shell of
 // its own per connection, ended with it. It needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
-	e := s.face.NewEngine()
-	e.Use(s.face.Guard(s.guard))
+	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
-	e.GET("/ws", s.face.Wrap(s.webTerminal))
+	e.GET("/ws", s.face.Wrap(s.webTerminals.connect))
 	files, err := fs.ReadDir(webterm, "webterm")
 	if err != nil {
 		panic(err) // it is in the binary
@@ -58,13 +57,18 @@ func webtermFile(c *gin.Context, name string) error {
 	return nil
 }
 
-// webTerminal handles GET /ws of the web terminal.
-func (s *Server) webTerminal(c *gin.Context) error {
-	t, err := s.webTerminals.Create(pty.Spec{ID: rand.Text(), Dir: "/"})
+// webTerminalAPI serves the terminals of the web terminal's pages.
+type webTerminalAPI struct {
+	terminals *pty.Manager
+}
+
+// connect handles GET /ws of the web terminal.
+func (s *webTerminalAPI) connect(c *gin.Context) error {
+	t, err := s.terminals.Create(pty.Spec{ID: rand.Text(), Dir: "/"})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.webTerminals.Delete(t.Info().ID) }() // it may have ended by itself
+	defer func() { _ = s.terminals.Delete(t.Info().ID) }() // it may have ended by itself
 	client, err := t.Attach()
 	if err != nil {
 		return err
