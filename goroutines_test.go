@@ -17,6 +17,7 @@ var bare = map[string]string{
 	"internal/upstream":            "closes connections, and moves the bytes of a body without looking at them",
 	"process":                      "waits, ends processes, and moves bytes without looking at them",
 	"session":                      "waits, and moves bytes; of what programs write it reads exit codes alone",
+	"session/pty Manager.Close":    "deletes and waits",
 	"session/pty Terminal.Input":   "moves bytes without looking at them",
 	"session/pty Terminal.watch":   "waits",
 	"toolbox relay":                "moves bytes without looking at them",
