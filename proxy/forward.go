@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -44,7 +45,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	if err := q.refused(); err != nil {
 		return err
 	}
-	box, port := q.to, toolboxPort
+	box, port := q.to, api.ToolboxPort
 	if d != nil {
 		port = d.port
 	}
@@ -64,14 +65,14 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: ReverseProxy would drop what it cannot parse
 			pr.Out.Host = net.JoinHostPort("localhost", strconv.Itoa(port))
 			pr.SetXForwarded()
-			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", secretHeader} {
+			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", api.SecretHeader} {
 				pr.Out.Header.Del(name)
 			}
 			if d != nil {
 				d.disguise(pr.Out)
 			}
 			if isToolboxd(port) {
-				pr.Out.Header.Set(secretHeader, box.Secret)
+				pr.Out.Header.Set(api.SecretHeader, box.Secret)
 			}
 		},
 		BufferPool: &buffers,
@@ -135,7 +136,7 @@ func (p *Proxy) lost(ctx context.Context, q *request) error {
 // toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
 // process that is just being killed.
 func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, toolboxPort).String())
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, api.ToolboxPort).String())
 	if err != nil {
 		return false
 	}

@@ -10,13 +10,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/api/client"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
-
-// toolboxPort is where toolboxd listens.
-const toolboxPort = 2280
 
 // prober asks toolboxes whether they are there.
 type prober struct{}
@@ -42,8 +40,8 @@ func (prober) Ready(ctx context.Context, at sandbox.Address) (string, error) {
 // ask asks a toolbox for its version. Errors have no kind, and quote little of what may be hostile: whoever asked for the
 // sandbox is not to blame for what its toolbox answers the runner.
 func ask(ctx context.Context, at sandbox.Address) (version string, err error) {
-	toolbox := client.NewToolbox("http://"+netip.AddrPortFrom(at.Addr, toolboxPort).String(), http.Header{
-		"X-Sandlot-Secret": {at.Secret},
+	toolbox := client.NewToolbox("http://"+netip.AddrPortFrom(at.Addr, api.ToolboxPort).String(), http.Header{
+		api.SecretHeader: {at.Secret},
 	}, &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{}).DialContext}})
 	version, state, err := toolbox.Version(ctx)
 	if refused, ok := errors.AsType[*client.Error](err); ok {

@@ -110,7 +110,7 @@ func (a *portAPI) forward(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if strings.EqualFold(r.Header.Get("Upgrade"), tunnelProtocol) {
+	if strings.EqualFold(r.Header.Get("Upgrade"), api.TunnelProtocol) {
 		return tunnel(w, r, port)
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // else an answer that begins early is cut off: see the proxy room

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
@@ -25,9 +26,6 @@ import (
 
 // Source is the source field of this server's error bodies; published clients choose typed errors by it.
 const Source = "DAYTONA_DAEMON"
-
-// SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
-const SecretHeader = "X-Sandlot-Secret"
 
 // maxBody bounds a JSON body, in bytes: scripts and long lists of paths come in one.
 const maxBody = 8 << 20
@@ -126,7 +124,7 @@ func (s *Server) admit(r *http.Request) error {
 		if !presents(r, s.secret) {
 			return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
 		}
-		r.Header.Del(SecretHeader)
+		r.Header.Del(api.SecretHeader)
 	}
 	s.processes.Observe()
 	return nil
@@ -134,7 +132,7 @@ func (s *Server) admit(r *http.Request) error {
 
 // presents reports whether a request brings the secret that has this hash. It takes as long for every secret.
 func presents(r *http.Request, hash []byte) bool {
-	got := sha256.Sum256([]byte(r.Header.Get(SecretHeader)))
+	got := sha256.Sum256([]byte(r.Header.Get(api.SecretHeader)))
 	return subtle.ConstantTimeCompare(got[:], hash) == 1
 }
 

@@ -8,11 +8,9 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
-
-// tunnelProtocol is what /proxy/{port} upgrades to: the bytes of a connection to that port.
-const tunnelProtocol = "sandlot-tcp"
 
 // tunnel makes the client's connection one to a port, for as long as both ends want, and returns when that is over.
 func tunnel(w http.ResponseWriter, r *http.Request, port int) error {
@@ -33,7 +31,8 @@ func tunnel(w http.ResponseWriter, r *http.Request, port int) error {
 	if !ok1 || !ok2 {
 		return nil // never so: both were made by TCP listeners and dialers
 	}
-	if _, err := io.WriteString(client, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnelProtocol+"\r\n\r\n"); err != nil {
+	switched := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + api.TunnelProtocol + "\r\n\r\n"
+	if _, err := io.WriteString(client, switched); err != nil {
 		return nil //nolint:nilerr // the client has left
 	}
 	if early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()); len(early) > 0 {

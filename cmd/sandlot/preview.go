@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
 	"github.com/sandlot-dev/sandlot/internal/doctor"
@@ -126,7 +127,7 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	if link != "" {
 		ref = link
 	}
-	toolbox := port == 2280 || port == 1 // whose token one client asks for to open the toolbox
+	toolbox := api.PreviewPort(port) == api.ToolboxPort
 	switch {
 	case toolbox && link == "":
 		return p.base + "/toolbox/" + sandbox, nil
