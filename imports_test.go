@@ -28,7 +28,7 @@ const web = "net/http github.com/gin-gonic github.com/gorilla/websocket"
 // rules is the import table of the house. A new room needs a line here, and a decision record.
 var rules = []rule{
 	{rooms: "cmd/sandlot", may: "runnerd coordinator proxy cli api internal dashboard", why: "cmd/sandlot joins the rooms outside a sandbox"},
-	{rooms: "cmd/toolboxd", may: "toolbox process session interpreter lsp computeruse workspace api internal", why: "cmd/toolboxd joins the rooms inside a sandbox"},
+	{rooms: "cmd/toolboxd", may: "toolbox process session interpreter lsp computeruse workspace telemetry api internal", why: "cmd/toolboxd joins the rooms inside a sandbox"},
 	{rooms: "cmd/openapi", may: "toolbox coordinator internal", why: "cmd/openapi describes the route tables at make gen, and runs at no other time"},
 	{rooms: "cmd/desktopd", may: "computeruse internal", why: "desktopd is the display side alone"},
 
@@ -66,12 +66,16 @@ var rules = []rule{
 		why: "process is the lowest domain room: imports point from it to its journal, and never back",
 	},
 	{
+		rooms: "telemetry", may: "process/journal internal/fault internal/logkey internal/measure", mustNot: web,
+		why: "telemetry measures and encodes: who sends to a collector, and who runs the program whose output that is, are its caller's affair",
+	},
+	{
 		rooms: "session interpreter lsp computeruse workspace", may: "=process process/journal " + domainInternal, mustNot: web,
 		why: "a domain room is plain Go and stands on process and its journal alone: no HTTP, no sister room",
 	},
 
 	{
-		rooms: "toolbox", may: "process session interpreter lsp =computeruse workspace api internal",
+		rooms: "toolbox", may: "process session interpreter lsp =computeruse workspace telemetry api internal",
 		why: "toolbox is the face of the rooms inside a sandbox; it meets the other wire rooms over the wire",
 	},
 	{rooms: "runnerd", may: "api internal", why: "a wire room meets the others through interfaces that cmd/sandlot joins, or over the wire"},
@@ -92,8 +96,8 @@ var rules = []rule{
 }
 
 // domainInternal is what a domain room takes from internal: kinds of errors, states, keys of the log, tokens, the rules of names, locks by key,
-// and system calls.
-const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming internal/keyed internal/linux"
+// system calls, and words of a shell.
+const domainInternal = "internal/fault internal/lifecycle internal/logkey internal/auth internal/naming internal/keyed internal/linux internal/shell"
 
 // TestImports holds every package of every program and test to the table.
 func TestImports(t *testing.T) {
@@ -165,6 +169,9 @@ func TestImportTableFindsBreaches(t *testing.T) {
 		{"process/journal", "golang.org/x/sys/unix", true},
 		{"process/code", module + "/process", false},
 		{"session", module + "/process/code", false},
+		{"telemetry", "net/http", false},
+		{"telemetry", module + "/session", false},
+		{"telemetry", module + "/process/journal", true},
 		{"session", module + "/process/journal", true},
 		{"api", "github.com/gin-gonic/gin", false},
 		{"api", "net/http", false},

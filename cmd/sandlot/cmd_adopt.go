@@ -6,18 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
-	"github.com/sandlot-dev/sandlot/coordinator/store"
 	"github.com/sandlot-dev/sandlot/coordinator/tenancy"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/runnerd/docker"
@@ -39,7 +34,7 @@ func adoptCommand(set *settings) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
-			k, err := recorded(&cfg)
+			k, err := readKeys(&cfg)
 			if err != nil {
 				return err
 			}
@@ -92,59 +87,6 @@ func adopt(ctx context.Context, cfg config, k keys, found []docker.Written, stdo
 	return nil
 }
 
-// strangers returns the sandboxes of this installation that its engine has and its database does not know.
-func strangers(ctx context.Context, cfg config) ([]docker.Written, error) {
-	api, err := docker.NewClient(cfg.DockerHost)
-	if err != nil {
-		return nil, err
-	}
-	defer api.Close() // nothing to lose
-	found, err := docker.ReadWritten(ctx, api, cfg.Instance)
-	if err != nil {
-		return nil, err
-	}
-	db, err := openDatabase(cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close() // only read from
-	ids := make([]string, len(found))
-	for i, w := range found {
-		ids[i] = w.Spec.ID
-	}
-	known, err := db.Known(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(found, func(w docker.Written) bool { return slices.Contains(known, w.Spec.ID) }), nil
-}
-
-// recorded reads the keys of the data folder, of which none are made, and sets the instance that cfg leaves open.
-func recorded(cfg *config) (k keys, err error) {
-	path := filepath.Join(cfg.Data, keysFile)
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return k, fmt.Errorf("there is no %s: start the server of this data folder first (sandlot up), or name another with --data", path)
-	} else if err != nil {
-		return k, err
-	}
-	if err := yaml.Unmarshal(raw, &k); err != nil {
-		return k, fmt.Errorf("%s: %w", path, err)
-	}
-	if cfg.Instance == "" {
-		cfg.Instance = k.Label
-	}
-	return k, nil
-}
-
-func openDatabase(cfg config) (*store.DB, error) {
-	path := filepath.Join(cfg.Data, databaseFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database in %s yet: start the server (sandlot up), which makes an empty one", cfg.Data)
-	}
-	return store.OpenAsIs(path)
-}
-
 func printStrangers(w io.Writer, found []docker.Written, asJSON bool) error {
 	if asJSON {
 		type line struct {
@@ -174,31 +116,4 @@ func printStrangers(w io.Writer, found []docker.Written, asJSON bool) error {
 	}
 	_, err := fmt.Fprintln(w, "\nadopt them by id, or all: sandlot adopt --all")
 	return err
-}
-
-// checkStrangers looks for sandboxes without a record.
-func checkStrangers(ctx context.Context, cfg config) finding {
-	const name = "records"
-	if _, err := os.Stat(filepath.Join(cfg.Data, databaseFile)); err != nil {
-		return finding{name, ok, "no database yet", ""}
-	}
-	var found []docker.Written
-	_, err := recorded(&cfg)
-	if err == nil {
-		found, err = strangers(ctx, cfg)
-	}
-	switch {
-	case err != nil:
-		return finding{name, warning, err.Error(), ""}
-	case len(found) > 0:
-		ids := make([]string, 0, 5)
-		for _, w := range found[:min(len(found), cap(ids))] {
-			ids = append(ids, w.Spec.ID)
-		}
-		return finding{
-			name, warning, fmt.Sprintf("the engine has %d sandboxes that the database does not know, such as %v; they are left alone", len(found), ids),
-			"`sandlot adopt` lists them and writes their records; `docker rm -f ID` removes one",
-		}
-	}
-	return finding{name, ok, "every sandbox that the engine has is in the database", ""}
 }
