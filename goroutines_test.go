@@ -12,11 +12,12 @@ import (
 // bare are the rooms of toolboxd, and functions in them, that start goroutines or timers which no panic is caught in, and why that is right.
 // toolboxd is process 1: a panic outside of a request's own goroutine ends the sandbox, and all in a sandbox is hostile.
 var bare = map[string]string{
-	"cmd/toolboxd":                 "waits or serves: net/http catches a request's panic, and one measurement's is caught in Server.send",
+	"cmd/toolboxd":                 "waits or serves: net/http catches a request's panic, and one export's in telemetry's exporter.trySend",
 	"internal/serve Until":         "serves: net/http catches a request's panic",
 	"internal/upstream":            "closes connections, and moves the bytes of a body without looking at them",
 	"process":                      "waits, ends processes, and moves bytes without looking at them",
 	"session":                      "waits, and moves bytes; of what programs write it reads exit codes alone",
+	"session/pty Manager.Close":    "deletes and waits",
 	"session/pty Terminal.Input":   "moves bytes without looking at them",
 	"session/pty Terminal.watch":   "waits",
 	"toolbox relay":                "moves bytes without looking at them",

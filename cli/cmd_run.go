@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -20,6 +18,9 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/api/client"
+	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/internal/shell"
 )
 
 func runCommand(connect func() (*client.Client, error)) *cobra.Command {
@@ -43,7 +44,7 @@ func runCommand(connect func() (*client.Client, error)) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := run{client: c, keep: keep, asJSON: asJSON, command: quote(args), stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
+			r := run{client: c, keep: keep, asJSON: asJSON, command: shell.Quote(args...), stdin: cmd.InOrStdin(), stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr()}
 			if snapshot != "" {
 				r.snapshot = &snapshot
 			}
@@ -169,7 +170,7 @@ func (r *run) connected(ctx context.Context, sb api.Sandbox, streams client.Stre
 			}
 		}
 	})
-	code, err := r.client.Connect(ctx, sb, api.ConnectRequest{Command: r.command}, streams)
+	code, err := r.client.Toolbox(sb).Connect(ctx, api.ConnectRequest{Command: r.command}, streams)
 	cancel(nil)
 	passing.Wait()
 	return code, err
@@ -190,8 +191,7 @@ func (r *run) drop(ctx context.Context, id string, signals <-chan os.Signal) err
 		}
 	})
 	_, err := r.client.Delete(ctx, id)
-	var refused *client.Error
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound { // somebody else was faster
+	if fault.KindOf(serve.Received(err)) == fault.NotFound { // somebody else was faster
 		return nil
 	}
 	if err != nil {
@@ -221,13 +221,4 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.all.String()
-}
-
-// quote makes one shell command of words, each taken literally.
-func quote(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-	}
-	return strings.Join(quoted, " ")
 }

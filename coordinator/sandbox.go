@@ -170,7 +170,7 @@ func (s *Server) previewURL(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, port), URL: url})
+	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, api.PreviewPort(port)), URL: url})
 	return nil
 }
 

@@ -43,8 +43,8 @@ type Process struct {
 	child       *child
 	descendants descendants
 	ownRSS      int64       // KiB of this program's own memory at the start
-	kills       int64       // for memory, before it was started
-	asked       atomic.Bool // its end was, by way of this program
+	kills       int64       // how many processes the kernel had killed for memory before the start
+	asked       atomic.Bool // its end was asked for by way of this program
 
 	ends
 }

@@ -11,9 +11,9 @@ import (
 
 // Streams say where a process's input comes from and where its output goes: Capture, Files or Terminal.
 type Streams interface {
-	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the
-	// start. Our ends are returned with an error too, for the caller to close.
-	open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error)
+	// open makes the files of the process's descriptors, and our ends of the pipes among them. theirs gets what to close
+	// after the start. Our ends are returned with an error too, for the caller to close.
+	open(null *os.File, theirs *closers) (files Files, ours pipes, err error)
 }
 
 // Capture gives a process its input and keeps its output in a Journal.
@@ -33,7 +33,7 @@ type Terminal struct{ *os.File }
 // pipes are our ends of a process's streams; nil for none.
 type pipes struct{ in, out, err *os.File }
 
-// outputs tells how many of the outputs there are.
+// outputs returns how many of the outputs there are.
 func (p *pipes) outputs() (n int) {
 	for _, f := range []*os.File{p.out, p.err} {
 		if f != nil {
@@ -44,58 +44,45 @@ func (p *pipes) outputs() (n int) {
 }
 
 func (p *pipes) close() {
-	for _, f := range []*os.File{p.in, p.out, p.err} {
-		if f != nil {
-			_ = f.Close() // the start failed: nothing was written or is lost
-		}
-	}
+	all := closers{p.in, p.out, p.err}
+	all.close() // the start failed: nothing was written or is lost
 }
 
-func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error) {
-	fds = []uintptr{null.Fd(), 0, 0}
+func (c Capture) open(null *os.File, theirs *closers) (files Files, ours pipes, err error) {
+	files = Files{null, nil, nil}
 	if c.Input != nil {
-		r, w, err := pipe(false, true)
-		if err != nil {
+		if ours.in, files[0], err = pipe(false); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(r)
-		ours.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
+		*theirs = append(*theirs, files[0])
 	}
-	r, w, err := pipe(true, false)
-	if err != nil {
+	if ours.out, files[1], err = pipe(true); err != nil {
 		return nil, ours, err
 	}
-	theirs.add(w)
-	ours.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
+	*theirs = append(*theirs, files[1])
+	files[2] = files[1]
 	if c.Split {
-		if r, w, err = pipe(true, false); err != nil {
+		if ours.err, files[2], err = pipe(true); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(w)
-		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
+		*theirs = append(*theirs, files[2])
 	}
-	return fds, ours, nil
+	return files, ours, nil
 }
 
-func (f Files) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	fds = make([]uintptr, len(f))
-	for i := range f {
-		fds[i] = f[i].Fd()
-	}
-	return fds, ours, nil
+func (f Files) open(*os.File, *closers) (files Files, ours pipes, err error) { return f, ours, nil }
+
+func (t Terminal) open(*os.File, *closers) (files Files, ours pipes, err error) {
+	return Files{t.File, t.File, t.File}, ours, nil
 }
 
-func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	return []uintptr{t.Fd(), t.Fd(), t.Fd()}, ours, nil
-}
-
-// muchOutput is how many bytes in one read call for a larger pipe.
+// muchOutput is the size of a read, in bytes, from which on the pipe is made larger.
 const muchOutput = 32 << 10
 
-// take moves what a pipe gives into a stream of j until the pipe's end. It reports false when the pipe's read deadline
-// came first. It closes a pipe that is at its end. Once j is closed, what the pipe gives is read and forgotten, so that
-// the writer is not held back.
-func take(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
+// readInto appends what a pipe holds to a stream of j until the pipe's end, and closes the pipe. It reports false
+// when the pipe's read deadline came first. Once j is closed, it reads on and drops the bytes, so that the writer is
+// not held back.
+func readInto(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
 	raw, err := f.SyscallConn()
 	for widened := false; err == nil; {
 		n := 0

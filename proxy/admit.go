@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -69,7 +70,7 @@ func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c creden
 		return l, nil
 	}
 	if c.kind != byCookie {
-		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == tokenPort(port) {
+		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == api.PreviewPort(port) {
 			return l, nil
 		} else if ok {
 			return l, fault.Codef(fault.Unauthenticated, "TOKEN_OF_ANOTHER_PORT",
@@ -86,14 +87,6 @@ func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c creden
 		return Link{}, errNotAdmitted
 	}
 	return Link{}, p.byKey(r.Context(), box, id, c.value)
-}
-
-// tokenPort is the port whose token opens a port: that of the toolbox has two.
-func tokenPort(port int) int {
-	if port == 1 {
-		return toolboxPort
-	}
-	return port
 }
 
 // byKey asks whether an API key may use a sandbox, once per key, and per word that is none, while nothing changes. fault.Unauthenticated, fault.NotFound.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
@@ -31,7 +32,7 @@ func cookieName(id string, port int) string {
 
 // cookieValue is that of a browser which came with the token of a port; one that came with a link has the link's token, and ends with it.
 func cookieValue(box *sandbox, port int) string {
-	mac := hmac.New(sha256.New, []byte(auth.PortToken(box.PreviewToken, port)))
+	mac := hmac.New(sha256.New, []byte(auth.PortToken(box.PreviewToken, api.PreviewPort(port))))
 	_, _ = mac.Write([]byte("cookie")) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -45,7 +45,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	if err := q.refused(); err != nil {
 		return err
 	}
-	box, port := q.to, toolboxPort
+	box, port := q.to, api.ToolboxPort
 	if d != nil {
 		port = d.port
 	}
@@ -57,28 +57,24 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	if err != nil {
 		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
 	}
-	var failed error
-	carried := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
-	patience := time.Duration(0)
-	defer func() { carried.Finish(patience) }()
-	rp := httputil.ReverseProxy{
+	x := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
+	return x.Forward(r, httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(box.Addr, uint16(port)).String()
 			pr.Out.URL.Path, pr.Out.URL.RawPath = path, escapedPath
-			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came: ReverseProxy would drop what it cannot parse
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: ReverseProxy would drop what it cannot parse
 			pr.Out.Host = net.JoinHostPort("localhost", strconv.Itoa(port))
 			pr.SetXForwarded()
-			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", secretHeader} {
+			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", api.SecretHeader} {
 				pr.Out.Header.Del(name)
 			}
 			if d != nil {
 				d.disguise(pr.Out)
 			}
 			if isToolboxd(port) {
-				pr.Out.Header.Set(secretHeader, box.Secret)
+				pr.Out.Header.Set(api.SecretHeader, box.Secret)
 			}
 		},
-		Transport:  carried,
 		BufferPool: &buffers,
 		ModifyResponse: func(res *http.Response) error {
 			if d != nil {
@@ -86,9 +82,6 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			}
 			if res.StatusCode == http.StatusSwitchingProtocols {
 				return p.upgrade(r.Context(), q, res)
-			}
-			if res.StatusCode < 200 {
-				return fmt.Errorf("status %03d is none", res.StatusCode)
 			}
 			in.mark(res.Header)
 			for name := range res.Header {
@@ -98,29 +91,29 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			}
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:     p.log,
-	}
-	rp.ServeHTTP(w, r)
-	if failed == nil {
-		patience = restWithin
-		return nil
-	}
+		ErrorLog: p.log,
+	}, func(err error) error { return p.notReached(w, r, in, q, port, err) })
+}
+
+// notReached explains why a sandbox gave no answer to a request.
+func (p *Proxy) notReached(w http.ResponseWriter, r *http.Request, in *body, q *request, port int, err error) error {
 	if why := p.lost(r.Context(), q); why != nil {
 		w.Header().Set("Connection", "close") // it has deadlines now
 		return why
 	}
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the caller has left, or the server is stopping: nobody is there to be told
+		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
 	}
 	if in.broken.Load() {
-		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
+		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(err))
 	}
-	if errors.Is(failed, syscall.ECONNREFUSED) && !isToolboxd(port) {
-		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
+	id := q.to.ID
+	if errors.Is(err, syscall.ECONNREFUSED) && !isToolboxd(port) {
+		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, id)
 	}
-	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))
-	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
+	p.cfg.Logger.Info("sandbox not reached",
+		logkey.Sandbox, id, "port", port, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
+	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", id, serve.Short(err))
 }
 
 // lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still answers, if the caller has left, or if no
@@ -143,7 +136,7 @@ func (p *Proxy) lost(ctx context.Context, q *request) error {
 // toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
 // process that is just being killed.
 func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, toolboxPort).String())
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, api.ToolboxPort).String())
 	if err != nil {
 		return false
 	}

@@ -134,12 +134,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !in.whole.Load() {
 		// The server reads on to the body's end, so that the client has the answer before the connection is closed.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restWithin)) // fails on connections that are gone
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(upstream.RestWithin)) // fails on connections that are gone
 	}
 }
-
-// restWithin bounds how long a client may send on after its answer.
-const restWithin = time.Second
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 	if r.Method == http.MethodOptions || r.URL.Path == "/health" { // answered here, mostly, and the body is of no use

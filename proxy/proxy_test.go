@@ -24,6 +24,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/proxy"
@@ -158,7 +159,7 @@ type call struct {
 }
 
 // tok is the token of a port.
-func tok(port int) string { return auth.PortToken("tok", port) }
+func tok(port int) string { return auth.PortToken("tok", api.PreviewPort(port)) }
 
 func send(t *testing.T, srv *httptest.Server, c call) (*http.Response, string) {
 	t.Helper()

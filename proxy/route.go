@@ -8,26 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// toolboxd listens on these ports before any program of the image runs: no app can be there in its place.
-const (
-	toolboxPort  = 2280
-	terminalPort = 22222
-)
-
 // isToolboxd reports whether toolboxd itself answers on a port. It alone is given the sandbox's secret.
-func isToolboxd(port int) bool { return port == toolboxPort || port == terminalPort }
-
-// secretHeader carries a sandbox's secret to its toolbox.
-const secretHeader = "X-Sandlot-Secret"
+func isToolboxd(port int) bool { return port == api.ToolboxPort || port == api.TerminalPort }
 
 // isReserved reports whether a port belongs to toolboxd or to the desktop: such ports need a credential on public sandboxes too.
 func isReserved(port int) bool {
 	switch port {
-	case 1, toolboxPort, 22220, terminalPort, 33333, 5901, 6080:
+	case 1, api.ToolboxPort, 22220, api.TerminalPort, 33333, 5901, 6080:
 		return true
 	}
 	return false
@@ -42,7 +34,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 	return p.enter(w, r, in, id, func(r *http.Request, box *sandbox, q *request) error {
 		if signed(r, box, "/"+rest) {
 			r.URL.RawQuery = dropQuery(r.URL.RawQuery, "signature", "expires")
-		} else if _, err := p.admit(r, box, id, toolboxPort, nil); err != nil {
+		} else if _, err := p.admit(r, box, id, api.ToolboxPort, nil); err != nil {
 			return err
 		} else {
 			q.admitted()
@@ -153,7 +145,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *reques
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
-	if d.port == toolboxPort && isClaim(path) {
+	if d.port == api.ToolboxPort && isClaim(path) {
 		return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 	}
 	d.setMarks(r, w.Header())

@@ -12,15 +12,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
 // dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
 const dialWithin = 5 * time.Second
-
-// tunnelProtocol is what toolboxd's /proxy/{port} upgrades to: the bytes of a connection to that port of the sandbox's loopback.
-const tunnelProtocol = "sandlot-tcp"
 
 // newTransport returns the connections to a sandbox: to its own address, or, when an app listens on loopback only, through its toolbox.
 func newTransport(t Target) *upstream.Pool {
@@ -37,7 +35,7 @@ func newTransport(t Target) *upstream.Pool {
 		if !errors.Is(err, syscall.ECONNREFUSED) || isToolboxd(port) {
 			return conn, err
 		}
-		if conn, err = dial(ctx, toolboxPort); err != nil {
+		if conn, err = dial(ctx, api.ToolboxPort); err != nil {
 			return nil, err
 		}
 		if err := tunnel(ctx, conn, port, t.Secret); err != nil {
@@ -55,7 +53,8 @@ func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 	if err := conn.SetDeadline(time.Now().Add(dialWithin)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(conn, "GET /proxy/%d HTTP/1.1\r\nHost: toolbox\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n", port, tunnelProtocol, secretHeader, secret)
+	_, err := fmt.Fprintf(conn, "GET /proxy/%d HTTP/1.1\r\nHost: toolbox\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n",
+		port, api.TunnelProtocol, api.SecretHeader, secret)
 	if err != nil {
 		return err
 	}

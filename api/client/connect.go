@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -33,24 +31,17 @@ var ErrOutput = errors.New("write the output")
 // errLost is returned when the connection ended before the command.
 var errLost = errors.New("the connection to the command was lost; the command was ended with it")
 
-// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code. What is not read of an output
-// holds the command back. When ctx ends, or an output cannot be written, the command is ended with all its descendants, and the error is ctx's
-// cause, or ErrOutput. A read of Stdin that is going on at the end is left behind. req.Window is set here.
-func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequest, streams Streams) (exitCode int, err error) {
-	address := strings.TrimRight(s.ToolboxProxyURL, "/") + "/" + s.ID + "/process/execute/connect"
-	ws, res, err := websocket.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(address, "http"), http.Header{
-		"Authorization": {"Bearer " + c.key}, "X-Daytona-Source": {source},
-	})
+// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code. Output
+// that the caller does not take holds the command back. When ctx ends, or an output cannot be written, the command is ended
+// with all its descendants; the error is then ctx's cause, or ErrOutput. A Read of Stdin that is under way at the end is
+// left behind. Connect sets req.Window.
+func (t *Toolbox) Connect(
+	ctx context.Context, req api.ConnectRequest, streams Streams,
+) (exitCode int, err error) {
+	ws, err := t.dial(ctx, "/process/execute/connect")
 	if err != nil {
-		if res != nil {
-			defer res.Body.Close()
-			if res.StatusCode >= http.StatusBadRequest {
-				return 0, failure(res, http.MethodGet, address)
-			}
-		}
 		return 0, err
 	}
-	ws.SetReadLimit(1 << 20) // far more than a server sends at once
 	req.Window = flow.Window
 	ctx, end := context.WithCancelCause(ctx)
 	con := &connection{ws: ws, end: end, input: flow.NewCredit(flow.Window)}

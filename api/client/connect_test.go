@@ -48,14 +48,14 @@ func TestConnectTakesNoWordOfAServerOnTrust(t *testing.T) {
 			defer server.Close()
 			blocked, unblock := io.Pipe()
 			defer unblock.Close()
-			_, err := client.New("", "").Connect(t.Context(), api.Sandbox{SandboxListItem: api.SandboxListItem{ToolboxProxyURL: server.URL}},
+			_, err := client.NewToolbox(server.URL, nil, nil).Connect(t.Context(),
 				api.ConnectRequest{Command: "x"}, client.Streams{Stdin: blocked, Stdout: io.Discard, Stderr: io.Discard})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
 		})
 	}
-	if _, err := client.New("", "").Connect(t.Context(), api.Sandbox{SandboxListItem: api.SandboxListItem{ToolboxProxyURL: "http://127.0.0.1:1"}}, api.ConnectRequest{}, client.Streams{}); err == nil {
+	if _, err := client.NewToolbox("http://127.0.0.1:1", nil, nil).Connect(t.Context(), api.ConnectRequest{}, client.Streams{}); err == nil {
 		t.Error("a server that is not there: no error")
 	}
 }

@@ -99,3 +99,20 @@ func userName(uid int) string {
 	}
 	return text
 }
+
+// writeWhole replaces a file, which this user alone may read, so that a reader, or a crash, sees all of it or what was there before.
+func writeWhole(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
+}

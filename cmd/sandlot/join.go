@@ -57,11 +57,9 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err != nil {
 		return nil, err
 	}
-	in.runner, err = runnerd.New(runnerd.Config{
-		ID: keys.Runner, After: after, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
-		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
-		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
-	})
+	runner := runnerConfig(cfg)
+	runner.ID, runner.After, runner.Key, runner.Logger = keys.Runner, after, []byte(keys.Secret), logger.With("part", "runner")
+	in.runner, err = runnerd.New(runner)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +97,14 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),
 	})
 	return in, err
+}
+
+// runnerConfig returns the runner's part of the settings, without what an installation makes at its first start.
+func runnerConfig(cfg config) runnerd.Config {
+	return runnerd.Config{
+		Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
+		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
+	}
 }
 
 // run serves until ctx ends. ready is called when all listeners are open.
@@ -149,10 +155,6 @@ const engineWithin = 3 * time.Second
 // peerSilence is the time after which a client that acknowledges nothing counts as vanished.
 const peerSilence = 5 * time.Minute
 
-func dashboardURL(cfg config) string {
-	return "http://" + reachable(cfg.APIListen) + "/dashboard"
-}
-
 // locator answers the proxy from the coordinator and runner of this process.
 type locator struct {
 	fleet   *fleet.Manager
@@ -201,12 +203,3 @@ func (l *locator) Link(ctx context.Context, token string) (proxy.Link, error) {
 func (l *locator) Touch(id string, opened int) { l.fleet.Touch(id, opened) }
 
 var _ proxy.Locator = (*locator)(nil)
-
-// keys are what an installation makes at its first start and keeps in its data folder, readable by its user alone.
-type keys struct {
-	API    string    `yaml:"api_key"`    // the first API key
-	Secret string    `yaml:"runner_key"` // secrets of sandboxes are derived from it
-	Runner string    `yaml:"runner_id"`
-	Label  string    `yaml:"instance"`
-	Began  time.Time `yaml:"began"`
-}

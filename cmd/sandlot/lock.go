@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // errRunning is returned by lock when another process holds the data folder.
@@ -113,19 +115,14 @@ func (h holder) end(within time.Duration) error {
 		return fmt.Errorf("process %d: %w", h.PID, err)
 	}
 	deadline := time.Now().Add(within)
-	for {
+	n, err := linux.RetryValue(func() (int, error) {
 		left := max(time.Until(deadline), 0)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return err
-		case n == 0:
-			return fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", h.PID, within)
-		}
-		return nil
+		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+	})
+	if err == nil && n == 0 {
+		err = fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", h.PID, within)
 	}
+	return err
 }
 
 // startOf tells when a process was started, in clock ticks since boot. Error: fs.ErrNotExist when there is none.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // The log of a server in the background: at most logKept+1 files of logSize bytes and one line.
@@ -57,10 +59,7 @@ func (w *logWriter) Write(p []byte) (n int, err error) {
 	}
 	for n < len(p) && err == nil {
 		var m int
-		m, err = unix.Write(w.fds[0], p[n:])
-		if errors.Is(err, unix.EINTR) {
-			m, err = 0, nil
-		}
+		m, err = linux.RetryValue(func() (int, error) { return unix.Write(w.fds[0], p[n:]) })
 		n += max(m, 0)
 	}
 	w.written += int64(n)

@@ -88,8 +88,15 @@ func command(getenv func(string) string) *cobra.Command {
 		SilenceErrors: true,
 	}
 	set := newSettings(getenv)
-	set.flags(root.PersistentFlags())
-	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set), adoptCommand(set))
-	root.AddCommand(cli.Commands(func() (cli.Access, error) { return access(set, getenv) })...)
+	for _, verb := range []*cobra.Command{
+		upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set), adoptCommand(set),
+	} {
+		set.flags(verb.Flags())
+		root.AddCommand(verb)
+	}
+	for _, verb := range cli.Commands(func() (cli.Access, error) { return access(set, getenv) }) {
+		set.flags(verb.Flags(), clientSettings...)
+		root.AddCommand(verb)
+	}
 	return root
 }

@@ -13,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/doctor"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/proxy"
@@ -70,6 +72,25 @@ func resolvePreviews(ctx context.Context, cfg config) previewMode {
 	return previewMode{mode, "browsers do not keep the pages of different sandboxes apart; apps that name websockets by absolute paths work one at a time"}
 }
 
+// checkPreviews finds out which mode is chosen and what it cannot do.
+func checkPreviews(ctx context.Context, cfg config) doctor.Finding {
+	found := doctor.Finding{Check: "previews", Result: doctor.OK}
+	m := resolvePreviews(ctx, cfg)
+	switch {
+	case m.mode == previewHost && m.limits == "":
+		found.Detail = "host: " + cfg.PreviewURL
+	case m.mode == previewHost:
+		found.Result, found.Detail = doctor.Warning, "host: "+m.limits
+		found.Fix = "set preview_mode to loopback, or preview_url to a domain whose names resolve to this machine"
+	case m.mode == previewLoopback:
+		found.Detail = "loopback: each sandbox has an address of its own in 127.64.0.0/10; " + m.limits
+	default:
+		found.Result, found.Detail = doctor.Warning, "path: "+m.limits
+		found.Fix = "set preview_url to a domain whose names resolve to this machine"
+	}
+	return found
+}
+
 // namesResolve reports whether programs on this machine resolve the names of previews to it.
 func namesResolve(ctx context.Context, template string) bool {
 	domain, err := previewDomain(template)
@@ -106,7 +127,7 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	if link != "" {
 		ref = link
 	}
-	toolbox := port == 2280 || port == 1 // whose token one client asks for to open the toolbox
+	toolbox := api.PreviewPort(port) == api.ToolboxPort
 	switch {
 	case toolbox && link == "":
 		return p.base + "/toolbox/" + sandbox, nil

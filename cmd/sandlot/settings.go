@@ -84,29 +84,38 @@ type source struct{ text, from string }
 // settings finds the value of every setting: flag over environment over file over default.
 type settings struct {
 	getenv func(string) string
-	given  map[string]*string // by flag; nil pointers were not given
-	set    *pflag.FlagSet
-	file   string // --config
+	given  map[string]string // by flag
+	file   string            // --config
 }
 
 func newSettings(getenv func(string) string) *settings {
-	return &settings{getenv: getenv, given: map[string]*string{}}
+	return &settings{getenv: getenv, given: map[string]string{}}
 }
 
-func (s *settings) flags(f *pflag.FlagSet) {
-	s.set = f
-	f.StringVar(&s.file, "config", "", "settings file in YAML; SANDLOT_CONFIG; default sandlot.yaml in the data folder, then /etc/sandlot/sandlot.yaml")
+// clientSettings are the settings that are flags of the verbs that talk to a server as any client does. All verbs read
+// all settings from environment and file.
+var clientSettings = []string{"data", "api_url"}
+
+// flags adds --config and the flags of the named settings to a verb, of all settings if none is named.
+func (s *settings) flags(f *pflag.FlagSet, names ...string) {
+	f.StringVar(&s.file, "config", "", "settings file in YAML; SANDLOT_CONFIG; "+
+		"default sandlot.yaml in the data folder, then /etc/sandlot/sandlot.yaml")
 	for _, st := range table {
-		if st.secret {
+		if st.secret || len(names) > 0 && !slices.Contains(names, st.name) {
 			continue // a command line is seen by everybody on the machine
 		}
 		usage := st.usage + "; " + envName(st.name)
-		s.given[st.name] = f.String(strings.ReplaceAll(st.name, "_", "-"), "", usage)
 		if st.otherwise != "" {
-			f.Lookup(strings.ReplaceAll(st.name, "_", "-")).Usage += "; default " + st.otherwise
+			usage += "; default " + st.otherwise
 		}
+		f.Func(flagName(st.name), usage, func(text string) error {
+			s.given[st.name] = text
+			return nil
+		})
 	}
 }
+
+func flagName(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 func envName(name string) string { return "SANDLOT_" + strings.ToUpper(name) }
 
@@ -147,9 +156,8 @@ func (s *settings) override(found map[string]source, name string) {
 	if v := s.getenv(envName(name)); v != "" {
 		found[name] = source{v, envName(name)}
 	}
-	flag := strings.ReplaceAll(name, "_", "-")
-	if s.set.Changed(flag) {
-		found[name] = source{*s.given[name], "--" + flag}
+	if v, ok := s.given[name]; ok {
+		found[name] = source{v, "--" + flagName(name)}
 	}
 }
 
@@ -230,18 +238,6 @@ func (s *settings) config() (config, map[string]source, error) {
 		found["max_memory"] = source{strconv.Itoa(c.MaxMemory), "default"}
 	}
 	return c, found, nil
-}
-
-// reachable turns a listening address into one that can be called.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }
 
 // totalMemory returns the machine's memory in GiB, at least 1.

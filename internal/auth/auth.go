@@ -56,12 +56,8 @@ func SandboxSecret(runnerKey []byte, sandbox string) string {
 }
 
 // PortToken derives the token of one port from a sandbox's preview token: 32 letters of the same alphabet, of which the first four tell the
-// port. It is void together with the token that it comes from. Port 1, where nobody listens, stands for the toolbox: one client asks for
-// its token to open the toolbox's websockets (api.md 1.6).
+// port. It is void together with the token that it comes from.
 func PortToken(token string, port int) string {
-	if port == 1 {
-		port = toolboxPort
-	}
 	mac := hmac.New(sha256.New, []byte(token))
 	_, _ = mac.Write([]byte("port:" + strconv.Itoa(port))) // a hash never fails to write
 	letters := mac.Sum(nil)
@@ -74,10 +70,7 @@ func PortToken(token string, port int) string {
 	return string(letters)
 }
 
-const (
-	toolboxPort = 2280
-	portLetters = 4
-)
+const portLetters = 4
 
 // PortOf returns the port that a token derived from a preview token is for; ok is false for any other text.
 func PortOf(token, derived string) (port int, ok bool) {

@@ -1,9 +1,7 @@
-// Package upstream carries HTTP/1.1 requests to servers whose every byte may be hostile, as the transport of an httputil.ReverseProxy.
+// Package upstream carries HTTP/1.1 requests to servers whose every byte may be hostile, by an httputil.ReverseProxy.
 //
 //	x := &upstream.Exchange{Pool: pool, Port: 3000, W: w, Body: r.Body}
-//	rp := httputil.ReverseProxy{Rewrite: …, Transport: x} // FlushInterval stays 0
-//	rp.ServeHTTP(w, r)
-//	x.Finish(time.Second)
+//	err := x.Forward(r, httputil.ReverseProxy{Rewrite: …}, explain) // FlushInterval stays 0
 //
 // It does what http.Transport does not:
 //
@@ -19,7 +17,7 @@
 // # Lifetime
 //
 // A Pool keeps the connections to one host, by port: 64 idle ones per port for at most a minute. No goroutine belongs to an idle connection.
-// An Exchange is for one request. Its one goroutine sends the body, and has ended when Finish returns.
+// An Exchange is for one request. Its one goroutine sends the body, and has ended when Forward returns.
 //
 // # Repeating
 //

@@ -213,9 +213,9 @@ func (x *Exchange) interimLocked(code int, header http.Header) {
 	maps.Copy(h, own)
 }
 
-// Finish ends the exchange after the ReverseProxy has returned. If the client still sends, it is read for within at most and what it sends is
-// dropped, so that it comes to the answer, which is all of what W has by then. It is to be called for every Exchange whose RoundTrip was.
-func (x *Exchange) Finish(within time.Duration) {
+// finish ends the exchange after the ReverseProxy has returned. If the client still sends, finish reads and drops what it
+// sends for within at most, so that the client comes to the answer, which is all of what W has by then.
+func (x *Exchange) finish(within time.Duration) {
 	if x.sent == nil {
 		return
 	}

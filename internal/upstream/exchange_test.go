@@ -31,18 +31,12 @@ func through(t *testing.T, addr string, wrap func(http.ResponseWriter) http.Resp
 		if wrap != nil {
 			w = wrap(w)
 		}
-		var failed error
 		x := &upstream.Exchange{Pool: pool, Port: 1, W: w, Body: r.Body}
-		rp := httputil.ReverseProxy{
-			Rewrite:      func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", addr },
-			Transport:    x,
-			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		}
-		rp.ServeHTTP(w, r)
-		if failed != nil {
-			http.Error(w, failed.Error(), http.StatusBadGateway)
-		}
-		x.Finish(time.Second)
+		rewrite := func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", addr }
+		_ = x.Forward(r, httputil.ReverseProxy{Rewrite: rewrite}, func(err error) error {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return err
+		})
 	})
 }
 
