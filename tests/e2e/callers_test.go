@@ -21,7 +21,7 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// caller is a client that is not run here, by what it does in its own way (toolbox.md 10).
+// caller describes, for a client that is not run here, what it does in its own way.
 type caller struct {
 	name      string
 	headers   []string
