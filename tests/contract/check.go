@@ -15,8 +15,8 @@ import (
 // maxProblems is how many faults of one answer are told; more would only hide the first.
 const maxProblems = 40
 
-// Check tells what is wrong with an answer of op: nil when nothing is. A status that the contract does not list as a success is
-// wrong, unless it is an error with the whole error body.
+// Check tells what is wrong with an answer of op: nil when nothing is. A status that the contract does not list as a
+// success is wrong, unless it is an error with the whole error body.
 func (op *Operation) Check(status int, header http.Header, body []byte) error {
 	want, ok := op.Answers[strconv.Itoa(status)]
 	switch {
