@@ -37,11 +37,13 @@ func (b *bufferPool) Put(buf []byte) {
 	}
 }
 
-// newsWithin bounds the wait for the news of a sandbox's end by a request that has met its end.
-const newsWithin = 800 * time.Millisecond
+// lostWithin bounds the wait, after a connection broke, for the report that the sandbox has ended.
+const lostWithin = 800 * time.Millisecond
 
-// forward passes a request on to its sandbox and the answer back: to the port of its door, or to the toolbox if that is nil.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *request, d *door, escapedPath string) error {
+// forward sends a request to its sandbox and returns the answer: to the port of door d, to the toolbox if d is nil.
+func (p *Proxy) forward(
+	w http.ResponseWriter, r *http.Request, in *body, q *request, d *door, escapedPath string,
+) error {
 	if err := q.refused(); err != nil {
 		return err
 	}
@@ -55,7 +57,8 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	}
 	path, err := url.PathUnescape(escapedPath)
 	if err != nil {
-		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
+		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s",
+			serve.Cut(err.Error(), serve.MaxWords))
 	}
 	x := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
 	return x.Forward(r, httputil.ReverseProxy{
@@ -86,7 +89,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			in.mark(res.Header)
 			for name := range res.Header {
 				if name != "Set-Cookie" && name != "Vary" {
-					w.Header().Del(name) // the app's own word counts, and is not said twice
+					w.Header().Del(name) // the app's header replaces ours
 				}
 			}
 			return nil
@@ -98,7 +101,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 // notReached explains why a sandbox gave no answer to a request.
 func (p *Proxy) notReached(w http.ResponseWriter, r *http.Request, in *body, q *request, port int, err error) error {
 	if why := p.lost(r.Context(), q); why != nil {
-		w.Header().Set("Connection", "close") // it has deadlines now
+		w.Header().Set("Connection", "close") // cut has set deadlines on it
 		return why
 	}
 	if r.Context().Err() != nil {
@@ -116,31 +119,32 @@ func (p *Proxy) notReached(w http.ResponseWriter, r *http.Request, in *body, q *
 	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", id, serve.Short(err))
 }
 
-// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still answers, if the caller has left, or if no
-// news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
+// lost returns why the sandbox of a request whose connection broke has ended. It returns nil if the toolbox still
+// answers, if the caller has left, or if no report comes in time: the connection breaks some time before whoever
+// watches the sandbox can tell.
 func (p *Proxy) lost(ctx context.Context, q *request) error {
 	if ctx.Err() == nil {
-		wait, stop := context.WithTimeout(ctx, newsWithin)
+		wait, stop := context.WithTimeout(ctx, lostWithin)
 		defer stop()
 		if p.toolboxAnswers(wait, q.to) {
 			return q.ended()
 		}
 		<-wait.Done()
 		if ctx.Err() == nil {
-			p.Forget(q.to.ID) // whatever happened, it is not where it was
+			p.Forget(q.to.ID) // it does not answer where it was
 		}
 	}
 	return q.ended()
 }
 
-// toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
-// process that is just being killed.
+// toolboxAnswers reports whether a toolbox answers before ctx ends. An accepted connection is no proof: the kernel
+// accepts some for a process that is just being killed.
 func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, api.ToolboxPort).String())
 	if err != nil {
 		return false
 	}
-	defer conn.Close() // it has been asked all
+	defer conn.Close() // nothing more is asked
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if _, err := io.WriteString(conn, "HEAD /version HTTP/1.1\r\nHost: toolbox\r\nConnection: close\r\n\r\n"); err != nil {
@@ -150,7 +154,8 @@ func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
 	return n == 1
 }
 
-// upgrade makes a connection that has become another protocol's end with its sandbox.
+// upgrade takes charge of a connection that has switched to another protocol: a websocket will be told of its sandbox's
+// end.
 func (p *Proxy) upgrade(ctx context.Context, q *request, res *http.Response) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -18,11 +18,11 @@ import (
 
 // Streams are what a command is connected to.
 type Streams struct {
-	Stdin          io.Reader // nil is at its end
+	Stdin          io.Reader // nil means no input
 	Stdout, Stderr io.Writer
 	Signals        <-chan string // names of signals for the command and its process group, such as SIGINT; may be nil
 
-	OutOfMemory func(api.OutOfMemory) // is told when the command was killed for memory; may be nil
+	OutOfMemory func(api.OutOfMemory) // called when the command was killed for memory; may be nil
 }
 
 // ErrOutput is returned when an output could not be written.
@@ -31,10 +31,10 @@ var ErrOutput = errors.New("write the output")
 // errLost is returned when the connection ended before the command.
 var errLost = errors.New("the connection to the command was lost; the command was ended with it")
 
-// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code. Output
-// that the caller does not take holds the command back. When ctx ends, or an output cannot be written, the command is ended
-// with all its descendants; the error is then ctx's cause, or ErrOutput. A Read of Stdin that is under way at the end is
-// left behind. Connect sets req.Window.
+// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code.
+// Output that the caller does not take holds the command back. When ctx ends, or an output cannot be written, the
+// command is ended with all its descendants; the error is then ctx's cause, or ErrOutput. A Read of Stdin that is
+// under way at the end is left behind. Connect sets req.Window.
 func (t *Toolbox) Connect(
 	ctx context.Context, req api.ConnectRequest, streams Streams,
 ) (exitCode int, err error) {
@@ -51,7 +51,7 @@ func (t *Toolbox) Connect(
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		_ = ws.Close() // also ends what is being written
+		_ = ws.Close() // a write under way ends too
 	})
 	defer func() {
 		end(nil)
@@ -78,7 +78,7 @@ func (t *Toolbox) Connect(
 	if err != nil {
 		end(con.cause(ctx, err))
 	}
-	writing.Wait() // what came is written, if anybody takes it
+	writing.Wait() // all output that came has been written, unless a writer failed
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -164,7 +164,8 @@ func (con *connection) write(ctx context.Context, i int, to io.Writer) {
 			return
 		}
 		con.outputs[i].Done()
-		_ = con.send(api.ConnectMessage{Type: "taken", Stream: i + 1, Bytes: int64(len(data))}) // read hears of the connection's end
+		// An error is ignored: read reports the connection's end.
+		_ = con.send(api.ConnectMessage{Type: "taken", Stream: i + 1, Bytes: int64(len(data))})
 	}
 }
 
@@ -183,10 +184,10 @@ func (con *connection) feed(ctx context.Context, from io.Reader) {
 			sent := con.ws.WriteMessage(websocket.BinaryMessage, buf[:n])
 			con.mu.Unlock()
 			if sent != nil {
-				return // as above
+				return // read reports it
 			}
 		}
-		if err != nil || con.unread.Load() { // its end, or none to read from
+		if err != nil || con.unread.Load() { // the input's end, or nobody reads it
 			break
 		}
 	}
@@ -198,7 +199,7 @@ func (con *connection) signal(ctx context.Context, names <-chan string) {
 	for {
 		select {
 		case name := <-names:
-			_ = con.send(api.ConnectMessage{Type: "signal", Signal: name}) // as above
+			_ = con.send(api.ConnectMessage{Type: "signal", Signal: name}) // read reports the connection's end
 		case <-ctx.Done():
 			return
 		}

@@ -35,7 +35,7 @@ func (e *Error) Answer() (status int, code string) { return e.StatusCode, e.Code
 
 // endpoint is a base address and what all requests to it have in common.
 type endpoint struct {
-	base   string // without a slash at its end
+	base   string // has no slash at its end
 	header http.Header
 	http   *http.Client
 }

@@ -19,8 +19,10 @@ func TestSessions(t *testing.T) {
 	if err := box.CreateSession(ctx, "a session"); err != nil {
 		t.Fatal(err)
 	}
-	res, err := box.SessionExecute(ctx, "a session", api.SessionExecuteRequest{Command: "printf out; printf err >&2; (exit 4)"})
-	if err != nil || res.ExitCode == nil || *res.ExitCode != 4 || res.Stdout == nil || *res.Stdout != "out" || *res.Stderr != "err" {
+	res, err := box.SessionExecute(ctx, "a session",
+		api.SessionExecuteRequest{Command: "printf out; printf err >&2; (exit 4)"})
+	if err != nil || res.ExitCode == nil || *res.ExitCode != 4 || res.Stdout == nil || *res.Stdout != "out" ||
+		*res.Stderr != "err" {
 		t.Fatalf("execute: %+v, %v", res, err)
 	}
 	logs, err := box.SessionLogs(ctx, "a session", res.CmdID)
@@ -82,7 +84,8 @@ func TestFollowingEndsWithItsCaller(t *testing.T) {
 	if !errors.Is(err, enough) {
 		t.Errorf("its context ended, and it says %v", err)
 	}
-	err = box.FollowSessionLogs(t.Context(), "s", res.CmdID, writer(func([]byte) (int, error) { return 0, refused }), io.Discard)
+	err = box.FollowSessionLogs(t.Context(), "s", res.CmdID, writer(func([]byte) (int, error) { return 0, refused }),
+		io.Discard)
 	if !errors.Is(err, client.ErrOutput) || !errors.Is(err, refused) {
 		t.Errorf("its output was refused, and it says %v", err)
 	}

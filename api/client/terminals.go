@@ -45,7 +45,7 @@ func (t *Toolbox) DeleteTerminal(ctx context.Context, id string) error {
 // goroutine may read while any number write. Close ends the connection, not the terminal.
 type Terminal struct {
 	ws      *websocket.Conn
-	message io.Reader // what is left of the current message; nil between messages
+	message io.Reader // the rest of the current message; nil between messages
 	exit    *int
 
 	writing sync.Mutex

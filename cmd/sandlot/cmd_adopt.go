@@ -23,9 +23,12 @@ func adoptCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "adopt [ID]...",
 		Short: "Write the records of sandboxes that the engine has and the database does not know",
-		Long: "Lists the sandboxes of this installation that the engine has and the database does not know, as after a lost or an older database.\n" +
-			"With ids, or --all, their records are written from what their containers say: name, snapshot, sizes, environment and labels as they\n" +
-			"were made. They neither stop nor end by themselves until their intervals are set. Works beside a running server, which sees them\n" +
+		Long: "Lists the sandboxes of this installation that the engine has and the database does not know, " +
+			"as after a lost or an older database.\n" +
+			"With ids, or --all, their records are written from what their containers say: " +
+			"name, snapshot, sizes, environment and labels as they\n" +
+			"were made. They neither stop nor end by themselves until their intervals are set. " +
+			"Works beside a running server, which sees them\n" +
 			"within 30 s. Nothing is removed: `docker rm -f ID` removes what is not wanted.\n" + localHelp,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			cfg, _, err := set.config()
@@ -71,7 +74,8 @@ func adopt(ctx context.Context, cfg config, k keys, found []docker.Written, stdo
 		return fmt.Errorf("the first organisation: %w", err)
 	}
 	for _, w := range found {
-		if _, err := db.Organization(ctx, w.Spec.Organization); fault.KindOf(err) == fault.NotFound { // lost with the records
+		// The organisation was lost too.
+		if _, err := db.Organization(ctx, w.Spec.Organization); fault.KindOf(err) == fault.NotFound {
 			w.Spec.Organization = personal.ID
 		} else if err != nil {
 			return err
@@ -107,9 +111,10 @@ func printStrangers(w io.Writer, found []docker.Written, asJSON bool) error {
 		return err
 	}
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tab, "ID\tNAME\tSNAPSHOT\tRUNS\tCREATED") // errors stay until Flush
+	_, _ = fmt.Fprintln(tab, "ID\tNAME\tSNAPSHOT\tRUNS\tCREATED") // Flush returns the errors
 	for _, f := range found {
-		_, _ = fmt.Fprintf(tab, "%s\t%s\t%s\t%v\t%s\n", f.Spec.ID, f.Spec.Name, f.Spec.Snapshot, f.Running, f.CreatedAt.Format(time.RFC3339))
+		_, _ = fmt.Fprintf(tab, "%s\t%s\t%s\t%v\t%s\n",
+			f.Spec.ID, f.Spec.Name, f.Spec.Snapshot, f.Running, f.CreatedAt.Format(time.RFC3339))
 	}
 	if err := tab.Flush(); err != nil {
 		return err

@@ -43,7 +43,7 @@ func printConfig(w io.Writer, found map[string]source, asJSON bool) error {
 			v = source{"", "not set"}
 		}
 		if st.secret && v.text != "" || st.name == "sandbox_env" && v.text != "" {
-			v.text = "***" // proxies' addresses carry passwords too
+			v.text = "***" // addresses of proxies may have passwords
 		}
 		lines = append(lines, line{st.name, v.text, v.from, envName(st.name), st.usage})
 	}
@@ -51,7 +51,7 @@ func printConfig(w io.Writer, found map[string]source, asJSON bool) error {
 		return json.NewEncoder(w).Encode(lines)
 	}
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "SETTING\tVALUE\tSOURCE") // errors come out at Flush
+	_, _ = fmt.Fprintln(tw, "SETTING\tVALUE\tSOURCE") // Flush returns the errors
 	for _, l := range lines {
 		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\n", l.Name, l.Value, l.Source)
 	}

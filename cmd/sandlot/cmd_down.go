@@ -35,7 +35,8 @@ func downCommand(set *settings) *cobra.Command {
 			if still, running, err := heldBy(cfg.Data); err != nil {
 				return err
 			} else if running && still == h {
-				return fmt.Errorf("the server of %s, process %d, cannot be seen from here: stop it in its own container or pid namespace", cfg.Data, h.PID)
+				return fmt.Errorf("the server of %s, process %d, cannot be seen from here: "+
+					"stop it in its own container or pid namespace", cfg.Data, h.PID)
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "sandlot is down")
 			return err

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestDownEndsTheHolderOfTheLockAlone starts a server over the state of one that was killed, whose process id is a stranger's by now.
+// TestDownEndsTheHolderOfTheLockAlone starts a server over the state of one that was killed, whose process id is a
+// stranger's by now.
 func TestDownEndsTheHolderOfTheLockAlone(t *testing.T) {
 	stranger := exec.CommandContext(t.Context(), "cat")
 	in, err := stranger.StdinPipe()

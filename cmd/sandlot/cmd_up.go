@@ -21,8 +21,10 @@ func upCommand(set *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run coordinator, runner and proxy in this process",
-		Long: "Runs until SIGTERM or SIGINT, then lets open requests end. Sandboxes go on running and are found again at the next start.\n" +
-			"Nobody but this user can read the data folder. With --detach the log goes there: sandlot.log, and sandlot.log.1 to .4, of 16 MiB each.\n" +
+		Long: "Runs until SIGTERM or SIGINT, then lets open requests end. " +
+			"Sandboxes go on running and are found again at the next start.\n" +
+			"Nobody but this user can read the data folder. " +
+			"With --detach the log goes there: sandlot.log, and sandlot.log.1 to .4, of 16 MiB each.\n" +
 			localHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,7 +38,8 @@ func upCommand(set *settings) *cobra.Command {
 			return up(cmd.Context(), cfg, cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().BoolVar(&detach, "detach", false, "run in the background and return when it is ready; the log is sandlot.log in the data folder")
+	cmd.Flags().BoolVar(&detach, "detach", false,
+		"run in the background and return when it is ready; the log is sandlot.log in the data folder")
 	return cmd
 }
 
@@ -45,7 +48,7 @@ const maxForeign = 4 << 10
 
 // up serves until ctx ends.
 func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
-	unix.Umask(0o077) // for what is made from here on, by libraries too: the database is nobody else's
+	unix.Umask(0o077) // nobody else may read the files made from here on, those of libraries included
 	held, err := lock(cfg.Data)
 	if err != nil {
 		return err
@@ -61,14 +64,16 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 		}
 	}
 	logger := newLogger(cfg, stderr)
-	slog.SetDefault(logger)                                 // so that what libraries say has the same form
-	log.SetOutput(serve.CutLines(log.Writer(), maxForeign)) // net/http repeats what apps say unasked
+	slog.SetDefault(logger)                                 // lines of libraries get the same form
+	log.SetOutput(serve.CutLines(log.Writer(), maxForeign)) // net/http quotes apps in full
 	in, err := join(ctx, cfg, made, logger)
 	if err != nil {
 		return err
 	}
 	return in.run(ctx, func() error {
-		err := writeState(cfg.Data, state{PID: os.Getpid(), APIURL: cfg.APIURL, Dashboard: dashboardURL(cfg), Version: version.String()})
+		err := writeState(cfg.Data, state{
+			PID: os.Getpid(), APIURL: cfg.APIURL, Dashboard: dashboardURL(cfg), Version: version.String(),
+		})
 		if err != nil {
 			return err
 		}
@@ -78,7 +83,7 @@ func up(ctx context.Context, cfg config, stderr io.Writer) (err error) {
 
 func newLogger(cfg config, w io.Writer) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // checked with the settings
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // the settings have been checked
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))

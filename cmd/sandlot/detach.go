@@ -19,7 +19,7 @@ import (
 const readyEnv = "SANDLOT_READY_FD"
 
 func tellReady() error {
-	if os.Getenv(readyEnv) == "" { // between the two halves of up --detach alone
+	if os.Getenv(readyEnv) == "" { // this server was not started by up --detach
 		return nil
 	}
 	f := os.NewFile(3, "ready")
@@ -27,7 +27,8 @@ func tellReady() error {
 	return errors.Join(err, f.Close())
 }
 
-// background starts this program again, detached, and waits until it is ready or has ended. When ctx ends first, it ends the program.
+// background starts this program again, detached, and waits until it is ready or has ended. If ctx ends first,
+// background ends the program.
 func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if s, running, err := readState(cfg.Data); err != nil {
 		return err
@@ -46,7 +47,7 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has its own descriptor
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -55,9 +56,10 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()                                                                                      // only read from
-	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool { return a == "--detach" }) // both spellings that cobra
-	args = slices.DeleteFunc(args, func(a string) bool { return a == "--detach=true" })                  // takes
+	defer r.Close() // only read from
+	args := slices.DeleteFunc(slices.Clone(os.Args[1:]), func(a string) bool {
+		return a == "--detach" || a == "--detach=true"
+	})
 	child := exec.CommandContext(context.WithoutCancel(ctx), self, args...)
 	child.Stdout, child.Stderr, child.ExtraFiles, child.Dir = log, log, []*os.File{w}, "/"
 	child.Env = append(os.Environ(), readyEnv+"=3")
@@ -66,7 +68,7 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 	if err := errors.Join(child.Start(), w.Close()); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })() // a pipe always takes one
+	defer context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Unix(1, 0)) })() // a pipe always accepts a deadline
 	word, err := io.ReadAll(r)
 	if ctx.Err() != nil {
 		return errors.Join(errors.New("interrupted: sandlot was not started"), endChild(child, cfg.Drain+10*time.Second))
@@ -86,9 +88,9 @@ func background(ctx context.Context, cfg config, stdout io.Writer) error {
 // endChild ends a server that was starting, and waits for it.
 func endChild(child *exec.Cmd, grace time.Duration) error {
 	err := child.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(grace, func() { _ = child.Process.Kill() }) // it may just have ended
+	kill := time.AfterFunc(grace, func() { _ = child.Process.Kill() }) // an error means that it has just ended
 	defer kill.Stop()
-	_ = child.Wait() // how it ends is of no interest
+	_ = child.Wait() // it may end in any way
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
@@ -102,7 +104,7 @@ func lastLines(path string, most int64) string {
 	}
 	defer f.Close() // only read from
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
-		_, _ = f.Seek(max(0, size-most), io.SeekStart) // at worst the whole log is shown
+		_, _ = f.Seek(max(0, size-most), io.SeekStart) // if it fails, the whole log is shown
 	}
 	raw, _ := io.ReadAll(f)
 	return string(raw)

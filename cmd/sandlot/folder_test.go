@@ -30,7 +30,8 @@ func TestDataFolderIsMadePrivate(t *testing.T) {
 	if err := os.Mkdir(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"lock", "sandlot.db", "sandlot.db-wal", "keys.yaml", "running.json", "sandlot.log"} { // of an older version
+	// Of an older version.
+	for _, name := range []string{"lock", "sandlot.db", "sandlot.db-wal", "keys.yaml", "running.json", "sandlot.log"} {
 		if err := os.WriteFile(filepath.Join(data, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +79,11 @@ func TestDataFolderOfOthersIsRefused(t *testing.T) {
 	must(os.Chmod(in("tmp"), 0o777|fs.ModeSticky))
 	must(os.WriteFile(in("file"), nil, 0o600))
 	cases := []struct{ name, want string }{
-		{"shared", "folder of its own"}, {"tmp", "folder of its own"}, {"file", "not a directory"}, {"ours", ""}, {"link-to-ours", ""},
+		{"shared", "folder of its own"},
+		{"tmp", "folder of its own"},
+		{"file", "not a directory"},
+		{"ours", ""},
+		{"link-to-ours", ""},
 	}
 	if os.Geteuid() == 0 {
 		must(os.Chown(in("others"), 12345, 12345))
@@ -91,7 +96,8 @@ func TestDataFolderOfOthersIsRefused(t *testing.T) {
 		if err == nil {
 			must(held.Close())
 		}
-		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "--data")) {
+		if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) ||
+			!strings.Contains(err.Error(), "--data")) {
 			t.Errorf("%s: %v, want %q and --data", tc.name, err, tc.want)
 		}
 		if after, err := os.Stat(in(tc.name)); err != nil || after.Mode() != before.Mode() {

@@ -29,7 +29,8 @@ func TestVerbsThatReadWriteNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Close() // nothing was written
-	if _, stdout, stderr := call(t, data, env, "env"); strings.Contains(stdout, "dtn_other") || !strings.Contains(stdout, "dtn_") {
+	if _, stdout, stderr := call(t, data, env, "env"); strings.Contains(stdout, "dtn_other") ||
+		!strings.Contains(stdout, "dtn_") {
 		t.Errorf("env names a key that the server does not know: %s%s", stdout, stderr)
 	}
 }

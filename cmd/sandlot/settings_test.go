@@ -9,7 +9,8 @@ import (
 func TestAShortKeyIsRefused(t *testing.T) {
 	data := served(t, os.Getpid())
 	code, _, stderr := call(t, data, map[string]string{"SANDLOT_API_KEY": "short"}, "env")
-	if code == 0 || !strings.Contains(stderr, "SANDLOT_API_KEY") || !strings.Contains(stderr, "at least 8 characters") || strings.Contains(stderr, "short") {
+	if code == 0 || !strings.Contains(stderr, "SANDLOT_API_KEY") ||
+		!strings.Contains(stderr, "at least 8 characters") || strings.Contains(stderr, "short") {
 		t.Errorf("%d, %s", code, stderr)
 	}
 }

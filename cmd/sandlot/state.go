@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// state is what a running server leaves for the commands that talk to it.
+// state is what a running server writes for the commands that talk to it.
 type state struct {
 	PID       int    `json:"pid"`
 	APIURL    string `json:"apiUrl"`
@@ -27,8 +27,8 @@ func writeState(data string, s state) error {
 	return writeWhole(statePath(data), raw)
 }
 
-// readState tells whether a server runs on a data folder, and of one that runs its state: the process id alone, or not even that, while it
-// starts.
+// readState reports whether a server runs on a data folder, and returns its state: while it starts, the process id
+// alone or nothing.
 func readState(data string) (s state, running bool, err error) {
 	h, running, err := heldBy(data)
 	if err != nil || !running {
@@ -38,7 +38,7 @@ func readState(data string) (s state, running bool, err error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &s)
 	}
-	if errors.Is(err, fs.ErrNotExist) || err == nil && s.PID != h.PID { // that of a server before this one
+	if errors.Is(err, fs.ErrNotExist) || err == nil && s.PID != h.PID { // an earlier server has left it
 		return state{PID: h.PID}, true, nil
 	} else if err != nil {
 		return s, true, fmt.Errorf("%s: %w", statePath(data), err)

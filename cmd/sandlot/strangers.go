@@ -44,7 +44,8 @@ func strangers(ctx context.Context, cfg config) ([]docker.Written, error) {
 func openDatabase(cfg config) (*store.DB, error) {
 	path := filepath.Join(cfg.Data, databaseFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no database in %s yet: start the server (sandlot up), which makes an empty one", cfg.Data)
+		return nil, fmt.Errorf("there is no database in %s yet: start the server (sandlot up), which makes an empty one",
+			cfg.Data)
 	}
 	return store.OpenAsIs(path)
 }

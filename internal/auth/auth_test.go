@@ -48,7 +48,10 @@ func TestPortTokensOpenTheirPortAlone(t *testing.T) {
 		}
 	}
 	derived := auth.PortToken(root, 3000)
-	for _, wrong := range []string{"", root, derived[:31], derived + "a", auth.PortToken(other, 3000), auth.PortToken(root, 3001)[:4] + derived[4:], "ü" + derived, strings.ToUpper(derived)} {
+	for _, wrong := range []string{
+		"", root, derived[:31], derived + "a", auth.PortToken(other, 3000),
+		auth.PortToken(root, 3001)[:4] + derived[4:], "ü" + derived, strings.ToUpper(derived),
+	} {
 		if port, ok := auth.PortOf(root, wrong); ok {
 			t.Errorf("%q opens port %d", wrong, port)
 		}

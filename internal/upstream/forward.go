@@ -10,10 +10,11 @@ import (
 // RestWithin bounds how long a client may go on sending after its answer.
 const RestWithin = time.Second
 
-// Forward passes r on and the answer back to W. Rewrite, ModifyResponse, BufferPool and ErrorLog of by are the caller's.
+// Forward passes r on and the answer back to W. Rewrite, ModifyResponse, BufferPool and ErrorLog of by are the
+// caller's.
 //
-// When no answer comes, or ModifyResponse refuses it, Forward returns what why makes of the reason, and nothing has been
-// answered. It calls why before it gives up the request's body, which may end the client's connection.
+// When no answer comes, or ModifyResponse refuses it, Forward returns what why makes of the reason, and nothing has
+// been answered. It calls why before it gives up the request's body, which may end the client's connection.
 func (x *Exchange) Forward(r *http.Request, by httputil.ReverseProxy, why func(error) error) error {
 	var failed error
 	patience := time.Duration(0)

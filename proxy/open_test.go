@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -22,8 +24,11 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 	"github.com/sandlot-dev/sandlot/proxy"
 )
+
+var update = flag.Bool("update", false, "write testdata anew")
 
 // within fails the test if what happens takes longer than a second, and returns what it gave.
 func within[T any](t *testing.T, what string, c <-chan T) T {
@@ -128,6 +133,76 @@ func end(f *fleet, p *proxy.Proxy) {
 	p.Forget(id)
 }
 
+// deafPort returns an address at whose port 2280 the kernel drops what would open a connection: the queue of those
+// not accepted is full.
+func deafPort(t *testing.T) netip.Addr {
+	t.Helper()
+	addr := address()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Port: 2280, Addr: addr.As4()}),
+		syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(addr, 2280).String(), 100*time.Millisecond)
+		if err != nil {
+			return addr
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Fatal("the port takes every connection")
+	return addr
+}
+
+// Each state has a sentence and an advice of its own, for who asks in it and for whose request it cuts off.
+func TestEachStateHasItsOwnSentence(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	var told strings.Builder
+	advice := map[string]string{}
+	for _, state := range append(lifecycle.States, "archived", "restoring") {
+		f, p, srv := world(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			arrived <- struct{}{}
+			<-r.Context().Done()
+		}))
+		path := "/toolbox/" + id + "/execute"
+		came := ask(t, srv, http.MethodPost, path, nil)
+		<-arrived
+		f.set(func(f *fleet) {
+			f.target.State, f.target.Reason, f.target.Addr, f.target.Since = string(state), "", netip.Addr{}, time.Unix(1, 0)
+			if state == lifecycle.Stopped || state == lifecycle.Error {
+				f.target.Reason = killed
+			}
+		})
+		p.Forget(id)
+		cut := refusalOf(t, within(t, "the request in "+string(state), came).body)
+		asked := refusalOf(t, within(t, "another", ask(t, srv, http.MethodPost, path, nil)).body)
+		_, _ = fmt.Fprintf(&told, "%s\n  cut off: %s\n  asked:   %s\n", state, cut.Message, asked.Message)
+		for _, message := range []string{cut.Message, asked.Message} {
+			if strings.Contains(message, "EOF") || !strings.Contains(message, "; ") {
+				t.Errorf("%s: %q", state, message)
+			}
+		}
+		if other := advice[asked.Message]; other != "" {
+			t.Errorf("%s and %s are answered alike: %s", state, other, asked.Message)
+		}
+		advice[asked.Message] = string(state)
+	}
+	const golden = "testdata/states.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(told.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || told.String() != string(want) {
+		t.Errorf("%v; the states are told as\n%s\nwant\n%s", err, told.String(), want)
+	}
+}
+
 func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 	arrived := make(chan struct{}, 1)
 	up := websocket.Upgrader{}
@@ -158,7 +233,8 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 	})
 	isRefusal := func(t *testing.T, r reply) {
 		t.Helper()
-		if got := refusalOf(t, r.body); r.status != http.StatusConflict || got.Code != "SANDBOX_NOT_STARTED" || !strings.Contains(got.Message, "stopped: "+killed) {
+		if got := refusalOf(t, r.body); r.status != http.StatusConflict || got.Code != "SANDBOX_NOT_STARTED" ||
+			!strings.Contains(got.Message, "stopped: "+killed) {
 			t.Errorf("answered %+v, want 409 SANDBOX_NOT_STARTED with state and reason", r)
 		}
 	}
@@ -168,7 +244,8 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 			return func() { isRefusal(t, within(t, "the request", came)) }
 		},
 		"half-sent upload": func(t *testing.T, srv *httptest.Server) func() {
-			_, from := raw(t, srv, "POST /toolbox/"+id+"/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dtn_good\r\nContent-Length: 100\r\n\r\nhalf")
+			_, from := raw(t, srv, "POST /toolbox/"+id+"/upload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+
+				"dtn_good\r\nContent-Length: 100\r\n\r\nhalf")
 			return func() { isRefusal(t, within(t, "the upload", response(from))) }
 		},
 		"upload that goes on": func(t *testing.T, srv *httptest.Server) func() {
@@ -218,7 +295,8 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 			}
 		},
 		"websocket": func(t *testing.T, srv *httptest.Server) func() {
-			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http")+"/toolbox/"+id+"/ws", http.Header{"Authorization": {"Bearer dtn_good"}})
+			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http")+"/toolbox/"+id+"/ws",
+				http.Header{"Authorization": {"Bearer dtn_good"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,136 +328,6 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 				f.set(func(f *fleet) { none = f.open == 0 })
 				return none
 			})
-		})
-	}
-}
-
-// A websocket's client that goes on sending, and does not answer the close frame, gets that frame and is cut off.
-func TestBusyWebsocketIsClosedWithAReason(t *testing.T) {
-	up := websocket.Upgrader{}
-	f, p, srv := world(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer conn.Close() // the other end decides
-		for {
-			if _, _, err := conn.ReadMessage(); err != nil {
-				return
-			}
-		}
-	}))
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http")+"/toolbox/"+id+"/ws", http.Header{"Authorization": {"Bearer dtn_good"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close() // done with it
-	conn.SetCloseHandler(func(int, string) error { return nil })
-	cutOff := make(chan struct{})
-	first := make(chan struct{})
-	go func() {
-		defer close(cutOff)
-		for i := 0; ; i++ {
-			if err := conn.WriteMessage(websocket.BinaryMessage, make([]byte, 1000)); err != nil {
-				return
-			}
-			if i == 0 {
-				close(first)
-			}
-		}
-	}()
-	<-first
-	end(f, p)
-	came := make(chan error, 1)
-	go func() {
-		_, _, err := conn.ReadMessage()
-		came <- err
-	}()
-	if frame, ok := errors.AsType[*websocket.CloseError](within(t, "the close frame", came)); !ok || !strings.Contains(frame.Text, killed) {
-		t.Errorf("closed with %v", frame)
-	}
-	within(t, "the connection", cutOff)
-}
-
-// In the middle of a message nothing of ours may be put: the client would take it for a part of that.
-func TestNoCloseFrameWithinAMessage(t *testing.T) {
-	f, p, srv := world(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, buf, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close() // the other end decides
-		_, _ = buf.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x82\x7e\x01\x00half")
-		_ = buf.Flush()
-		_, _ = conn.Read(make([]byte, 1)) // until the other end is gone
-	}))
-	_, from := raw(t, srv, "GET /toolbox/"+id+"/ws HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dtn_good\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-	if res, err := http.ReadResponse(from, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatal(res, err)
-	}
-	if _, err := io.ReadFull(from, make([]byte, 8)); err != nil {
-		t.Fatal(err)
-	}
-	end(f, p)
-	rest := make(chan string, 1)
-	go func() {
-		data, _ := io.ReadAll(from)
-		rest <- string(data)
-	}()
-	if got := within(t, "the websocket", rest); got != "" {
-		t.Errorf("%q was put into a message", got)
-	}
-}
-
-// A connection breaks before whoever watches the sandbox has seen its end: the request waits for the news.
-func TestBrokenConnectionsWaitForTheNews(t *testing.T) {
-	up := websocket.Upgrader{}
-	for _, path := range []string{"/execute", "/ws"} {
-		t.Run(path, func(t *testing.T) {
-			broken := make(chan struct{})
-			f, p, srv := world(t, http.NotFoundHandler())
-			addr := address()
-			listener, err := net.Listen("tcp", netip.AddrPortFrom(addr, 2280).String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() {
-				_ = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					defer close(broken)
-					if r.URL.Path == "/ws" {
-						if conn, err := up.Upgrade(w, r, nil); err == nil {
-							_, _, _ = conn.ReadMessage() // the handshake is over
-							_ = listener.Close()         // all of the sandbox ends at once
-							_ = conn.NetConn().Close()
-						}
-						return
-					}
-					_ = listener.Close()
-					panic(http.ErrAbortHandler)
-				}))
-			}()
-			f.set(func(f *fleet) { f.target.Addr = addr })
-			go func() {
-				<-broken
-				end(f, p)
-			}()
-			if path == "/ws" {
-				conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http")+"/toolbox/"+id+"/ws", http.Header{"Authorization": {"Bearer dtn_good"}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Close() // done with it
-				_ = conn.WriteMessage(websocket.TextMessage, []byte("end"))
-				_, _, err = conn.ReadMessage()
-				if frame, ok := errors.AsType[*websocket.CloseError](err); !ok || !strings.Contains(frame.Text, killed) {
-					t.Errorf("closed with %v", err)
-				}
-				return
-			}
-			got := within(t, "the request", ask(t, srv, http.MethodPost, "/toolbox/"+id+path, strings.NewReader("{}")))
-			if r := refusalOf(t, got.body); r.Code != "SANDBOX_NOT_STARTED" || !strings.Contains(r.Message, killed) {
-				t.Errorf("answered %+v", got)
-			}
 		})
 	}
 }
@@ -443,7 +391,8 @@ func TestEndIsLearnedWhenLookUpsWorkAgain(t *testing.T) {
 	}
 }
 
-// A sandbox is stopped and started again, over and over, while requests come: those sent to a run that is over end, all others stay open.
+// A sandbox is stopped and started again, over and over, while requests come: those sent to a run that is over end,
+// all others stay open.
 func TestOnlyRequestsOfARunThatIsOverEnd(t *testing.T) {
 	const runs, clients = 30, 8
 	release := make(chan struct{})
@@ -515,62 +464,6 @@ func TestOnlyRequestsOfARunThatIsOverEnd(t *testing.T) {
 	}
 }
 
-// A port that does not take the connection is waited for no longer than the sandbox runs.
-func TestDiallingEndsWithTheSandbox(t *testing.T) {
-	f, p, srv := world(t, http.NotFoundHandler())
-	deaf := deafPort(t)
-	f.set(func(f *fleet) { f.target.Addr = deaf })
-	came := ask(t, srv, http.MethodPost, "/toolbox/"+id+"/execute", strings.NewReader("{}"))
-	eventually(t, "the request is on its way", func() (dialled bool) {
-		f.set(func(f *fleet) { dialled = f.open == 1 })
-		return dialled
-	})
-	end(f, p)
-	if got := within(t, "the request", came); got.status != http.StatusConflict {
-		t.Errorf("answered %+v", got)
-	}
-}
-
-// A port that does not take the connection is given up after some seconds, whatever the sandbox does.
-func TestDiallingHasATimeOut(t *testing.T) {
-	f, _, srv := world(t, http.NotFoundHandler())
-	deaf := deafPort(t)
-	f.set(func(f *fleet) { f.target.Addr = deaf })
-	began := time.Now()
-	select {
-	case got := <-ask(t, srv, http.MethodPost, "/toolbox/"+id+"/execute", strings.NewReader("{}")):
-		if r := refusalOf(t, got.body); got.status != http.StatusBadGateway || strings.Contains(r.Message, "127.") || !strings.Contains(r.Message, "timeout") {
-			t.Errorf("answered %+v", got)
-		}
-		t.Logf("given up after %v", time.Since(began))
-	case <-time.After(10 * time.Second):
-		t.Error("dialling takes more than 10 s")
-	}
-}
-
-// deafPort returns an address at whose port 2280 the kernel drops what would open a connection: the queue of those not accepted is full.
-func deafPort(t *testing.T) netip.Addr {
-	t.Helper()
-	addr := address()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Port: 2280, Addr: addr.As4()}), syscall.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
-	for range 10 {
-		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(addr, 2280).String(), 100*time.Millisecond)
-		if err != nil {
-			return addr
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-	}
-	t.Fatal("the port takes every connection")
-	return addr
-}
-
 // Who is refused is told so without the rest of its body, which is not taken for another request later.
 func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	f, p, srv := world(t, echo)
@@ -580,7 +473,8 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 		"POST /toolbox/" + id + "/execute HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer dtn_good\r\n",
 		"POST /health HTTP/1.1\r\nHost: x\r\n",
 		"POST /elsewhere HTTP/1.1\r\nHost: x\r\n",
-		"OPTIONS /toolbox/none/execute HTTP/1.1\r\nHost: x\r\nOrigin: https://a.test\r\nAccess-Control-Request-Method: GET\r\n",
+		"OPTIONS /toolbox/none/execute HTTP/1.1\r\nHost: x\r\nOrigin: https://a.test\r\nAccess-Control-Request-Method: " +
+			"GET\r\n",
 	} {
 		t.Run(head, func(t *testing.T) {
 			t.Parallel()
@@ -606,31 +500,75 @@ func TestRefusalsDoNotWaitForTheBody(t *testing.T) {
 	}
 }
 
-// A toolbox that is being killed takes connections, and answers nobody: the request waits for the news all the same.
-func TestConnectionsTakenByAnEndingToolboxAreNoSign(t *testing.T) {
-	f, p, srv := world(t, http.NotFoundHandler())
-	addr := address()
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(addr, 2280).String())
-	if err != nil {
-		t.Fatal(err)
+func TestLookUpsAreKeptUntilAChange(t *testing.T) {
+	f, p, srv := world(t, echo)
+	get := func() int {
+		res, _ := send(t, srv, call{
+			path:   "/toolbox/" + id + "/version",
+			header: map[string]string{"Authorization": "Bearer dtn_good"},
+		})
+		return res.StatusCode
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for i := 0; ; i++ {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1000)) // the request
-			_ = conn.Close()
-			if i == 1 { // it was asked whether it is there
-				end(f, p)
-			}
+	for range 20 {
+		if got := get(); got != http.StatusOK {
+			t.Fatalf("status %d", got)
 		}
-	}()
-	f.set(func(f *fleet) { f.target.Addr = addr })
-	got := within(t, "the request", ask(t, srv, http.MethodPost, "/toolbox/"+id+"/execute", strings.NewReader("{}")))
-	if r := refusalOf(t, got.body); r.Code != "SANDBOX_NOT_STARTED" || !strings.Contains(r.Message, killed) {
-		t.Errorf("answered %+v", got)
+	}
+	if f.located != 1 || f.asked != 1 {
+		t.Errorf("20 requests made %d look-ups and %d checks, want 1 of each", f.located, f.asked)
+	}
+	f.set(func(f *fleet) { f.key = "dtn_other" })
+	p.Forget(id)
+	if got := get(); got != http.StatusUnauthorized {
+		t.Errorf("after the key was withdrawn: %d, want 401", got)
+	}
+	f.set(func(f *fleet) { f.key, f.target.State, f.target.Addr = "dtn_good", "stopped", netip.Addr{} })
+	p.Forget("")
+	if got := get(); got != http.StatusConflict {
+		t.Errorf("stopped sandbox: %d, want 409", got)
+	}
+}
+
+// What a link let in ends with it.
+func TestOpenRequestsEndWithTheirLink(t *testing.T) {
+	f, p, ways := doors(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()          // the other end decides
+		_, _, _ = conn.NextReader() // until it is closed
+	}))
+	for name, end := range map[string]func(){
+		"revoked": func() {
+			f.set(func(f *fleet) { f.links = nil })
+			p.Forget(id)
+		},
+		"over": func() {},
+	} {
+		for _, w := range ways {
+			until := time.Now().Add(time.Hour)
+			if name == "over" {
+				until = time.Now().Add(300 * time.Millisecond)
+			}
+			f.set(func(f *fleet) {
+				f.target.Public = false
+				f.links = map[string]proxy.Link{link: {Sandbox: id, Port: 8702, Until: until}}
+			})
+			p.Forget(id)
+			dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "tcp", w.srv)
+			}}
+			conn, _, err := dialer.DialContext(t.Context(), "ws://"+w.host+w.prefix+"/?DAYTONA_SANDBOX_AUTH_KEY="+link, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, w.name, err)
+			}
+			end()
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+				t.Errorf("%s, %s: %v", name, w.name, err)
+			}
+			_ = conn.Close()
+		}
 	}
 }
