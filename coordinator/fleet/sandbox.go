@@ -39,8 +39,13 @@ func (s *Sandbox) Shown() lifecycle.State { return lifecycle.Shown(s.State, s.De
 
 func (s *Sandbox) spec() lifecycle.Spec {
 	return lifecycle.Spec{
-		ID: s.ID, Name: s.Name, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Image: s.Image, User: s.User, Env: s.Env,
-		Labels: s.Labels, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk,
+		Identity: lifecycle.Identity{
+			ID: s.ID, Name: s.Name, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Labels: s.Labels,
+		},
+		Resources: lifecycle.Resources{CPU: s.CPU, Memory: s.Memory, Disk: s.Disk},
+		Image:     s.Image,
+		User:      s.User,
+		Env:       s.Env,
 	}
 }
 

@@ -2,21 +2,31 @@ package lifecycle
 
 import "time"
 
-// Spec is what a sandbox should be, as its runner needs to know it. It holds all that a start from nothing needs, and what a lost record is
-// written anew from.
+// Spec says what a sandbox should be. It holds all that a runner needs to create the sandbox, and all that is needed to
+// write its record again after the record was lost. As JSON it is flat: containers of earlier releases carry it in a label.
 type Spec struct {
+	Identity
+	Resources
+	Image string            // reference in the engine's image store
+	User  string            // OS user; "" means the image's
+	Env   map[string]string // the creator's variables
+}
+
+// Identity says which sandbox it is. No other part of a Spec tells two sandboxes apart.
+type Identity struct {
 	ID           string // UUID; also the container's name
-	Name         string // as it was made; the coordinator's record has today's, as of Labels
+	Name         string // at creation; a later name is in the coordinator's record alone
 	Organization string
 	Region       string
 	Snapshot     string            // name, for the sandbox's own information
-	Image        string            // reference in the engine's image store
-	User         string            // OS user; "" takes the image's
-	Env          map[string]string // the creator's variables
-	Labels       map[string]string
-	CPU          int // cores, at least 1
-	Memory       int // GiB, at least 1
-	Disk         int // GiB; recorded, not enforced by this release
+	Labels       map[string]string // at creation, as Name
+}
+
+// Resources are the limits of a sandbox.
+type Resources struct {
+	CPU    int // cores, at least 1
+	Memory int // GiB, at least 1
+	Disk   int // GiB; recorded, not enforced by this release
 }
 
 // Observed is what a runner saw of one sandbox.

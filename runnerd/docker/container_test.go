@@ -32,7 +32,11 @@ func inspect(env, entrypoint, cmd []string, dir string) image.InspectResponse {
 }
 
 func TestContainerIsHeldAsItShouldBe(t *testing.T) {
-	spec := lifecycle.Spec{ID: "id", Organization: "org", CPU: 2, Memory: 3, User: "root"}
+	spec := lifecycle.Spec{
+		Identity:  lifecycle.Identity{ID: "id", Organization: "org"},
+		Resources: lifecycle.Resources{CPU: 2, Memory: 3},
+		User:      "root",
+	}
 	cfg, host, _ := newEngine(t, nil).containerConfig(spec, inspect(nil, nil, nil, "/w"))
 	for name, ok := range map[string]bool{
 		"not privileged":        !host.Privileged,
@@ -72,7 +76,7 @@ func TestImagesOwnProgramIsHandedOn(t *testing.T) {
 		{"our own image with a command", []string{toolboxd}, []string{"/e"}, []string{"--", "/e"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cfg, _, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{ID: "id"}, inspect(nil, tc.entrypoint, tc.cmd, "/w"))
+			cfg, _, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{Identity: lifecycle.Identity{ID: "id"}}, inspect(nil, tc.entrypoint, tc.cmd, "/w"))
 			if !slices.Equal(cfg.Cmd, tc.want) || !slices.Equal(cfg.Entrypoint, []string{toolboxd}) {
 				t.Errorf("entrypoint %v, command %v; want %v", cfg.Entrypoint, cfg.Cmd, tc.want)
 			}
@@ -84,7 +88,13 @@ func TestEnvironmentInItsOrder(t *testing.T) {
 	e := newEngine(t, func(c *Config) {
 		c.Env = map[string]string{"https_proxy": "p", "SET": "runner", "SANDLOT_OUTPUT_FILE": "runner"}
 	})
-	spec := lifecycle.Spec{ID: "id", CPU: 2, Env: map[string]string{"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": "", "SANDLOT_CLAIM_SHA256": "creator"}}
+	spec := lifecycle.Spec{
+		Identity:  lifecycle.Identity{ID: "id"},
+		Resources: lifecycle.Resources{CPU: 2},
+		Env: map[string]string{
+			"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": "", "SANDLOT_CLAIM_SHA256": "creator",
+		},
+	}
 	for _, tc := range []struct {
 		name  string
 		image []string

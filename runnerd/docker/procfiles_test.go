@@ -133,7 +133,7 @@ func TestOtherKernelsShowTheirOwnProc(t *testing.T) {
 
 func TestSharedMemoryGrowsWithTheSandbox(t *testing.T) {
 	for memory, want := range map[int]string{0: "size=67108864", 1: "size=536870912", 8: "size=4294967296"} {
-		_, host, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{ID: "id", Memory: memory, CPU: 1}, inspect(nil, nil, nil, "/w"))
+		_, host, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{Resources: lifecycle.Resources{Memory: memory, CPU: 1}}, inspect(nil, nil, nil, "/w"))
 		options := strings.Split(host.Tmpfs["/dev/shm"], ",")
 		if !slices.Contains(options, want) || !slices.Contains(options, "nr_inodes=16384") || !slices.Contains(options, "noexec") {
 			t.Errorf("%d GiB: %q, want %s", memory, options, want)

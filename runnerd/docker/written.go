@@ -36,8 +36,11 @@ func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Wr
 				return nil, e.explain(err)
 			}
 			w.Spec = lifecycle.Spec{
-				Image: full.Config.Image, User: full.Config.User, Memory: int(full.HostConfig.Memory >> 30),
-				CPU: int(full.HostConfig.CPUQuota / max(1, full.HostConfig.CPUPeriod)),
+				Image: full.Config.Image, User: full.Config.User,
+				Resources: lifecycle.Resources{
+					CPU:    int(full.HostConfig.CPUQuota / max(1, full.HostConfig.CPUPeriod)),
+					Memory: int(full.HostConfig.Memory >> 30),
+				},
 			}
 		}
 		w.Spec.ID, w.Spec.Organization = c.Labels[labelSandbox], c.Labels[labelOrg] // these two are what everything goes by

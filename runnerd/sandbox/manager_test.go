@@ -221,7 +221,7 @@ func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manage
 func TestLife(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
 		for range 2 { // every step may be repeated
-			o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+			o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
 			if err != nil || o.State != lifecycle.Started || o.DaemonVersion != "v1" {
 				t.Fatalf("Create = %+v, %v", o, err)
 			}
@@ -261,7 +261,7 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
 				prepare(e, tb)
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
+				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err == nil {
 					t.Error("no error")
 				}
 				if len(e.has) != 0 {
@@ -275,7 +275,7 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 func TestNoRoomIsSaidBeforeAnythingIsMade(t *testing.T) {
 	world(t, 1<<30, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
 		e.room = 1 << 20
-		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		_, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
 		if fault.KindOf(err) != fault.Full || fault.CodeOf(err) != "RUNNER_DISK_FULL" || len(e.has) != 0 {
 			t.Errorf("error = %v, %d containers", err, len(e.has))
 		}
@@ -294,7 +294,7 @@ func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 					t.Fatal(err)
 				}
 				e.end("a", tc.how)
@@ -309,7 +309,7 @@ func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
 
 func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Stop(t.Context(), "a", false); err != nil {
@@ -324,7 +324,7 @@ func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
 
 func TestRemovedBySomeoneElse(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.Remove(t.Context(), "a"); err != nil {
@@ -339,7 +339,7 @@ func TestRemovedBySomeoneElse(t *testing.T) {
 
 func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		e.crash()
@@ -347,7 +347,7 @@ func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 		if err := m.Ready(); !errors.Is(err, sandbox.ErrEngineDown) {
 			t.Errorf("Ready = %v, want ErrEngineDown", err)
 		}
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "b"}); !errors.Is(err, sandbox.ErrEngineDown) {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "b"}}); !errors.Is(err, sandbox.ErrEngineDown) {
 			t.Errorf("Create = %v, want ErrEngineDown", err)
 		}
 		time.Sleep(time.Minute)
@@ -367,7 +367,7 @@ func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 
 func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
 	world(t, 0, func(t *testing.T, _ *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "stranger"}); err != nil {
+		if _, err := e.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "stranger"}}); err != nil {
 			t.Fatal(err)
 		}
 		c.mu.Lock()
@@ -383,7 +383,7 @@ func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
 
 func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
 
 func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		e.mu.Lock()
@@ -432,7 +432,7 @@ func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
 
 func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		e.crash()
@@ -452,7 +452,7 @@ func TestNumbersGoOnAfterThoseThatWereTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil || o.Seq <= 1000 {
+	if o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil || o.Seq <= 1000 {
 		t.Errorf("Create = %+v, %v; want a number above 1000", o, err)
 	}
 }
@@ -465,7 +465,7 @@ func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
 			e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
 		}()
 		began := time.Now()
-		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		_, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
 			t.Errorf("Create: %v after %v; want the reason at once", err, took)
 		}
@@ -475,11 +475,11 @@ func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
 // TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old record.
 func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := e.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		tb.err = errors.New("no answer")
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err == nil {
 			t.Error("no error")
 		}
 		if e.has["a"] == nil {
@@ -494,7 +494,7 @@ func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
 
 func TestRestartBehindOurBackIsReportedForItsNewAddress(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
+		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := m.Address("a")
@@ -519,7 +519,7 @@ func TestOperationsOnOneSandboxDoNotOverlap(t *testing.T) {
 		for i := range 50 {
 			wg.Go(func() {
 				id := string(rune('a' + i%5))
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: id}); err != nil {
+				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: id}}); err != nil {
 					t.Error(err)
 				}
 				if i%2 == 0 {
