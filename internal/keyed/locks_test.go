@@ -49,6 +49,9 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !l.InUse("a") || !l.InUse("b") || l.InUse("c") {
+		t.Error("InUse does not tell what is held")
+	}
 	unlockOther()
 	unlock()
 	if len(l.inUse) != 0 {

@@ -22,7 +22,7 @@ func TestAnEngineThatHangsIsDown(t *testing.T) {
 	defer ln.Close()
 	e := newEngine(t, func(c *Config) { c.Host, c.Patience = "unix://"+path, 50*time.Millisecond })
 	for name, call := range map[string]func() error{
-		"create": func() error { _, err := e.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}, Image: "i"}); return err },
+		"create": func() error { _, err := e.Create(t.Context(), lifecycle.Spec{Image: "i"}); return err },
 		"start":  func() error { _, err := e.Start(t.Context(), "a"); return err },
 		"stop":   func() error { return e.Stop(t.Context(), "a", 50*time.Millisecond) },
 		"remove": func() error { return e.Remove(t.Context(), "a") },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/keyed"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
@@ -89,8 +90,9 @@ type Config struct {
 type Manager struct {
 	cfg Config
 
+	locks keyed.Locks // by sandbox: one operation at a time
+
 	mu       sync.Mutex
-	locks    map[string]*opLock
 	seen     map[string]lifecycle.Observed // what was found out last
 	addrs    map[string]netip.Addr         // of those that run
 	dirty    map[string]bool               // changed while nobody looked yet
@@ -105,11 +107,6 @@ type Manager struct {
 	once  sync.Once
 }
 
-type opLock struct {
-	sync.Mutex
-	users int
-}
-
 // New checks cfg and returns a Manager. It starts nothing.
 func New(cfg Config) (*Manager, error) {
 	if cfg.Driver == nil || cfg.Toolbox == nil || len(cfg.Key) == 0 || cfg.Logger == nil {
@@ -122,7 +119,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Heartbeat = 30 * time.Second
 	}
 	return &Manager{
-		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), locks: map[string]*opLock{}, seen: map[string]lifecycle.Observed{},
+		cfg: cfg, down: fmt.Errorf("not connected yet: %w", ErrEngineDown), seen: map[string]lifecycle.Observed{},
 		addrs: map[string]netip.Addr{}, dirty: map[string]bool{}, starting: map[string]chan struct{}{}, seq: cfg.After,
 		untaken: make(chan struct{}, 1), begun: make(chan struct{}),
 	}, nil
@@ -131,7 +128,11 @@ func New(cfg Config) (*Manager, error) {
 // Create makes a sandbox and starts it. It returns when the toolbox answers. After an error nothing is left of a sandbox that
 // this call made. Errors: fault.Full when there is no room, fault.Invalid for an image or user that is not there, ErrEngineDown.
 func (m *Manager) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error) {
-	defer m.lock(spec.ID)()
+	unlock, err := m.locks.Lock(ctx, spec.ID)
+	if err != nil {
+		return lifecycle.Observed{}, fmt.Errorf("create sandbox %s: %w", spec.ID, err)
+	}
+	defer unlock()
 	if m.cfg.MinRoom > 0 {
 		if room, err := m.cfg.Driver.Room(ctx); err == nil && room < m.cfg.MinRoom {
 			return lifecycle.Observed{}, fault.Codef(fault.Full, "RUNNER_DISK_FULL",
@@ -167,7 +168,11 @@ func (m *Manager) undo(ctx context.Context, id string) {
 
 // Start starts a stopped sandbox and returns when its toolbox answers.
 func (m *Manager) Start(ctx context.Context, id string) (lifecycle.Observed, error) {
-	defer m.lock(id)()
+	unlock, err := m.locks.Lock(ctx, id)
+	if err != nil {
+		return lifecycle.Observed{}, fmt.Errorf("start sandbox %s: %w", id, err)
+	}
+	defer unlock()
 	o, err := m.start(ctx, id)
 	if err != nil {
 		return lifecycle.Observed{}, fmt.Errorf("start sandbox %s: %w", id, err)
@@ -237,7 +242,11 @@ func (m *Manager) explain(ctx context.Context, id string, err error) error {
 
 // Stop ends a sandbox's processes and keeps its files. Without force they have Config.Grace to end by themselves.
 func (m *Manager) Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error) {
-	defer m.lock(id)()
+	unlock, err := m.locks.Lock(ctx, id)
+	if err != nil {
+		return lifecycle.Observed{}, fmt.Errorf("stop sandbox %s: %w", id, err)
+	}
+	defer unlock()
 	grace := m.cfg.Grace
 	if force {
 		grace = 0
@@ -250,7 +259,11 @@ func (m *Manager) Stop(ctx context.Context, id string, force bool) (lifecycle.Ob
 
 // Remove ends a sandbox at once and removes it with its files.
 func (m *Manager) Remove(ctx context.Context, id string) error {
-	defer m.lock(id)()
+	unlock, err := m.locks.Lock(ctx, id)
+	if err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", id, err)
+	}
+	defer unlock()
 	if err := m.cfg.Driver.Remove(ctx, id); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", id, err)
 	}
@@ -318,27 +331,6 @@ func (m *Manager) forget(id string) {
 	defer m.mu.Unlock()
 	delete(m.seen, id)
 	delete(m.addrs, id)
-}
-
-// lock makes operations on one sandbox wait for each other. It returns the unlock.
-func (m *Manager) lock(id string) func() {
-	m.mu.Lock()
-	l := m.locks[id]
-	if l == nil {
-		l = &opLock{}
-		m.locks[id] = l
-	}
-	l.users++
-	m.mu.Unlock()
-	l.Lock()
-	return func() {
-		l.Unlock()
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(m.locks, id)
-		}
-	}
 }
 
 func exitReason(c Container) string {

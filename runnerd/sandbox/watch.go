@@ -95,7 +95,10 @@ func (m *Manager) reportAll(ctx context.Context, to Reporter) (taken bool, err e
 		r.Sandboxes = append(r.Sandboxes, m.note(c, r.Seq))
 	}
 	for _, id := range m.missing(there) {
-		unlock := m.lock(id) // whoever held it may just have made it
+		unlock, err := m.locks.Lock(ctx, id) // whoever held it may just have made it
+		if err != nil {
+			return false, err
+		}
 		if _, err := m.cfg.Driver.Inspect(ctx, id); errors.Is(err, ErrNotFound) {
 			m.forget(id)
 		}
@@ -133,14 +136,17 @@ func (m *Manager) changed(ctx context.Context, to Reporter, id string, ended boo
 		return
 	}
 	m.wg.Go(func() {
-		defer m.lock(id)()
+		unlock, err := m.locks.Lock(ctx, id)
+		if err == nil {
+			defer unlock()
+		}
 		m.mu.Lock()
 		delete(m.dirty, id)
 		before, known := m.seen[id]
 		addr := m.addrs[id]
 		m.mu.Unlock()
-		if !known {
-			return // never told of, or removed by ourselves
+		if !known || err != nil {
+			return // never reported, or removed by this runner; after an error the next full report tells
 		}
 		var o lifecycle.Observed
 		switch c, err := m.cfg.Driver.Inspect(ctx, id); {
@@ -195,7 +201,7 @@ func (m *Manager) note(c Container, after uint64) lifecycle.Observed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before, known := m.seen[c.ID]
-	if known && (before.Seq > after || after != always && m.locks[c.ID] != nil) {
+	if known && (before.Seq > after || after != always && m.locks.InUse(c.ID)) {
 		return before
 	}
 	if known && before.State == o.State && m.addrs[c.ID] == addr {
