@@ -49,7 +49,7 @@ func (v *procView) mounts(ctx context.Context) (all []mount.Mount) {
 		return nil
 	}
 	for _, name := range procFiles {
-		all = append(all, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(v.links, name), Target: "/proc/" + name, ReadOnly: true})
+		all = append(all, bind(filepath.Join(v.links, name), "/proc/"+name, true))
 	}
 	return all
 }

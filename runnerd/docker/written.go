@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
@@ -47,8 +46,4 @@ func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Wr
 		all = append(all, w)
 	}
 	return all, nil
-}
-
-func (e *Engine) ours() filters.Args {
-	return filters.NewArgs(filters.Arg("label", labelManaged+"=true"), filters.Arg("label", labelInstance+"="+e.cfg.Instance))
 }

@@ -17,145 +17,6 @@ import (
 	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
 
-// engine is a Driver on a map.
-type engine struct {
-	mu      sync.Mutex
-	has     map[string]*sandbox.Container
-	down    bool
-	room    uint64
-	refuse  error // of the next start
-	lost    chan struct{}
-	changed func(id string, ended bool)
-	next    byte
-}
-
-func newEngine() *engine {
-	return &engine{has: map[string]*sandbox.Container{}, room: 1 << 40, lost: make(chan struct{})}
-}
-
-func (e *engine) do(f func() error) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.down {
-		return sandbox.ErrEngineDown
-	}
-	return f()
-}
-
-func (e *engine) Create(_ context.Context, spec lifecycle.Spec) (made bool, err error) {
-	err = e.do(func() error {
-		if e.has[spec.ID] == nil {
-			e.has[spec.ID], made = &sandbox.Container{ID: spec.ID}, true
-		}
-		return nil
-	})
-	return made, err
-}
-
-func (e *engine) Start(_ context.Context, id string) (c sandbox.Container, err error) {
-	err = e.do(func() error {
-		if e.refuse != nil {
-			refused := e.refuse
-			e.refuse = nil
-			return refused
-		}
-		if e.has[id] == nil {
-			return sandbox.ErrNotFound
-		}
-		if !e.has[id].Running {
-			e.next++
-			e.has[id].Addr = netip.AddrFrom4([4]byte{10, 0, 0, e.next})
-		}
-		e.has[id].Running, e.has[id].Started = true, true
-		c = *e.has[id]
-		return nil
-	})
-	return c, err
-}
-
-func (e *engine) Stop(_ context.Context, id string, _ time.Duration) error {
-	return e.do(func() error {
-		e.has[id].Running, e.has[id].Addr = false, netip.Addr{}
-		return nil
-	})
-}
-
-func (e *engine) Remove(_ context.Context, id string) error {
-	return e.do(func() error {
-		delete(e.has, id)
-		return nil
-	})
-}
-
-func (e *engine) Inspect(_ context.Context, id string) (c sandbox.Container, err error) {
-	err = e.do(func() error {
-		if e.has[id] == nil {
-			return sandbox.ErrNotFound
-		}
-		c = *e.has[id]
-		return nil
-	})
-	return c, err
-}
-
-func (e *engine) List(context.Context) (all []sandbox.Container, err error) {
-	err = e.do(func() error {
-		for _, c := range e.has {
-			all = append(all, *c)
-		}
-		return nil
-	})
-	return all, err
-}
-
-func (e *engine) Watch(ctx context.Context, ready func(), changed func(id string, ended bool)) error {
-	e.mu.Lock()
-	down, lost := e.down, e.lost
-	e.changed = changed
-	e.mu.Unlock()
-	if down {
-		return sandbox.ErrEngineDown
-	}
-	ready()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-lost:
-		return sandbox.ErrEngineDown
-	}
-}
-
-func (e *engine) Room(context.Context) (uint64, error) { return e.room, nil }
-
-// crash takes the engine away; its containers end.
-func (e *engine) crash() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.down = true
-	for _, c := range e.has {
-		c.Running, c.ExitCode, c.Addr, c.WithHost = false, 137, netip.Addr{}, true
-	}
-	close(e.lost)
-	e.lost = make(chan struct{})
-}
-
-func (e *engine) back() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.down = false
-}
-
-// end ends a container as the kernel would.
-func (e *engine) end(id string, how func(*sandbox.Container)) {
-	e.mu.Lock()
-	c := e.has[id]
-	c.Running, c.Addr = false, netip.Addr{}
-	how(c)
-	changed := e.changed
-	e.mu.Unlock()
-	changed(id, true)
-}
-
 // answers is a Toolbox that answers, or does not.
 type answers struct {
 	err    error
@@ -168,6 +29,11 @@ func (a *answers) Ready(ctx context.Context, _ sandbox.Address) (string, error) 
 		return "", ctx.Err()
 	}
 	return "v1", a.err
+}
+
+// spec describes a sandbox.
+func spec(id string) lifecycle.Spec {
+	return lifecycle.Spec{Identity: lifecycle.Identity{ID: id}, Resources: lifecycle.Resources{CPU: 1, Memory: 1}, Image: "image"}
 }
 
 // coordinator keeps reports and answers surplus.
@@ -196,12 +62,13 @@ func (c *coordinator) last(t *testing.T) lifecycle.Report {
 	return c.reports[len(c.reports)-1]
 }
 
-func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator)) {
+func world(t *testing.T, minFree uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e, tb, c := newEngine(), &answers{}, &coordinator{}
 		m, err := sandbox.New(sandbox.Config{
-			Runner: "r", Driver: e, Toolbox: tb, Key: []byte("k"), MinRoom: minRoom, Logger: slog.New(slog.DiscardHandler),
+			Runner: "r", Driver: e, Toolbox: tb, Key: []byte("k"), Inject: "/inject", MinFree: minFree,
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -221,7 +88,7 @@ func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manage
 func TestLife(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
 		for range 2 { // every step may be repeated
-			o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
+			o, err := m.Create(t.Context(), spec("a"))
 			if err != nil || o.State != lifecycle.Started || o.DaemonVersion != "v1" {
 				t.Fatalf("Create = %+v, %v", o, err)
 			}
@@ -229,9 +96,6 @@ func TestLife(t *testing.T) {
 		at, err := m.Address("a")
 		if err != nil || !at.Addr.IsValid() || at.Secret == "" {
 			t.Errorf("Address = %+v, %v", at, err)
-		}
-		if other := m.SecretHash("b"); other == m.SecretHash("a") || other == at.Secret {
-			t.Error("secrets are not of one sandbox")
 		}
 		if o, err := m.Stop(t.Context(), "a", false); err != nil || o.State != lifecycle.Stopped {
 			t.Errorf("Stop = %+v, %v", o, err)
@@ -261,7 +125,7 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
 				prepare(e, tb)
-				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err == nil {
+				if _, err := m.Create(t.Context(), spec("a")); err == nil {
 					t.Error("no error")
 				}
 				if len(e.has) != 0 {
@@ -274,8 +138,8 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 
 func TestNoRoomIsSaidBeforeAnythingIsMade(t *testing.T) {
 	world(t, 1<<30, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
-		e.room = 1 << 20
-		_, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
+		e.free = 1 << 20
+		_, err := m.Create(t.Context(), spec("a"))
 		if fault.KindOf(err) != fault.Full || fault.CodeOf(err) != "RUNNER_DISK_FULL" || len(e.has) != 0 {
 			t.Errorf("error = %v, %d containers", err, len(e.has))
 		}
@@ -294,7 +158,7 @@ func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+				if _, err := m.Create(t.Context(), spec("a")); err != nil {
 					t.Fatal(err)
 				}
 				e.end("a", tc.how)
@@ -309,13 +173,12 @@ func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
 
 func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Stop(t.Context(), "a", false); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a", true) // the engine's event of it
 		if r := c.last(t); !r.Full {
 			t.Errorf("reported %+v", r)
 		}
@@ -324,13 +187,12 @@ func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
 
 func TestRemovedBySomeoneElse(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.Remove(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a", true)
 		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed || r.Sandboxes[0].Reason == "" {
 			t.Errorf("report = %+v", r)
 		}
@@ -339,7 +201,7 @@ func TestRemovedBySomeoneElse(t *testing.T) {
 
 func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		e.crash()
@@ -347,7 +209,7 @@ func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 		if err := m.Ready(); !errors.Is(err, sandbox.ErrEngineDown) {
 			t.Errorf("Ready = %v, want ErrEngineDown", err)
 		}
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "b"}}); !errors.Is(err, sandbox.ErrEngineDown) {
+		if _, err := m.Create(t.Context(), spec("b")); !errors.Is(err, sandbox.ErrEngineDown) {
 			t.Errorf("Create = %v, want ErrEngineDown", err)
 		}
 		time.Sleep(time.Minute)
@@ -367,9 +229,7 @@ func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
 
 func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
 	world(t, 0, func(t *testing.T, _ *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "stranger"}}); err != nil {
-			t.Fatal(err)
-		}
+		e.made(t, "stranger")
 		c.mu.Lock()
 		c.surplus = []string{"stranger"}
 		c.mu.Unlock()
@@ -383,7 +243,7 @@ func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
 
 func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
+		o, err := m.Create(t.Context(), spec("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +277,7 @@ func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
 
 func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		e.mu.Lock()
@@ -432,7 +292,7 @@ func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
 
 func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		e.crash()
@@ -447,12 +307,13 @@ func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
 
 func TestNumbersGoOnAfterThoseThatWereTaken(t *testing.T) {
 	m, err := sandbox.New(sandbox.Config{
-		Runner: "r", After: 1000, Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Logger: slog.New(slog.DiscardHandler),
+		Runner: "r", After: 1000, Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Inject: "/inject",
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil || o.Seq <= 1000 {
+	if o, err := m.Create(t.Context(), spec("a")); err != nil || o.Seq <= 1000 {
 		t.Errorf("Create = %+v, %v; want a number above 1000", o, err)
 	}
 }
@@ -465,7 +326,7 @@ func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
 			e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
 		}()
 		began := time.Now()
-		_, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}})
+		_, err := m.Create(t.Context(), spec("a"))
 		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
 			t.Errorf("Create: %v after %v; want the reason at once", err, took)
 		}
@@ -475,11 +336,9 @@ func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
 // TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old record.
 func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
-			t.Fatal(err)
-		}
+		e.made(t, "a")
 		tb.err = errors.New("no answer")
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err == nil {
+		if _, err := m.Create(t.Context(), spec("a")); err == nil {
 			t.Error("no error")
 		}
 		if e.has["a"] == nil {
@@ -494,17 +353,16 @@ func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
 
 func TestRestartBehindOurBackIsReportedForItsNewAddress(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: "a"}}); err != nil {
+		if _, err := m.Create(t.Context(), spec("a")); err != nil {
 			t.Fatal(err)
 		}
 		before, _ := m.Address("a")
 		if err := e.Stop(t.Context(), "a", 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Start(t.Context(), "a"); err != nil {
+		if _, err := e.Start(t.Context(), e.has["a"].Container); err != nil {
 			t.Fatal(err)
 		}
-		e.changed("a", true)
 		r := c.last(t)
 		after, err := m.Address("a")
 		if err != nil || after == before || r.Full || r.Sandboxes[0].State != lifecycle.Started {
@@ -519,7 +377,7 @@ func TestOperationsOnOneSandboxDoNotOverlap(t *testing.T) {
 		for i := range 50 {
 			wg.Go(func() {
 				id := string(rune('a' + i%5))
-				if _, err := m.Create(t.Context(), lifecycle.Spec{Identity: lifecycle.Identity{ID: id}}); err != nil {
+				if _, err := m.Create(t.Context(), spec(id)); err != nil {
 					t.Error(err)
 				}
 				if i%2 == 0 {
