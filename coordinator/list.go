@@ -29,22 +29,24 @@ const (
 
 // knownStates may be asked for in lists; those that no sandbox of this release is ever in match nothing.
 var knownStates = []string{
-	"archived", "archiving", "build_failed", "building_snapshot", "creating", "destroying", "error", "forking", "paused", "pausing",
-	"pending_build", "pulling_snapshot", "resizing", "restoring", "resuming", "snapshotting", "started", "starting", "stopped",
-	"stopping", "unknown",
+	"archived", "archiving", "build_failed", "building_snapshot", "creating", "destroying", "error", "forking", "paused",
+	"pausing", "pending_build", "pulling_snapshot", "resizing", "restoring", "resuming", "snapshotting", "started",
+	"starting", "stopped", "stopping", "unknown",
 }
 
 // sorts holds the wire's names of orders, those of the older list included.
 var sorts = map[string]fleet.Sort{
-	"": fleet.SortActivity, "name": fleet.SortName, "cpu": fleet.SortCPU, "memoryGib": fleet.SortMemory, "diskGib": fleet.SortDisk,
-	"lastActivityAt": fleet.SortActivity, "createdAt": fleet.SortCreated, "updatedAt": fleet.SortUpdated, "state": fleet.SortState,
-	"snapshot": fleet.SortSnapshot, "region": fleet.SortRegion, "id": fleet.SortID,
+	"": fleet.SortActivity, "name": fleet.SortName, "cpu": fleet.SortCPU, "memoryGib": fleet.SortMemory,
+	"diskGib": fleet.SortDisk, "lastActivityAt": fleet.SortActivity, "createdAt": fleet.SortCreated,
+	"updatedAt": fleet.SortUpdated, "state": fleet.SortState, "snapshot": fleet.SortSnapshot, "region": fleet.SortRegion,
+	"id": fleet.SortID,
 }
 
 // sdkVersion is the header with the release of a published client.
 const sdkVersion = "X-Daytona-SDK-Version"
 
-// listSandboxes handles GET /sandbox. The published clients before 0.104 take a list of all whole sandboxes in place of a page.
+// listSandboxes handles GET /sandbox. The published clients before 0.104 take a list of all whole sandboxes in place
+// of a page.
 func (s *Server) listSandboxes(c *gin.Context) error {
 	if v := c.GetHeader(sdkVersion); v != "" && !version.AtLeast(v, 0, 104) {
 		return s.listWhole(c)
@@ -134,7 +136,9 @@ func (s *Server) paginateSandboxes(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	out := api.PaginatedSandboxes{Items: []api.Sandbox{}, Total: page.Total, Page: number, TotalPages: (page.Total + q.Limit - 1) / q.Limit}
+	out := api.PaginatedSandboxes{
+		Items: []api.Sandbox{}, Total: page.Total, Page: number, TotalPages: (page.Total + q.Limit - 1) / q.Limit,
+	}
 	for _, sb := range page.Sandboxes {
 		out.Items = append(out.Items, s.wireSandbox(sb))
 	}

@@ -48,7 +48,9 @@ func TestOlderClientsListWholeSandboxes(t *testing.T) {
 	for _, tc := range []struct {
 		sdk, query string
 		count      int
-	}{{"0.21.8", "", 205}, {"0.27.1", "?verbose=true", 205}, {"0.103.0", "?labels=%7B%22odd%22%3A%221%22%7D", 102}, {"0.103.0", "?limit=3", 205}} {
+	}{{"0.21.8", "", 205}, {"0.27.1", "?verbose=true", 205}, {
+		"0.103.0", "?labels=%7B%22odd%22%3A%221%22%7D", 102,
+	}, {"0.103.0", "?limit=3", 205}} {
 		status, answer := c.listAs(tc.sdk, tc.query)
 		var list []struct {
 			ID   string
@@ -70,7 +72,8 @@ func TestOlderClientsListWholeSandboxes(t *testing.T) {
 		}
 	}
 	for _, sdk := range []string{"", "0.104.0", "0.226.1", "0.0.0-dev"} {
-		if status, answer := c.listAs(sdk, ""); status != http.StatusOK || !strings.HasPrefix(answer, `{"items":[`) || strings.Contains(answer, `"env"`) {
+		if status, answer := c.listAs(sdk, ""); status != http.StatusOK || !strings.HasPrefix(answer, `{"items":[`) ||
+			strings.Contains(answer, `"env"`) {
 			t.Errorf("release %q: %d %.100s", sdk, status, answer)
 		}
 	}
@@ -87,10 +90,16 @@ func TestToolboxCallsOfOlderClientsPassThrough(t *testing.T) {
 		{"a call", "POST", "/api/toolbox/b-1/toolbox/process/execute", "POST localhost /toolbox/b-1/process/execute"},
 		{"its query", "GET", "/api/toolbox/b-1/toolbox/files?path=a%2Fb", "GET localhost /toolbox/b-1/files?path=a%2Fb"},
 		{"its method", "PROPFIND", "/api/toolbox/b-1/toolbox/x", "PROPFIND localhost /toolbox/b-1/x"},
-		{"its escapes", "GET", "/api/toolbox/b-1/toolbox/process/session/a%2Fb+c", "GET localhost /toolbox/b-1/process/session/a%2Fb+c"},
+		{
+			"its escapes", "GET", "/api/toolbox/b-1/toolbox/process/session/a%2Fb+c",
+			"GET localhost /toolbox/b-1/process/session/a%2Fb+c",
+		},
 		{"an older name", "GET", "/api/toolbox/b-1/toolbox/project-dir", "GET localhost /toolbox/b-1/work-dir"},
 		{"a preflight", "OPTIONS", "/api/toolbox/b-1/toolbox/files", "OPTIONS localhost /toolbox/b-1/files"},
-		{"a folder named toolbox", "GET", "/api/toolbox/b-1/toolbox/proxy/1/toolbox/x", "GET localhost /toolbox/b-1/proxy/1/toolbox/x"},
+		{
+			"a folder named toolbox", "GET", "/api/toolbox/b-1/toolbox/proxy/1/toolbox/x",
+			"GET localhost /toolbox/b-1/proxy/1/toolbox/x",
+		},
 		{"no toolbox call", "GET", "/api/toolbox/b-1/x", "404"},
 		{"no sandbox", "GET", "/api/toolbox//toolbox/x", "404"},
 		{"another path", "GET", "/api/toolbox/b-1/x/toolbox/y", "404"},

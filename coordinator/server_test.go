@@ -96,7 +96,8 @@ func newControl(t *testing.T) *control {
 	}
 	h, logger := &host{}, slog.New(slog.DiscardHandler)
 	boxes, err := fleet.New(fleet.Config{
-		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 4, MaxDisk: 4, Logger: logger,
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default",
+		MaxCPU: 4, MaxMemory: 4, MaxDisk: 4, Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +107,9 @@ func newControl(t *testing.T) *control {
 		_, _ = io.Copy(w, r.Body)
 	})
 	s, err := coordinator.New(coordinator.Config{
-		Fleet: boxes, Tenancy: tenants, Ready: h.Ready, Toolboxes: toolboxes, Version: "v1", Region: "us", Runner: "r", DefaultSnapshot: "default",
-		ToolboxURL: "http://t/toolbox", PreviewURL: "http://{{PORT}}-{{sandboxId}}.t", Previews: previews{}, Logger: logger,
+		Fleet: boxes, Tenancy: tenants, Ready: h.Ready, Toolboxes: toolboxes, Version: "v1", Region: "us", Runner: "r",
+		DefaultSnapshot: "default", ToolboxURL: "http://t/toolbox", PreviewURL: "http://{{PORT}}-{{sandboxId}}.t",
+		Previews: previews{}, Logger: logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +196,9 @@ func TestWhatIsNotBuiltChangesNothing(t *testing.T) {
 			continue
 		}
 		path := strings.NewReplacer(":sandboxId", id, ":sandbox", id, ":organizationId", c.org, ":", "").Replace(op.Path)
-		for _, body := range []string{"", "{}", `{"name":"other","state":"stopped","cpu":2,"networkBlockAll":true,"secrets":[]}`, "{"} {
+		for _, body := range []string{
+			"", "{}", `{"name":"other","state":"stopped","cpu":2,"networkBlockAll":true,"secrets":[]}`, "{",
+		} {
 			if status, answer := c.call(op.Method, path, body); status != http.StatusNotImplemented {
 				t.Errorf("%s %s with %q: %d %s", op.Method, path, body, status, answer)
 			}
@@ -205,9 +209,11 @@ func TestWhatIsNotBuiltChangesNothing(t *testing.T) {
 		t.Errorf("only %d operations were refused", refused)
 	}
 	for _, body := range []string{
-		`{"volumes":[{"volumeId":"v","mountPath":"/v"}]}`, `{"networkBlockAll":true}`, `{"networkAllowList":"10.0.0.0/8"}`, `{"domainAllowList":"a.b"}`,
-		`{"outboundProxyUrl":"http://p"}`, `{"otelEndpointOverride":"http://o:4318"}`, `{"gpu":1}`, `{"gpu":-1}`, `{"gpuType":["H100"]}`, `{"gpuType":"H100"}`,
-		`{"spot":true}`, `{"kvm":true}`, `{"autoPauseInterval":5}`, `{"linkedSandbox":"asked"}`, `{"secrets":[{"A":"s"}]}`, `{"buildInfo":{"dockerfileContent":"FROM x"}}`,
+		`{"volumes":[{"volumeId":"v","mountPath":"/v"}]}`, `{"networkBlockAll":true}`, `{"networkAllowList":"10.0.0.0/8"}`,
+		`{"domainAllowList":"a.b"}`, `{"outboundProxyUrl":"http://p"}`, `{"otelEndpointOverride":"http://o:4318"}`,
+		`{"gpu":1}`, `{"gpu":-1}`, `{"gpuType":["H100"]}`, `{"gpuType":"H100"}`, `{"spot":true}`, `{"kvm":true}`,
+		`{"autoPauseInterval":5}`, `{"linkedSandbox":"asked"}`, `{"secrets":[{"A":"s"}]}`,
+		`{"buildInfo":{"dockerfileContent":"FROM x"}}`,
 	} {
 		if status, answer := c.call("POST", "/sandbox", body); status != http.StatusNotImplemented {
 			t.Errorf("create with %s: %d %.200s", body, status, answer)
@@ -225,14 +231,19 @@ func TestWhatIsNotBuiltChangesNothing(t *testing.T) {
 func TestNoSandboxHasAnImpossibleName(t *testing.T) {
 	c := newControl(t)
 	id := c.create("")
-	if _, err := c.db.ChangeSandbox(t.Context(), id, func(s *fleet.Sandbox) error { s.Name = "\ufffd"; return nil }); err != nil {
+	if _, err := c.db.ChangeSandbox(t.Context(), id, func(s *fleet.Sandbox) error {
+		s.Name = "\ufffd"
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, ref := range []string{"%00", "a%00b", id + "%00", "%FF"} {
 		for _, call := range []string{
-			"GET /sandbox/%s", "DELETE /sandbox/%s", "POST /sandbox/%s/start", "POST /sandbox/%s/stop", "POST /sandbox/%s/public/true",
-			"POST /sandbox/%s/autostop/1", "POST /sandbox/%s/last-activity", "GET /sandbox/%s/signing-key", "GET /sandbox/%s/ports/1/preview-url",
-			"GET /sandbox/%s/toolbox-proxy-url", "GET /sandbox/%s/organization", "GET /api-keys/%s", "DELETE /api-keys/%s", "GET /regions/%s", "DELETE /api-keys/x/%s",
+			"GET /sandbox/%s", "DELETE /sandbox/%s", "POST /sandbox/%s/start", "POST /sandbox/%s/stop",
+			"POST /sandbox/%s/public/true", "POST /sandbox/%s/autostop/1", "POST /sandbox/%s/last-activity",
+			"GET /sandbox/%s/signing-key", "GET /sandbox/%s/ports/1/preview-url", "GET /sandbox/%s/toolbox-proxy-url",
+			"GET /sandbox/%s/organization", "GET /api-keys/%s", "DELETE /api-keys/%s", "GET /regions/%s",
+			"DELETE /api-keys/x/%s",
 		} {
 			method, path, _ := strings.Cut(call, " ")
 			if status, answer := c.call(method, fmt.Sprintf(path, ref), ""); status != http.StatusNotFound {
@@ -242,7 +253,8 @@ func TestNoSandboxHasAnImpossibleName(t *testing.T) {
 	}
 }
 
-// TestANameIsFoundAsItIsWritten has names whose letters mean something in addresses, in the ways that clients write them.
+// TestANameIsFoundAsItIsWritten has names whose letters mean something in addresses, in the ways that clients write
+// them.
 func TestANameIsFoundAsItIsWritten(t *testing.T) {
 	c := newControl(t)
 	ids := map[string]string{}
@@ -254,7 +266,8 @@ func TestANameIsFoundAsItIsWritten(t *testing.T) {
 			url.PathEscape(name), // Go, which leaves a plus as it is
 			strings.ReplaceAll(url.QueryEscape(name), "+", "%20"), // as encodeURIComponent of JavaScript
 		} {
-			if status, answer := c.call("GET", "/sandbox/"+written, ""); status != http.StatusOK || !strings.Contains(answer, id) {
+			if status, answer := c.call("GET", "/sandbox/"+written, ""); status != http.StatusOK ||
+				!strings.Contains(answer, id) {
 				t.Errorf("%q, written %s: %d %.150s", name, written, status, answer)
 			}
 		}
@@ -278,8 +291,10 @@ func TestRefusalsAreShort(t *testing.T) {
 	} {
 		status, answer := c.call(tc.method, tc.path, tc.body)
 		var body struct{ Message string }
-		if err := json.Unmarshal([]byte(answer), &body); err != nil || status >= 500 || status < 400 || len(body.Message) > 9000 || body.Message == "" {
-			t.Errorf("%s %.30s %.40s: %d with a message of %d bytes, %v", tc.method, tc.path, tc.body, status, len(body.Message), err)
+		if err := json.Unmarshal([]byte(answer), &body); err != nil || status >= 500 || status < 400 ||
+			len(body.Message) > 9000 || body.Message == "" {
+			t.Errorf("%s %.30s %.40s: %d with a message of %d bytes, %v", tc.method, tc.path, tc.body, status,
+				len(body.Message), err)
 		}
 	}
 }
@@ -289,7 +304,8 @@ func TestKeysAskForWhatTheyNeed(t *testing.T) {
 	c := newControl(t)
 	for _, body := range []string{
 		`{"name":"no permissions"}`, `{"name":"no list","permissions":null}`,
-		`{"name":"year one","permissions":[],"expiresAt":"0001-01-01T00:00:00Z"}`, `{"name":"first key 12345678","permissions":[]}`, `{"name":"..","permissions":[]}`,
+		`{"name":"year one","permissions":[],"expiresAt":"0001-01-01T00:00:00Z"}`,
+		`{"name":"first key 12345678","permissions":[]}`, `{"name":"..","permissions":[]}`,
 	} {
 		if status, answer := c.call("POST", "/api-keys", body); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s, want 400", body, status, answer)
@@ -297,7 +313,8 @@ func TestKeysAskForWhatTheyNeed(t *testing.T) {
 	}
 }
 
-// TestAStalledBodyIsAnswered has callers that announce a body and never send it, with and without a key, to routes that read one and that do not.
+// TestAStalledBodyIsAnswered has callers that announce a body and never send it, with and without a key, to routes
+// that read one and that do not.
 func TestAStalledBodyIsAnswered(t *testing.T) {
 	c := newControl(t)
 	for name, head := range map[string]string{
@@ -332,7 +349,8 @@ func TestKeysAreListedByUse(t *testing.T) {
 			Value       string
 			Permissions []string
 		}
-		if err := json.Unmarshal([]byte(answer), &made); err != nil || status != http.StatusCreated || len(made.Permissions) != 1 {
+		if err := json.Unmarshal([]byte(answer), &made); err != nil || status != http.StatusCreated ||
+			len(made.Permissions) != 1 {
 			t.Fatalf("%d %s", status, answer)
 		}
 		values = append(values, made.Value)
@@ -372,10 +390,13 @@ func TestSignedLinks(t *testing.T) {
 	}
 	ports := "/sandbox/" + made.ID + "/ports/"
 	for path, want := range map[string]int{
-		"3000/signed-preview-url": 200, "3000.0/signed-preview-url?expiresInSeconds=1": 200, "65535/signed-preview-url?expiresInSeconds=86400": 200,
-		"3000/signed-preview-url?expiresInSeconds=0": 400, "3000/signed-preview-url?expiresInSeconds=86401": 400, "3000/signed-preview-url?expiresInSeconds=x": 400,
-		"3000/signed-preview-url?expiresInSeconds=-9007199254740991": 400, "3000/signed-preview-url?expiresInSeconds=1e300": 400, "0/signed-preview-url": 400,
-		"65536/signed-preview-url": 400, "x/signed-preview-url": 400, "3.5/signed-preview-url": 400,
+		"3000/signed-preview-url": 200, "3000.0/signed-preview-url?expiresInSeconds=1": 200,
+		"65535/signed-preview-url?expiresInSeconds=86400": 200, "3000/signed-preview-url?expiresInSeconds=0": 400,
+		"3000/signed-preview-url?expiresInSeconds=86401": 400, "3000/signed-preview-url?expiresInSeconds=x": 400,
+		"3000/signed-preview-url?expiresInSeconds=-9007199254740991": 400,
+		"3000/signed-preview-url?expiresInSeconds=1e300":             400,
+		"0/signed-preview-url":                                       400, "65536/signed-preview-url": 400, "x/signed-preview-url": 400,
+		"3.5/signed-preview-url": 400,
 	} {
 		if status, answer := c.call("GET", ports+path, ""); status != want {
 			t.Errorf("%s: %d %s, want %d", path, status, answer, want)
@@ -391,7 +412,8 @@ func TestSignedLinks(t *testing.T) {
 			t.Fatalf("%s: %v", answer, err)
 		}
 	}
-	if first.SandboxID != made.ID || first.Port != 3000 || len(first.Token) != 16 || first.Token == second.Token || !strings.Contains(first.URL, first.Token) {
+	if first.SandboxID != made.ID || first.Port != 3000 || len(first.Token) != 16 || first.Token == second.Token ||
+		!strings.Contains(first.URL, first.Token) {
 		t.Errorf("links %+v and %+v", first, second)
 	}
 	ask := func(token string) error {
@@ -400,7 +422,8 @@ func TestSignedLinks(t *testing.T) {
 	}
 	expire := func(port, token string) {
 		t.Helper()
-		if status, answer := c.call("POST", ports+port+"/signed-preview-url/"+token+"/expire", ""); status != 200 || answer != "" {
+		if status, answer := c.call("POST", ports+port+"/signed-preview-url/"+token+"/expire", ""); status != 200 ||
+			answer != "" {
 			t.Errorf("expire: %d %q", status, answer)
 		}
 	}

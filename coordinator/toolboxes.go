@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// passThrough hands /api/toolbox/{sandboxId}/toolbox/{path}, where clients before 0.113 send toolbox calls, to Config.Toolboxes as
-// /toolbox/{sandboxId}/{path}. It stands before the router: bodies and answers are streams, and their credentials are looked at there.
+// passThrough hands /api/toolbox/{sandboxId}/toolbox/{path}, where clients before 0.113 send toolbox calls, to
+// Config.Toolboxes as /toolbox/{sandboxId}/{path}. It stands before the router: bodies and answers are streams, and
+// their credentials are looked at there.
 func (s *Server) passThrough(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		escaped, ok := toolboxPath(r.URL.EscapedPath())

@@ -58,8 +58,8 @@ func New(cfg Config) (*Runner, error) {
 		return nil, err
 	}
 	m, err := sandbox.New(sandbox.Config{
-		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, Inject: folder, CA: hasCA, Env: cfg.Env,
-		MinFree: cfg.MinFree, Logger: cfg.Logger,
+		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, Inject: folder, CA: hasCA,
+		Env: cfg.Env, MinFree: cfg.MinFree, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
@@ -78,7 +78,8 @@ func (r *Runner) Close() error { return r.engine.Close() }
 // onlineFolder is where install writes a file for each number of cores, see docker.Config.
 const onlineFolder = "online"
 
-// install writes toolboxd, the certificates and the files that tell the number of cores into a folder named by their content.
+// install writes toolboxd, the certificates and the files that tell the number of cores into a folder named by their
+// content.
 func install(data, caBundle string) (folder string, hasCA bool, err error) {
 	program, err := inject.Toolboxd()
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// activityInterval is the time between two writes of activity, each of which is for all sandboxes. A crash loses no more than that.
+// activityInterval is the time between two writes of activity, each of which is for all sandboxes. A crash loses no
+// more than that.
 const activityInterval = 5 * time.Second
 
 // activity knows the latest traffic and the open connections of sandboxes. A sandbox that has neither is not in it.
@@ -32,7 +33,8 @@ func newActivity(store Activities, logger *slog.Logger) *activity {
 	return &activity{store: store, logger: logger, changed: make(chan struct{}, 1), byID: map[string]*traffic{}}
 }
 
-// touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+// touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a
+// moment's.
 func (a *activity) touch(id string, opened int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -104,8 +106,8 @@ func (a *activity) run(ctx context.Context) {
 	}
 }
 
-// flush writes what is not stored, for all sandboxes at once. What was stored by the flush before is forgotten: whoever read a record before that write
-// still finds its activity here.
+// flush writes what is not stored, for all sandboxes at once. What was stored by the flush before is forgotten:
+// whoever read a record before that write still finds its activity here.
 func (a *activity) flush(ctx context.Context) {
 	last := a.unstored()
 	if len(last) == 0 {

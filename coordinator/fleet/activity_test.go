@@ -52,7 +52,8 @@ func TestActivityThatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 	})
 }
 
-// TestTheClockReadsWhatIsDueAlone keeps the clock busy for an hour and counts the readings of all sandboxes, which belong to full reports.
+// TestTheClockReadsWhatIsDueAlone keeps the clock busy for an hour and counts the readings of all sandboxes, which
+// belong to full reports.
 func TestTheClockReadsWhatIsDueAlone(t *testing.T) {
 	two := 2
 	world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {

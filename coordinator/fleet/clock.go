@@ -16,8 +16,8 @@ import (
 // clockInterval is the least time between two looks of the clock, however much changes.
 const clockInterval = time.Second
 
-// clock expires sandboxes: it stops the idle and deletes what has reached its end. It keeps no deadline of a runner that has not reported: until
-// then the records may be older than what is.
+// clock expires sandboxes: it stops the idle and deletes what has reached its end. It keeps no deadline of a runner
+// that has not reported: until then the records may be older than what is.
 type clock struct {
 	store   Deadlines
 	records *records
@@ -94,8 +94,8 @@ func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err 
 // expireBatch is how many sandboxes that may be due are read at once.
 const expireBatch = 500
 
-// expireOn is expire for one runner. It reads only sandboxes that the store has as due. Of these it postpones those that were active since, or have an
-// open connection.
+// expireOn is expire for one runner. It reads only sandboxes that the store has as due. Of these it postpones those
+// that were active since, or have an open connection.
 func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (next time.Time, err error) {
 	for more := true; more; {
 		due, err := c.store.Due(ctx, runner, now, expireBatch)
@@ -148,14 +148,15 @@ func (c *clock) deadline(s Sandbox, now time.Time) (at time.Time, to lifecycle.S
 	return s.deadline(latest(c.records.activity.lastOf(s, now), c.began))
 }
 
-// Due returns when the sandbox may have to be stopped or destroyed by itself, zero for never. It looks at the record alone. Activity that the record
-// does not hold only makes it later, so no deadline is before Due.
+// Due returns when the sandbox may have to be stopped or destroyed by itself, zero for never. It looks at the record
+// alone. Activity that the record does not hold only makes it later, so no deadline is before Due.
 func (s *Sandbox) Due() time.Time {
 	at, _ := s.deadline(s.LastActivityAt)
 	return at
 }
 
-// deadline returns when a sandbox that was active last at a time is to be stopped or destroyed by itself, zero and "" for never.
+// deadline returns when a sandbox that was active last at a time is to be stopped or destroyed by itself, zero and ""
+// for never.
 func (s *Sandbox) deadline(active time.Time) (at time.Time, to lifecycle.State) {
 	if s.Desired == lifecycle.Destroyed {
 		return time.Time{}, ""

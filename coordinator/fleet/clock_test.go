@@ -8,7 +8,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// TestDueOverAllPairs has a sandbox that was active 2 minutes after its state changed, stops after 10 and is deleted after 20.
+// TestDueOverAllPairs has a sandbox that was active 2 minutes after its state changed, stops after 10 and is deleted
+// after 20.
 func TestDueOverAllPairs(t *testing.T) {
 	state := time.Now().UTC()
 	active, end := state.Add(2*time.Minute), state.Add(5*time.Minute)

@@ -35,8 +35,8 @@ type Request struct {
 	AutoStop, AutoArchive, AutoDelete, TTL *int // minutes
 }
 
-// Create makes a sandbox and waits for it as the package comment says. Errors: fault.Invalid naming the field, ErrNameTaken,
-// fault.Unavailable when no runner can take it, fault.Full. After an error there is no sandbox.
+// Create makes a sandbox and waits for it as the package comment says. Errors: fault.Invalid naming the field,
+// ErrNameTaken, fault.Unavailable when no runner can take it, fault.Full. After an error there is no sandbox.
 func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	s, err := m.draft(ctx, req)
 	if err != nil {
@@ -79,7 +79,8 @@ func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	} else if err := checkName(s.Name); err != nil {
 		return Sandbox{}, err
 	}
-	if err := errors.Join(checkText("user", s.User), checkText("snapshot", req.Snapshot), checkText("target", req.Target)); err != nil {
+	err := errors.Join(checkText("user", s.User), checkText("snapshot", req.Snapshot), checkText("target", req.Target))
+	if err != nil {
 		return Sandbox{}, err
 	}
 	if err := checkLabels(s.Labels); err != nil {
@@ -143,7 +144,8 @@ func checkMinutes(field string, n int, negative bool) (int, error) {
 func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) error {
 	name := strings.TrimSpace(req.Snapshot)
 	if name != "" && (req.CPU != 0 || req.Memory != 0 || req.Disk != 0) {
-		return fault.New(fault.Invalid, "cpu, memory and disk are the snapshot's own and cannot be given together with snapshot")
+		return fault.New(fault.Invalid,
+			"cpu, memory and disk are the snapshot's own and cannot be given together with snapshot")
 	}
 	if name == "" {
 		name = m.cfg.DefaultSnapshot
@@ -170,7 +172,8 @@ func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) err
 			continue
 		}
 		if size.from < 1 || size.from > size.max {
-			return fault.Newf(fault.Invalid, "%s must be from 1 to %d %s, not %d", size.field, size.max, size.unitName, size.from)
+			return fault.Newf(fault.Invalid, "%s must be from 1 to %d %s, not %d", size.field, size.max, size.unitName,
+				size.from)
 		}
 		*size.to = size.from
 	}
@@ -180,7 +183,8 @@ func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) err
 // reserved are the words that routes have in the place of a sandbox's name.
 var reserved = []string{"for-runner", "paginated", "ssh-access"}
 
-// checkName refuses what naming does, and names in the form of an id: a request by the id of a deleted sandbox must not find another one.
+// checkName refuses what naming does, and names in the form of an id: a request by the id of a deleted sandbox must
+// not find another one.
 func checkName(name string) error {
 	if naming.IsID(name) {
 		return fault.New(fault.Invalid, "name must not have the form of an id (a UUID)")
@@ -192,7 +196,7 @@ func checkName(name string) error {
 const (
 	maxLabels = 64
 	maxLabel  = 256       // bytes of a label's name, and of its value
-	maxEnv    = 128 << 10 // bytes of all variables as a program gets them; the kernel takes one string of that size at most
+	maxEnv    = 128 << 10 // bytes of all variables as a program gets them, which is the kernel's limit of one string
 	maxText   = 255       // bytes of other texts
 )
 
@@ -205,7 +209,8 @@ func checkLabels(labels map[string]string) error {
 		case name == "":
 			return fault.New(fault.Invalid, "labels: a label needs a name")
 		case len(name) > maxLabel || len(value) > maxLabel:
-			return fault.Newf(fault.Invalid, "labels: name and value must be at most %d bytes, not %d and %d", maxLabel, len(name), len(value))
+			return fault.Newf(fault.Invalid, "labels: name and value must be at most %d bytes, not %d and %d", maxLabel,
+				len(name), len(value))
 		case strings.ContainsRune(name, 0) || strings.ContainsRune(value, 0):
 			return fault.Newf(fault.Invalid, "labels: %q contains a NUL byte", name)
 		}
@@ -236,7 +241,8 @@ func checkEnv(env map[string]string) error {
 			return fault.Newf(fault.Invalid, "env: the value of %s contains a NUL byte", name)
 		}
 		if size += len(name) + len(value) + 2; size > maxEnv { // with = and the NUL at the end
-			return fault.Newf(fault.Invalid, "env: all variables together must be at most %d KiB; put larger data into a file", maxEnv>>10)
+			return fault.Newf(fault.Invalid, "env: all variables together must be at most %d KiB; put larger data into a file",
+				maxEnv>>10)
 		}
 	}
 	return nil

@@ -32,13 +32,16 @@ type memory struct {
 func newMemory(t *testing.T) *memory {
 	t.Helper()
 	m := &memory{Memory: fleettest.NewMemory(), touched: map[string]int{}}
-	if err := m.PutSnapshot(t.Context(), fleet.Snapshot{ID: "s", Name: "default", Image: "img", CPU: 1, Memory: 1, Disk: 3}); err != nil {
+	if err := m.PutSnapshot(t.Context(),
+		fleet.Snapshot{ID: "s", Name: "default", Image: "img", CPU: 1, Memory: 1, Disk: 3}); err != nil {
 		t.Fatal(err)
 	}
 	return m
 }
 
-func (m *memory) ChangeSandbox(ctx context.Context, id string, change func(*fleet.Sandbox) error) (fleet.Sandbox, error) {
+func (m *memory) ChangeSandbox(
+	ctx context.Context, id string, change func(*fleet.Sandbox) error,
+) (fleet.Sandbox, error) {
 	m.mu.Lock()
 	fail := m.fail
 	if id == m.spare {
@@ -206,8 +209,8 @@ func (h *host) report() lifecycle.Report {
 func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 	t.Helper()
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default", MaxCPU: 4, MaxMemory: 8, MaxDisk: 10,
-		Logger: slog.New(slog.DiscardHandler),
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: h}, Region: "us", DefaultSnapshot: "default",
+		MaxCPU: 4, MaxMemory: 8, MaxDisk: 10, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +218,8 @@ func manager(t *testing.T, db fleet.Store, h *host) *fleet.Manager {
 	return m
 }
 
-// world runs do with a fleet on a fake host, in a bubble where time is free, and checks that nothing outlives the fleet.
+// world runs do with a fleet on a fake host, in a bubble where time is free, and checks that nothing outlives the
+// fleet.
 func world(t *testing.T, do func(t *testing.T, m *fleet.Manager, h *host, db *memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -269,7 +273,8 @@ func TestCreateAnswersWhenStarted(t *testing.T) {
 	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
 		h.took = 300 * time.Millisecond
 		s := create(t, m, fleet.Request{Name: "a"})
-		if s.State != lifecycle.Started || s.Desired != lifecycle.Started || s.DaemonVersion != "v1" || s.CPU != 1 || s.AutoStop != 15 || s.AutoDelete != -1 {
+		if s.State != lifecycle.Started || s.Desired != lifecycle.Started || s.DaemonVersion != "v1" || s.CPU != 1 ||
+			s.AutoStop != 15 || s.AutoDelete != -1 {
 			t.Errorf("created = %+v", s)
 		}
 		if _, err := m.Create(t.Context(), fleet.Request{Organization: org, Name: "a"}); !errors.Is(err, fleet.ErrNameTaken) {
@@ -351,18 +356,26 @@ func TestBadInputNamesTheFieldAndTheRange(t *testing.T) {
 		"cpu":             {fleet.Request{CPU: 5}, fault.Invalid, "cpu must be from 1 to 4 cores, not 5"},
 		"negative memory": {fleet.Request{Memory: -2}, fault.Invalid, "memory must be from 1 to 8 GiB, not -2"},
 		"disk":            {fleet.Request{Disk: 11}, fault.Invalid, "disk must be from 1 to 10 GiB, not 11"},
-		"interval":        {fleet.Request{AutoStop: &minus}, fault.Invalid, "autoStopInterval must be from 0 to 5256000 minutes, not -1"},
-		"snapshot":        {fleet.Request{Snapshot: "nope"}, fault.Invalid, `snapshot "nope" not found`},
+		"interval": {
+			fleet.Request{AutoStop: &minus},
+			fault.Invalid,
+			"autoStopInterval must be from 0 to 5256000 minutes, not -1",
+		},
+		"snapshot": {fleet.Request{Snapshot: "nope"}, fault.Invalid, `snapshot "nope" not found`},
 		"size of a snapshot": {
 			fleet.Request{Snapshot: "default", CPU: 2},
 			fault.Invalid,
 			"cpu, memory and disk are the snapshot's own and cannot be given together with snapshot",
 		},
-		"region":   {fleet.Request{Target: "mars"}, fault.NotFound, `target "mars": no such region; there is "us"`},
-		"markup":   {fleet.Request{Name: "<b>x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
-		"link":     {fleet.Request{Name: "see https://x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
-		"control":  {fleet.Request{Name: "a\x00"}, fault.Invalid, "name must not contain control characters"},
-		"variable": {fleet.Request{Env: map[string]string{"A=B": ""}}, fault.Invalid, `env: "A=B" cannot be the name of a variable`},
+		"region":  {fleet.Request{Target: "mars"}, fault.NotFound, `target "mars": no such region; there is "us"`},
+		"markup":  {fleet.Request{Name: "<b>x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
+		"link":    {fleet.Request{Name: "see https://x"}, fault.Invalid, "name must not contain HTML tags or web addresses"},
+		"control": {fleet.Request{Name: "a\x00"}, fault.Invalid, "name must not contain control characters"},
+		"variable": {
+			fleet.Request{Env: map[string]string{"A=B": ""}},
+			fault.Invalid,
+			`env: "A=B" cannot be the name of a variable`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {
@@ -418,7 +431,8 @@ func TestDeleteDuringCreate(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		if s, err := m.Create(t.Context(), fleet.Request{Organization: org, Name: "a"}); err == nil && s.Desired != lifecycle.Destroyed {
+		if s, err := m.Create(t.Context(), fleet.Request{Organization: org, Name: "a"}); err == nil &&
+			s.Desired != lifecycle.Destroyed {
 			t.Errorf("created = %+v", s)
 		}
 		time.Sleep(3 * time.Second)
@@ -429,7 +443,8 @@ func TestDeleteDuringCreate(t *testing.T) {
 	})
 }
 
-// TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen has a request come during a step of the other kind, and that step fail.
+// TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen has a request come during a step of the other kind, and that
+// step fail.
 func TestAStepThatFailsLeavesTheWayToWhatIsWantedByThen(t *testing.T) {
 	refuse := fault.New(fault.Invalid, "no")
 	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {

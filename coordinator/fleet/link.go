@@ -8,8 +8,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Link is a signed preview link: who has its token reaches one port of one sandbox until it ends. It survives restarts of the sandbox and
-// ends with it.
+// Link is a signed preview link: who has its token reaches one port of one sandbox until it ends. It survives
+// restarts of the sandbox and ends with it.
 type Link struct {
 	Hash    string // auth.Hash of its token
 	Sandbox string // id
@@ -33,7 +33,9 @@ const (
 var ErrNoLink = fault.Codef(fault.NotFound, "LINK_NOT_FOUND", "this link is unknown, revoked or over")
 
 // NewLink makes a link to a port of a sandbox, and returns its token. Errors: fault.Invalid, ErrNotFound.
-func (m *Manager) NewLink(ctx context.Context, organization, idOrName string, port int, lasts time.Duration) (token string, l Link, err error) {
+func (m *Manager) NewLink(
+	ctx context.Context, organization, idOrName string, port int, lasts time.Duration,
+) (token string, l Link, err error) {
 	if lasts < time.Second || lasts > MaxLinkTime {
 		return "", Link{}, fault.Newf(fault.Invalid, "expiresInSeconds must be from 1 to %d", int(MaxLinkTime.Seconds()))
 	}

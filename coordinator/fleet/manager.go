@@ -27,7 +27,8 @@ type Config struct {
 	Logger          *slog.Logger
 }
 
-// Manager is the face of an installation's sandboxes. It is safe for concurrent use. Workers run from New until Run has ended.
+// Manager is the face of an installation's sandboxes. It is safe for concurrent use. Workers run from New until Run
+// has ended.
 type Manager struct {
 	cfg       Config
 	placement placement
@@ -52,14 +53,14 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Changed = func(string) {}
 	}
 	m := &Manager{
-		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger),
-		watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
+		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region},
+		activity: newActivity(cfg.Store, cfg.Logger), watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
 	}
 	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
 	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
 	m.clock = &clock{
-		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1),
-		trusted: map[string]bool{},
+		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(),
+		changed: make(chan struct{}, 1), trusted: map[string]bool{},
 	}
 	return m, nil
 }
@@ -71,7 +72,8 @@ func (m *Manager) publish(id string) {
 	m.clock.wake()
 }
 
-// Run expires sandboxes and writes activity until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
+// Run expires sandboxes and writes activity until ctx ends, then ends all workers. Steps they had begun are taken up
+// again at the next start.
 func (m *Manager) Run(ctx context.Context) error {
 	var own sync.WaitGroup
 	own.Go(func() { m.clock.run(ctx) })
@@ -91,7 +93,8 @@ func (m *Manager) ByID(ctx context.Context, id string) (Sandbox, error) {
 	return m.records.byID(ctx, id)
 }
 
-// Touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+// Touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a
+// moment's.
 func (m *Manager) Touch(id string, opened int) {
 	m.activity.touch(id, opened)
 }
@@ -153,7 +156,9 @@ func (m *Manager) Stop(ctx context.Context, organization, idOrName string, force
 }
 
 // transition changes what is wanted of a sandbox and waits for the result.
-func (m *Manager) transition(ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox)) (Sandbox, error) {
+func (m *Manager) transition(
+	ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox),
+) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return Sandbox{}, err
@@ -206,7 +211,9 @@ func (m *Manager) destroy(ctx context.Context, id string) (Sandbox, error) {
 }
 
 // SetLabels replaces the labels.
-func (m *Manager) SetLabels(ctx context.Context, organization, idOrName string, labels map[string]string) (Sandbox, error) {
+func (m *Manager) SetLabels(
+	ctx context.Context, organization, idOrName string, labels map[string]string,
+) (Sandbox, error) {
 	if err := checkLabels(labels); err != nil {
 		return Sandbox{}, err
 	}
@@ -224,8 +231,8 @@ func (m *Manager) SetPublic(ctx context.Context, organization, idOrName string, 
 	})
 }
 
-// SigningKey returns the key of a sandbox's signed file addresses, and makes a new one if there is none or rotate is set: all
-// addresses signed before are void then.
+// SigningKey returns the key of a sandbox's signed file addresses, and makes a new one if there is none or rotate is
+// set: all addresses signed before are void then.
 func (m *Manager) SigningKey(ctx context.Context, organization, idOrName string, rotate bool) (string, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
@@ -255,7 +262,9 @@ const (
 )
 
 // SetInterval sets an interval, in minutes, with the bounds of a create.
-func (m *Manager) SetInterval(ctx context.Context, organization, idOrName string, which Interval, minutes int) (Sandbox, error) {
+func (m *Manager) SetInterval(
+	ctx context.Context, organization, idOrName string, which Interval, minutes int,
+) (Sandbox, error) {
 	n, err := checkMinutes(string(which), minutes, which == AutoDelete)
 	if err != nil {
 		return Sandbox{}, err
@@ -280,7 +289,9 @@ func (m *Manager) SetInterval(ctx context.Context, organization, idOrName string
 	})
 }
 
-func (m *Manager) edit(ctx context.Context, organization, idOrName string, change func(*Sandbox) error) (Sandbox, error) {
+func (m *Manager) edit(
+	ctx context.Context, organization, idOrName string, change func(*Sandbox) error,
+) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return Sandbox{}, err

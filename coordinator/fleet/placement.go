@@ -9,8 +9,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// Runner is what a Manager asks of a Docker host. Every method may be repeated safely. Operations return what they found out, each under a higher
-// Seq than all before. fleettest.Runner holds an implementation to it.
+// Runner is what a Manager asks of a Docker host. Every method may be repeated safely. Operations return what they
+// found out, each under a higher Seq than all before. fleettest.Runner holds an implementation to it.
 type Runner interface {
 	Ready() error // nil, or why nothing can be made there now
 	Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error)
@@ -25,7 +25,8 @@ type Runners interface {
 	In(region string) []string      // ids of its runners; none for a region that does not exist
 }
 
-// SoleRunner is the Runners of an installation on one host. It has the sandboxes of all records, whatever runner they name.
+// SoleRunner is the Runners of an installation on one host. It has the sandboxes of all records, whatever runner they
+// name.
 type SoleRunner struct {
 	ID, Region string
 	Runner     Runner
@@ -50,13 +51,15 @@ type placement struct {
 	region  string // of requests that name none
 }
 
-// place returns the region of a new sandbox, which is target unless that is empty, and its runner: the first one of the region that is ready.
-// Errors: fault.NotFound for a region that does not exist, or why the first runner is not ready.
+// place returns the region of a new sandbox, which is target unless that is empty, and its runner: the first one of
+// the region that is ready. Errors: fault.NotFound for a region that does not exist, or why the first runner is not
+// ready.
 func (p placement) place(target string) (region, runner string, err error) {
 	region = cmp.Or(target, p.region)
 	ids := p.runners.In(region)
 	if len(ids) == 0 {
-		return "", "", fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", target, p.region)
+		return "", "", fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", target,
+			p.region)
 	}
 	for _, id := range ids {
 		notReady := p.ready(id)

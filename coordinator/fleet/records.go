@@ -49,7 +49,8 @@ func (r *records) insert(ctx context.Context, s Sandbox) error {
 	return nil
 }
 
-// change stores and publishes a change. An error of change is returned, and nothing is stored. Nothing takes back a deletion: errDeleted.
+// change stores and publishes a change. An error of change is returned, and nothing is stored. Nothing takes back a
+// deletion: errDeleted.
 func (r *records) change(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) {
 	s, err := r.store.ChangeSandbox(ctx, id, func(s *Sandbox) error {
 		before := *s

@@ -9,12 +9,14 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// errOld is returned by observe for what changes nothing: the record has taken something newer, or says the same already.
+// errOld is returned by observe for what changes nothing: the record has taken something newer, or says the same
+// already.
 var errOld = errors.New("nothing new")
 
-// Report takes what a runner sees and returns the sandboxes that were deleted, of which the runner still has something. What a runner has
-// and no record knows is no such sandbox: it is left alone and told to the operator. Findings are taken in the order of their numbers, whatever
-// the order in which they come. One that cannot be taken does not keep the others; its error is returned, and the next full report has it again.
+// Report takes what a runner sees and returns the sandboxes that were deleted, of which the runner still has
+// something. What a runner has and no record knows is no such sandbox: it is left alone and told to the operator.
+// Findings are taken in the order of their numbers, whatever the order in which they come. One that cannot be taken
+// does not keep the others; its error is returned, and the next full report has it again.
 func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []string, err error) {
 	if !r.Full {
 		for _, o := range r.Sandboxes {
@@ -71,10 +73,12 @@ func (m *Manager) observe(ctx context.Context, id string, look func(*Sandbox) er
 	return nil
 }
 
-// observe takes what a runner saw of the sandbox. It returns errOld and changes nothing when the record has something newer, or nothing is new.
+// observe takes what a runner saw of the sandbox. It returns errOld and changes nothing when the record has something
+// newer, or nothing is new.
 //
-// What ended without having been asked for is not wanted to run any more, unless it ended with its engine. What runs without having been asked
-// for is wanted to run. What is under way stays with its worker, but for an end that the runner saw happen. Nothing takes back a deletion.
+// What ended without having been asked for is not wanted to run any more, unless it ended with its engine. What runs
+// without having been asked for is wanted to run. What is under way stays with its worker, but for an end that the
+// runner saw happen. Nothing takes back a deletion.
 func (s *Sandbox) observe(o lifecycle.Observed) error {
 	if o.Seq <= s.Seen || s.Desired == lifecycle.Destroyed {
 		return errOld
@@ -87,7 +91,8 @@ func (s *Sandbox) observe(o lifecycle.Observed) error {
 		}
 	case o.State == lifecycle.Stopped && o.Cause == lifecycle.Itself && s.State != lifecycle.Stopped:
 		s.State, s.Desired, s.Reason = lifecycle.Stopped, lifecycle.Stopped, o.Reason
-	case o.State == lifecycle.Started && (s.State == lifecycle.Stopped || s.State == lifecycle.Error && o.Cause == lifecycle.Itself):
+	case o.State == lifecycle.Started &&
+		(s.State == lifecycle.Stopped || s.State == lifecycle.Error && o.Cause == lifecycle.Itself):
 		s.State, s.Desired, s.Reason = lifecycle.Started, lifecycle.Started, ""
 	case o.State == lifecycle.Destroyed && s.State != lifecycle.Error:
 		s.State, s.Reason = lifecycle.Error, o.Reason

@@ -52,7 +52,8 @@ func TestEndedByItselfStaysStopped(t *testing.T) {
 		},
 		"the database failed": func(t *testing.T, m *fleet.Manager, h *host, db *memory, id string) {
 			db.set(func(db *memory) { db.fail = errBase })
-			if _, err := m.Report(t.Context(), h.see(id, lifecycle.Stopped, lifecycle.Itself, reason)); !errors.Is(err, errBase) {
+			if _, err := m.Report(t.Context(), h.see(id, lifecycle.Stopped, lifecycle.Itself, reason)); !errors.Is(err,
+				errBase) {
 				t.Errorf("report without a database: %v", err)
 			}
 			time.Sleep(time.Second)
@@ -211,7 +212,8 @@ func TestAnOldDatabaseDeletesNothing(t *testing.T) {
 		old := func(id string, state lifecycle.State, autoDelete int) {
 			at := time.Now().Add(-7 * 24 * time.Hour)
 			if err := db.InsertSandbox(t.Context(), fleet.Sandbox{
-				ID: id, Organization: org, Name: id, State: state, Desired: state, StateAt: at, LastActivityAt: at, AutoStop: one, AutoDelete: autoDelete, Runner: "r",
+				ID: id, Organization: org, Name: id, State: state, Desired: state, StateAt: at, LastActivityAt: at, AutoStop: one,
+				AutoDelete: autoDelete, Runner: "r",
 			}); err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +245,8 @@ func TestAnOldDatabaseDeletesNothing(t *testing.T) {
 	})
 }
 
-// TestObserveOverAllPairs holds what is done with a finding against a table: one line for each state, desired state and finding.
+// TestObserveOverAllPairs holds what is done with a finding against a table: one line for each state, desired state
+// and finding.
 func TestObserveOverAllPairs(t *testing.T) {
 	const (
 		creating, starting, started = lifecycle.Creating, lifecycle.Starting, lifecycle.Started

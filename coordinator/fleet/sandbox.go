@@ -59,7 +59,8 @@ type Snapshot struct {
 // The errors that callers branch on.
 var (
 	ErrNotFound  = fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox not found")
-	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN", "a sandbox of this name exists; choose another or delete that one")
+	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN",
+		"a sandbox of this name exists; choose another or delete that one")
 )
 
 // Query selects sandboxes of one organisation.

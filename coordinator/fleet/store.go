@@ -15,14 +15,17 @@ type Store interface {
 	Snapshots
 }
 
-// Sandboxes keeps the records of sandboxes. Names are unique among those of an organisation that are not wanted destroyed.
+// Sandboxes keeps the records of sandboxes. Names are unique among those of an organisation that are not wanted
+// destroyed.
 type Sandboxes interface {
 	InsertSandbox(ctx context.Context, s Sandbox) error // ErrNameTaken
 	// Sandbox finds by id, else by name. ErrNotFound.
 	Sandbox(ctx context.Context, organization, idOrName string) (Sandbox, error)
 	SandboxByID(ctx context.Context, id string) (Sandbox, error) // ErrNotFound
-	// ChangeSandbox reads, changes, counts the change and writes in one transaction; an error of change writes nothing and is returned.
-	ChangeSandbox(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) // ErrNotFound, ErrNameTaken
+	// ChangeSandbox reads, changes, counts the change and writes in one transaction; an error of change writes nothing
+	// and is returned.
+	// ErrNotFound, ErrNameTaken
+	ChangeSandbox(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error)
 	// DeleteSandbox removes the record and keeps for a week that there was one.
 	DeleteSandbox(ctx context.Context, id string) error
 	Deleted(ctx context.Context, ids []string) ([]string, error)        // those of ids that DeleteSandbox was called for
@@ -31,12 +34,13 @@ type Sandboxes interface {
 	SandboxesOn(ctx context.Context, runner string) ([]Sandbox, error)
 }
 
-// Deadlines finds sandboxes by the time at which something may be due. Every write of a record sets that time to Sandbox.Due, and Postpone moves
-// it. An index answers: the cost does not grow with the number of sandboxes.
+// Deadlines finds sandboxes by the time at which something may be due. Every write of a record sets that time to
+// Sandbox.Due, and Postpone moves it. An index answers: the cost does not grow with the number of sandboxes.
 type Deadlines interface {
 	Due(ctx context.Context, runner string, by time.Time, limit int) ([]Sandbox, error) // the earliest first
 	NextDue(ctx context.Context, runner string) (time.Time, error)                      // zero for none
-	Postpone(ctx context.Context, list []Postponed) error                               // ignores records of another version
+	// ignores records of another version
+	Postpone(ctx context.Context, list []Postponed) error
 }
 
 // Postponed is a sandbox that is not due yet.
@@ -48,13 +52,15 @@ type Postponed struct {
 
 // Activities keeps when sandboxes were active last, which is a part of their records.
 type Activities interface {
-	// PutActivity writes in one transaction what is later than what was written, by sandbox. Sandboxes without a record are ignored.
+	// PutActivity writes in one transaction what is later than what was written, by sandbox. Sandboxes without a record
+	// are ignored.
 	PutActivity(ctx context.Context, last map[string]time.Time) error
 }
 
 // Links keeps signed preview links.
 type Links interface {
-	PutLink(ctx context.Context, l Link) error                 // and forgets those that are over; ErrNotFound when the sandbox is gone
+	// and forgets those that are over; ErrNotFound when the sandbox is gone
+	PutLink(ctx context.Context, l Link) error
 	LinkByHash(ctx context.Context, hash string) (Link, error) // ErrNoLink
 	DeleteLink(ctx context.Context, l Link) error              // if all but Until is the same
 }

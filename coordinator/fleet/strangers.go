@@ -24,7 +24,8 @@ func (st *strangers) log(ids []string) {
 	st.last = ids
 	st.mu.Unlock()
 	if len(ids) > 0 && !same {
-		st.logger.Error("the engine has sandboxes of this installation that the database does not know: they are left alone; `sandlot doctor` lists them, "+
-			"`sandlot adopt` writes their records", "count", len(ids), logkey.Sandbox, ids[:min(len(ids), 20)])
+		st.logger.Error("the engine has sandboxes of this installation that the database does not know: they are left "+
+			"alone; `sandlot doctor` lists them, `sandlot adopt` writes their records",
+			"count", len(ids), logkey.Sandbox, ids[:min(len(ids), 20)])
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// watchers are the requests that wait for sandboxes to settle. They are notified, and read the record for themselves: news that overtake one
-// another cannot mislead them.
+// watchers are the requests that wait for sandboxes to settle. They are notified, and read the record for themselves:
+// news that overtake one another cannot mislead them.
 type watchers struct {
 	mu   sync.Mutex
 	byID map[string]map[*watcher]struct{}
@@ -81,8 +81,9 @@ func (w *watcher) failed(since int64) error {
 	return w.failure
 }
 
-// settled waits until the sandbox is what is wanted of it, a step failed (whose error is returned), or hold is over; then it returns the sandbox as
-// it is. since is the record with the change that is waited for: failures of earlier steps are ignored.
+// settled waits until the sandbox is what is wanted of it, a step failed (whose error is returned), or hold is over;
+// then it returns the sandbox as it is. since is the record with the change that is waited for: failures of earlier
+// steps are ignored.
 func (w *watcher) settled(ctx context.Context, from *records, hold time.Duration, since Sandbox) (Sandbox, error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()

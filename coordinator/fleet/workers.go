@@ -13,8 +13,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// retryInterval is how long a step waits that failed because something was down. A full report, which follows when it is up again, ends the wait
-// earlier.
+// retryInterval is how long a step waits that failed because something was down. A full report, which follows when it
+// is up again, ends the wait earlier.
 const retryInterval = 5 * time.Second
 
 // stepLimit bounds one call of a runner.
@@ -26,9 +26,10 @@ type workers struct {
 	watchers *watchers
 	runners  Runners
 	logger   *slog.Logger
-	ctx      context.Context //nolint:containedctx // of the steps, which outlive the requests that cause them; ended by close
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup
+	// of the steps, which outlive the requests that cause them; ended by close
+	ctx    context.Context //nolint:containedctx
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
@@ -40,7 +41,9 @@ type worker struct{ again bool }
 
 func newWorkers(r *records, w *watchers, runners Runners, logger *slog.Logger) *workers {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &workers{records: r, watchers: w, runners: runners, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{}}
+	return &workers{
+		records: r, watchers: w, runners: runners, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{},
+	}
 }
 
 // enqueue makes sure that a worker looks at a sandbox after now.
@@ -141,7 +144,11 @@ var acts = map[lifecycle.Action]func(context.Context, Runner, Sandbox) (lifecycl
 	lifecycle.Create: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) {
 		return r.Create(ctx, s.spec())
 	},
-	lifecycle.Start: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) { return r.Start(ctx, s.ID) },
+	lifecycle.Start: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed,
+		error,
+	) {
+		return r.Start(ctx, s.ID)
+	},
 	lifecycle.Stop: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) {
 		return r.Stop(ctx, s.ID, s.Forced)
 	},
@@ -176,12 +183,15 @@ func (s *Sandbox) reach(action lifecycle.Action, o lifecycle.Observed) error {
 	return nil
 }
 
-// fail stores the failure of a step that was planned for a record, and notifies its watchers. If something was down, the step stays planned. If
-// something else is wanted by now, that is what comes next: more is set.
-func (ws *workers) fail(ctx context.Context, planned Sandbox, action lifecycle.Action, cause error) (more bool, err error) {
+// fail stores the failure of a step that was planned for a record, and notifies its watchers. If something was down,
+// the step stays planned. If something else is wanted by now, that is what comes next: more is set.
+func (ws *workers) fail(
+	ctx context.Context, planned Sandbox, action lifecycle.Action, cause error,
+) (more bool, err error) {
 	ws.watchers.fail(planned, cause)
 	defer ws.watchers.notify(planned.ID)
-	if ctx.Err() != nil || fault.KindOf(cause) == fault.Unavailable || action == lifecycle.Remove && fault.Retryable(cause) {
+	if ctx.Err() != nil || fault.KindOf(cause) == fault.Unavailable || action == lifecycle.Remove &&
+		fault.Retryable(cause) {
 		return false, cause
 	}
 	_, err = ws.records.change(ctx, planned.ID, func(s *Sandbox) error {

@@ -62,7 +62,8 @@ func (d *DB) LinkByHash(ctx context.Context, hash string) (fleet.Link, error) {
 // DeleteLink implements fleet.Links.
 func (d *DB) DeleteLink(ctx context.Context, l fleet.Link) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewDelete().Model((*linkRow)(nil)).Where("hash = ? AND sandbox_id = ? AND port = ?", l.Hash, l.Sandbox, l.Port).Exec(ctx)
+		_, err := tx.NewDelete().Model((*linkRow)(nil)).
+			Where("hash = ? AND sandbox_id = ? AND port = ?", l.Hash, l.Sandbox, l.Port).Exec(ctx)
 		return err
 	})
 }

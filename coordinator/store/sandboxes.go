@@ -71,22 +71,23 @@ type labelRow struct {
 func toRow(s fleet.Sandbox) *sandboxRow {
 	return &sandboxRow{
 		ID: s.ID, OrganizationID: s.Organization, Name: s.Name, Region: s.Region, Runner: s.Runner, Snapshot: s.Snapshot,
-		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU, Memory: s.Memory,
-		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
-		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
-		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
-		Forced: s.Forced, Seen: s.Seen, Version: s.Version, DueAt: s.Due().UTC(),
+		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU,
+		Memory: s.Memory, Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete,
+		State: s.State, Desired: s.Desired, Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken,
+		SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, LastActivityAt: s.LastActivityAt,
+		StateAt: s.StateAt, DestroyAt: s.DestroyAt, Forced: s.Forced, Seen: s.Seen, Version: s.Version,
+		DueAt: s.Due().UTC(),
 	}
 }
 
 func (r *sandboxRow) sandbox() fleet.Sandbox {
 	return fleet.Sandbox{
 		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Region: r.Region, Runner: r.Runner, Snapshot: r.Snapshot,
-		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU, Memory: r.Memory,
-		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
-		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
-		Forced: r.Forced, Seen: r.Seen, Version: r.Version,
+		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU,
+		Memory: r.Memory, Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete,
+		State: r.State, Desired: r.Desired, Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken,
+		SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastActivityAt: r.LastActivityAt,
+		StateAt: r.StateAt, DestroyAt: r.DestroyAt, Forced: r.Forced, Seen: r.Seen, Version: r.Version,
 	}
 }
 
@@ -126,7 +127,8 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 	return err
 }
 
-// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the mark that replaces them.
+// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the
+// mark that replaces them.
 func possible(idOrName string) bool {
 	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
 }
@@ -138,7 +140,8 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 	}
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
 	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
-		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
+		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization,
+			idOrName)
 	}
 	return s, err
 }
@@ -197,7 +200,8 @@ func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 			return err
 		}
 		now := time.Now().UTC()
-		if _, err := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted)).Exec(ctx); err != nil {
+		old := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted))
+		if _, err := old.Exec(ctx); err != nil {
 			return err
 		}
 		_, err := tx.NewInsert().Model(&deletedRow{ID: id, DeletedAt: now}).On("CONFLICT (id) DO NOTHING").Exec(ctx)
@@ -231,7 +235,8 @@ func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, erro
 // LastSeen implements fleet.Sandboxes.
 func (d *DB) LastSeen(ctx context.Context, runner string) (uint64, error) {
 	var last uint64
-	err := d.db.NewSelect().Model((*sandboxRow)(nil)).ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
+	err := d.db.NewSelect().Model((*sandboxRow)(nil)).
+		ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
 	return last, explain(err)
 }
 

@@ -56,13 +56,15 @@ func TestDeadlinesAreFoundByIndex(t *testing.T) {
 		t.Fatalf("plans %q, %v; want 2", plans, err)
 	}
 	for _, plan := range plans {
-		if !strings.Contains(plan, "sandboxes_due") || strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
+		if !strings.Contains(plan, "sandboxes_due") || strings.Contains(plan, "SCAN") ||
+			strings.Contains(plan, "TEMP B-TREE") {
 			t.Errorf("found by %q", plan)
 		}
 	}
 }
 
-// TestOldSandboxesAreDueAtOnce opens a database from before deadlines were kept: the clock has to look at each sandbox once.
+// TestOldSandboxesAreDueAtOnce opens a database from before deadlines were kept: the clock has to look at each
+// sandbox once.
 func TestOldSandboxesAreDueAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "old.db")
 	db, err := store.Open(t.Context(), path)
@@ -100,7 +102,8 @@ func TestOldSandboxesAreDueAtOnce(t *testing.T) {
 
 func TestKnownAreThoseWithARecord(t *testing.T) {
 	db, org := open(t)
-	if err := db.InsertSandbox(t.Context(), fleet.Sandbox{ID: "a", Organization: org.ID, Name: "a", Runner: "r"}); err != nil {
+	if err := db.InsertSandbox(t.Context(),
+		fleet.Sandbox{ID: "a", Organization: org.ID, Name: "a", Runner: "r"}); err != nil {
 		t.Fatal(err)
 	}
 	ids := make([]string, 1000, 1002)
@@ -116,7 +119,8 @@ func TestKeysAreCheckedByHash(t *testing.T) {
 		t.Errorf("a second Begin: %v", err)
 	}
 	k, err := m.Authenticate(t.Context(), "dtn_first")
-	if err != nil || k.Organization != org.ID || k.Need(tenancy.WriteSandboxes) != nil || k.Prefix != "dtn" || k.Suffix != "rst" {
+	if err != nil || k.Organization != org.ID || k.Need(tenancy.WriteSandboxes) != nil || k.Prefix != "dtn" ||
+		k.Suffix != "rst" {
 		t.Errorf("Authenticate = %+v, %v", k, err)
 	}
 	for _, key := range []string{"", "dtn_firs", "dtn_first ", k.Hash} {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestOneHolderForEachKey has many take turns at a few keys; the race detector sees a counter that two change at a time.
+// TestOneHolderForEachKey has many take turns at a few keys; the race detector sees a counter that two change at a
+// time.
 func TestOneHolderForEachKey(t *testing.T) {
 	var l Locks
 	var counts [3]int

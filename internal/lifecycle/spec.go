@@ -2,8 +2,9 @@ package lifecycle
 
 import "time"
 
-// Spec says what a sandbox should be. It holds all that a runner needs to create the sandbox, and all that is needed to
-// write its record again after the record was lost. As JSON it is flat: containers of earlier releases carry it in a label.
+// Spec says what a sandbox should be. It holds all that a runner needs to create the sandbox, and all that is needed
+// to write its record again after the record was lost. As JSON it is flat: containers of earlier releases carry it in
+// a label.
 type Spec struct {
 	Identity
 	Resources
@@ -32,8 +33,8 @@ type Resources struct {
 // Observed is what a runner saw of one sandbox.
 type Observed struct {
 	ID string
-	// Seq numbers what a runner finds out, over all its sandboxes and restarts: of two findings on a sandbox the higher is newer. A finding that
-	// is told again keeps its number.
+	// Seq numbers what a runner finds out, over all its sandboxes and restarts: of two findings on a sandbox the higher
+	// is newer. A finding that is told again keeps its number.
 	Seq           uint64
 	State         State // Started, Stopped or Destroyed
 	Cause         Cause

@@ -5,7 +5,8 @@ import "slices"
 // State is a state of a sandbox, in the words of the wire (api.md 1.4.1).
 type State string
 
-// The states this release uses. Clients know more of them; a client older than a state fails on it, so no others are sent.
+// The states this release uses. Clients know more of them; a client older than a state fails on it, so no others are
+// sent.
 const (
 	Creating   State = "creating"
 	Starting   State = "starting"
@@ -23,9 +24,9 @@ var States = []State{Creating, Starting, Started, Stopping, Stopped, Error, Dest
 // Wanted lists the states that may be desired.
 var Wanted = []State{Started, Stopped, Destroyed}
 
-// next holds the allowed steps. Destroying may be entered from every state but Destroyed. Started may become Stopped without
-// Stopping when the sandbox ended by itself, and Stopped Started when the engine brought it back. Starting and Stopping follow each other when a
-// step failed during which the opposite was asked for.
+// next holds the allowed steps. Destroying may be entered from every state but Destroyed. Started may become Stopped
+// without Stopping when the sandbox ended by itself, and Stopped Started when the engine brought it back. Starting
+// and Stopping follow each other when a step failed during which the opposite was asked for.
 var next = map[State][]State{
 	Creating:   {Started, Stopped, Error, Destroying},
 	Starting:   {Started, Stopping, Stopped, Error, Destroying},
@@ -63,12 +64,13 @@ type step struct {
 	during State
 }
 
-// plan holds the step for every pair of what is (outer key) and what is wanted (inner key). A pair that is missing needs no step. Every step may be
-// repeated: a transient state whose worker died is simply entered again. A sandbox in Error stays there until it is started, stopped or deleted by
-// request, which first moves it out of Error. One that is being created is created whole before it is stopped.
+// plan holds the step for every pair of what is (outer key) and what is wanted (inner key). A pair that is missing
+// needs no step. Every step may be repeated: a transient state whose worker died is simply entered again. A sandbox
+// in Error stays there until it is started, stopped or deleted by request, which first moves it out of Error. One
+// that is being created is created whole before it is stopped.
 //
-// A new state (paused, archived, resizing, restoring, snapshotting) is a row here and in next; one that may be wanted is also a column, and stands in
-// Wanted. A new action is also a line of fleet's table of actions.
+// A new state (paused, archived, resizing, restoring, snapshotting) is a row here and in next; one that may be wanted
+// is also a column, and stands in Wanted. A new action is also a line of fleet's table of actions.
 var plan = map[State]map[State]step{
 	Creating:   {Started: {Create, Creating}, Stopped: {Create, Creating}, Destroyed: {Remove, Destroying}},
 	Starting:   {Started: {Start, Starting}, Stopped: {Stop, Stopping}, Destroyed: {Remove, Destroying}},
@@ -80,7 +82,8 @@ var plan = map[State]map[State]step{
 	Destroyed:  {},
 }
 
-// Plan returns the step from what is to what is wanted, and the state the sandbox is in while it lasts: Nothing and the same state where there is none.
+// Plan returns the step from what is to what is wanted, and the state the sandbox is in while it lasts: Nothing and
+// the same state where there is none.
 func Plan(is, desired State) (Action, State) {
 	s, ok := plan[is][desired]
 	if !ok {

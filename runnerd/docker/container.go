@@ -29,15 +29,16 @@ const (
 	logSize   = "10m"   // of each of the two files in which the engine keeps what toolboxd prints
 )
 
-// onlineFile is what C programs and getconf read to count processors. In Config.Online a file named for each number of cores
-// below the host's has the content that the kernel would show on a host of that size.
+// onlineFile is what C programs and getconf read to count processors. In Config.Online a file named for each number
+// of cores below the host's has the content that the kernel would show on a host of that size.
 const onlineFile = "/sys/devices/system/cpu/online"
 
 // leastShared is the size that engines give /dev/shm by default.
 const leastShared = 64 << 20
 
-// sharedMemory returns the mount options of /dev/shm in a sandbox with so many bytes of memory. The size is half of it. The
-// number of files is limited, because empty files alone could fill the whole memory, and killing a process would not free it.
+// sharedMemory returns the mount options of /dev/shm in a sandbox with so many bytes of memory. The size is half of
+// it. The number of files is limited, because empty files alone could fill the whole memory, and killing a process
+// would not free it.
 func sharedMemory(memory int64) string {
 	return fmt.Sprintf("rw,nosuid,nodev,noexec,mode=1777,size=%d,nr_inodes=16384", max(memory/2, leastShared))
 }

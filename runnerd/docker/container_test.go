@@ -50,11 +50,12 @@ func TestContainerIsHeldAsItShouldBe(t *testing.T) {
 		"log size":              host.LogConfig.Config["max-size"] != "" && host.LogConfig.Config["max-file"] != "",
 		"mounts, read-only":     len(host.Mounts) == 1 && host.Mounts[0].ReadOnly && host.Mounts[0].Target == "/opt/sandlot",
 		"own bridge":            host.NetworkMode == "sandlot",
-		"labels":                cfg.Labels[labelInstance] == "i" && cfg.Labels[labelSandbox] == "id" && cfg.Labels[labelManaged] == "true",
-		"user":                  cfg.User == "root",
-		"command":               slices.Equal(slices.Concat(cfg.Entrypoint, cfg.Cmd), spec.Command),
-		"first process":         slices.Equal(cfg.Entrypoint, []string{"/program"}),
-		"environment":           slices.Equal(cfg.Env, []string{"A=1", "B=2"}),
+		"labels": cfg.Labels[labelInstance] == "i" && cfg.Labels[labelSandbox] == "id" &&
+			cfg.Labels[labelManaged] == "true",
+		"user":          cfg.User == "root",
+		"command":       slices.Equal(slices.Concat(cfg.Entrypoint, cfg.Cmd), spec.Command),
+		"first process": slices.Equal(cfg.Entrypoint, []string{"/program"}),
+		"environment":   slices.Equal(cfg.Env, []string{"A=1", "B=2"}),
 	} {
 		if !ok {
 			t.Errorf("%s: does not hold; %+v %+v", name, cfg, host)
@@ -71,7 +72,8 @@ func TestSharedMemoryGrowsWithTheSandbox(t *testing.T) {
 		spec := specOf(lifecycle.Spec{Resources: lifecycle.Resources{CPU: 1, Memory: memory}})
 		_, host := newEngine(t, nil).containerConfig(spec)
 		options := strings.Split(host.Tmpfs["/dev/shm"], ",")
-		if !slices.Contains(options, want) || !slices.Contains(options, "nr_inodes=16384") || !slices.Contains(options, "noexec") {
+		if !slices.Contains(options, want) || !slices.Contains(options, "nr_inodes=16384") ||
+			!slices.Contains(options, "noexec") {
 			t.Errorf("%d GiB: %q, want %s", memory, options, want)
 		}
 	}

@@ -20,7 +20,9 @@ import (
 // open returns an Engine of a new instance on this machine's engine.
 func open(t *testing.T, network string) *docker.Engine {
 	t.Helper()
-	e, err := docker.New(docker.Config{Instance: "test-" + strings.ToLower(rand.Text()[:10]), Network: network, Proc: t.TempDir()})
+	e, err := docker.New(docker.Config{
+		Instance: "test-" + strings.ToLower(rand.Text()[:10]), Network: network, Proc: t.TempDir(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +52,8 @@ func TestEngine(t *testing.T) {
 	})
 }
 
-// TestASandboxStartsAgainAfterItsNetworkWasMadeAnew does what doctor tells to do with a network that does not keep sandboxes
-// apart.
+// TestASandboxStartsAgainAfterItsNetworkWasMadeAnew does what doctor tells to do with a network that does not keep
+// sandboxes apart.
 func TestASandboxStartsAgainAfterItsNetworkWasMadeAnew(t *testing.T) {
 	name := "sandlot-test-" + strings.ToLower(rand.Text()[:8])
 	id, image := uuid.NewString(), harness.Image(t, "", harness.Busybox)

@@ -19,7 +19,8 @@ import (
 
 // ours selects the containers of this instance.
 func (e *Engine) ours() filters.Args {
-	return filters.NewArgs(filters.Arg("label", labelManaged+"=true"), filters.Arg("label", labelInstance+"="+e.cfg.Instance))
+	return filters.NewArgs(filters.Arg("label", labelManaged+"=true"),
+		filters.Arg("label", labelInstance+"="+e.cfg.Instance))
 }
 
 // own finds the container of a sandbox by its name. Every act on it then goes by the container's own id. ErrNotFound;
@@ -76,12 +77,12 @@ func (e *Engine) seen(c container.InspectResponse, began func() (time.Time, erro
 	return s, nil
 }
 
-// endsWithHost are the exit codes that the engine gives to containers that ended with it: 137 if the engine killed it when it
-// came back, 255 if it was gone by then. (Docker 20.10 and 28.)
+// endsWithHost are the exit codes that the engine gives to containers that ended with it: 137 if the engine killed it
+// when it came back, 255 if it was gone by then. (Docker 20.10 and 28.)
 var endsWithHost = []int{137, 255}
 
-// began returns when the engine was started. The engine makes its network "bridge" anew at each start, after it has cleaned
-// up the containers that its last process left. Zero where the engine has no such network.
+// began returns when the engine was started. The engine makes its network "bridge" anew at each start, after it has
+// cleaned up the containers that its last process left. Zero where the engine has no such network.
 func (e *Engine) began(ctx context.Context) (time.Time, error) {
 	n, err := e.api.NetworkInspect(ctx, "bridge", network.InspectOptions{})
 	if errdefs.IsNotFound(err) {

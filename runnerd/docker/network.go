@@ -46,8 +46,8 @@ func (e *Engine) makeNetwork(ctx context.Context) (id string, err error) {
 	return made.ID, err
 }
 
-// CheckNetwork returns nil if the network of that name keeps its containers apart, an error that errdefs.IsNotFound knows if
-// there is none, and fault.Unavailable with the remedy for any other network.
+// CheckNetwork returns nil if the network of that name keeps its containers apart, an error that errdefs.IsNotFound
+// knows if there is none, and fault.Unavailable with the remedy for any other network.
 func CheckNetwork(ctx context.Context, api *client.Client, name string) error {
 	_, err := checkNetwork(ctx, api, name)
 	return err
@@ -60,17 +60,19 @@ func checkNetwork(ctx context.Context, api *client.Client, name string) (id stri
 		return "", err
 	case n.Driver != "bridge":
 		return "", fault.Codef(fault.Unavailable, "NETWORK_UNSAFE",
-			"the engine's network %q has the driver %s and not bridge; choose another name with the setting network", name, n.Driver)
+			"the engine's network %q has the driver %s and not bridge; choose another name with the setting network",
+			name, n.Driver)
 	case n.Options[separates] != "false":
 		return "", fault.Codef(fault.Unavailable, "NETWORK_UNSAFE",
-			"containers reach each other on the engine's network %q, so sandboxes would too: remove it (docker network rm %s) and it is made anew, "+
-				"or choose another name with the setting network", name, name)
+			"containers reach each other on the engine's network %q, so sandboxes would too: "+
+				"remove it (docker network rm %s) and it is made anew, or choose another name with the setting network",
+			name, name)
 	}
 	return n.ID, nil
 }
 
-// Attach implements sandbox.Driver. The engine attaches a container when it makes it, and keeps the network's id in it once
-// it has run. Such a container could not start again after its network was removed and made anew.
+// Attach implements sandbox.Driver. The engine attaches a container when it makes it, and keeps the network's id in
+// it once it has run. Such a container could not start again after its network was removed and made anew.
 func (e *Engine) Attach(ctx context.Context, c sandbox.Container) error {
 	if c.Attached {
 		return nil

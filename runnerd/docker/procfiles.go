@@ -13,8 +13,8 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// procFiles are those files of /proc that programs take for what they have, and that show the whole machine. lxcfs shows to each who reads them what
-// the reader's control group has.
+// procFiles are those files of /proc that programs take for what they have, and that show the whole machine. lxcfs
+// shows to each who reads them what the reader's control group has.
 var procFiles = []string{"meminfo", "cpuinfo", "stat", "uptime", "loadavg", "swaps"}
 
 const (
@@ -25,8 +25,9 @@ const (
 // ErrNoAnswer is returned for an lxcfs that is there and does not answer.
 var ErrNoAnswer = errors.New("lxcfs does not answer")
 
-// procView says what stands behind procFiles in sandboxes. A container's mounts are fixed when it is made, and it could not be started while a source of them is
-// missing. So it mounts links of ours, which lead to lxcfs while that answers, and to the machine's own files while not.
+// procView says what stands behind procFiles in sandboxes. A container's mounts are fixed when it is made, and it
+// could not be started while a source of them is missing. So it mounts links of ours, which lead to lxcfs while that
+// answers, and to the machine's own files while not.
 type procView struct {
 	links string // folder for them, made when it is needed; "" leaves /proc as it is
 	lxcfs string // folder
@@ -36,7 +37,8 @@ type procView struct {
 	led   string    // where the links lead; "" before it is known
 }
 
-// question is one that lxcfs was asked. A file system in user space can let who reads wait for ever: then one waits, and no other.
+// question is one that lxcfs was asked. A file system in user space can let who reads wait for ever: then one waits,
+// and no other.
 type question struct {
 	until time.Time
 	done  chan struct{} // closed when err is set
@@ -54,7 +56,8 @@ func (v *procView) mounts(ctx context.Context) (all []mount.Mount) {
 	return all
 }
 
-// refresh is to be called before a container is started, which may have such mounts, also of another time of this data folder.
+// refresh is to be called before a container is started, which may have such mounts, also of another time of this
+// data folder.
 func (v *procView) refresh(ctx context.Context) error {
 	if v.links == "" {
 		return nil
@@ -90,7 +93,8 @@ func (v *procView) lead(to string) error {
 	return nil
 }
 
-// answers returns nil if lxcfs has all of procFiles, and gives one, within lxcfsWithin. Errors: fs.ErrNotExist where it does not run, ErrNoAnswer.
+// answers returns nil if lxcfs has all of procFiles, and gives one, within lxcfsWithin. Errors: fs.ErrNotExist where
+// it does not run, ErrNoAnswer.
 func (v *procView) answers(ctx context.Context) error {
 	v.mu.Lock()
 	q := v.asked
@@ -132,6 +136,6 @@ func (v *procView) ask() error {
 	return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 }
 
-// CheckLXCFS returns nil where sandboxes see their own memory and processors in /proc, by way of lxcfs. Errors: fs.ErrNotExist where that does not run,
-// ErrNoAnswer.
+// CheckLXCFS returns nil where sandboxes see their own memory and processors in /proc, by way of lxcfs. Errors:
+// fs.ErrNotExist where that does not run, ErrNoAnswer.
 func CheckLXCFS(ctx context.Context) error { return (&procView{lxcfs: lxcfsFolder}).answers(ctx) }

@@ -22,7 +22,8 @@ func fakeLXCFS(t *testing.T) string {
 	return dir
 }
 
-// TestSandboxesStartWhateverBecomesOfLXCFS makes containers, and starts them again, with an lxcfs that is there, that is not, and that lets readers wait.
+// TestSandboxesStartWhateverBecomesOfLXCFS makes containers, and starts them again, with an lxcfs that is there, that
+// is not, and that lets readers wait.
 func TestSandboxesStartWhateverBecomesOfLXCFS(t *testing.T) {
 	dir := fakeLXCFS(t)
 	v := &procView{links: filepath.Join(t.TempDir(), "proc"), lxcfs: dir}

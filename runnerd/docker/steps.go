@@ -100,7 +100,8 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	ctx, cancel := e.patient(ctx, 0)
 	defer cancel()
 	c, err := e.own(ctx, id)
-	if errors.Is(err, sandbox.ErrNotFound) || errors.Is(err, sandbox.ErrForeign) { // somebody else's container is left alone
+	// A container of somebody else is left alone.
+	if errors.Is(err, sandbox.ErrNotFound) || errors.Is(err, sandbox.ErrForeign) {
 		return nil
 	} else if err != nil {
 		return err

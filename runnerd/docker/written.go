@@ -18,8 +18,8 @@ type Written struct {
 	CreatedAt time.Time
 }
 
-// ReadWritten returns the sandboxes of an instance from their containers. A container without a description, as earlier releases made them,
-// gives what the engine knows of it: image, user and sizes.
+// ReadWritten returns the sandboxes of an instance from their containers. A container without a description, as
+// earlier releases made them, gives what the engine knows of it: image, user and sizes.
 func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Written, error) {
 	e := Engine{cfg: Config{Instance: instance}, api: api}
 	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.ours()})

@@ -1,8 +1,8 @@
 // Package inject carries the toolboxd program inside the runner, so that one binary is all that a host needs.
 //
-// The program is built into the folder bin before the package is (make build does both, in that order). A binary that was
-// compiled without it works in all but the starting of sandboxes, and says so. The content never changes while a program runs;
-// everything here is safe for concurrent use.
+// The program is built into the folder bin before the package is (make build does both, in that order). A binary that
+// was compiled without it works in all but the starting of sandboxes, and says so. The content never changes while a
+// program runs; everything here is safe for concurrent use.
 package inject
 
 import (

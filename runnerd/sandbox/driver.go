@@ -17,7 +17,8 @@ var ErrForeign = fault.New(fault.Conflict,
 	"a container that is not this installation's has the sandbox's name; it was left alone")
 
 // ErrEngineDown is returned while the container engine does not answer.
-var ErrEngineDown = fault.New(fault.Unavailable, "the container engine does not answer; `sandlot doctor` says how to mend it")
+var ErrEngineDown = fault.New(fault.Unavailable,
+	"the container engine does not answer; `sandlot doctor` says how to mend it")
 
 // Driver is what a Manager asks of a container engine. A sandbox is created in three steps: Make, Attach, Start.
 // A container has its place on the network after Attach, and runs its first instruction in Start.
@@ -60,7 +61,8 @@ type Image struct {
 
 // ContainerSpec is what a Driver makes a container of.
 type ContainerSpec struct {
-	Sandbox lifecycle.Spec    // identity, limits, image and user; the container carries all of it, in case its record is lost
+	// Sandbox has identity, limits, image and user. The container carries all of it, for the case that the record is lost.
+	Sandbox lifecycle.Spec
 	Command []string          // first process; not empty
 	Env     map[string]string // whole environment beside the image's own; Sandbox.Env is part of it
 	Mounts  []Mount

@@ -21,14 +21,15 @@ const (
 // ownPrefix begins the names of the variables that configure toolboxd. Only the runner sets them in a sandbox.
 const ownPrefix = "SANDLOT_"
 
-// caVariables name the certificate file to tools that do not read the system's store, or read one that the image may lack.
+// caVariables name the certificate file to tools that do not read the system's store, or read one that the image may
+// lack.
 var caVariables = []string{
 	"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT",
 	"AWS_CA_BUNDLE",
 }
 
-// cpuVariables give the number of the sandbox's cores to programs that would count the machine's: nproc, numeric libraries
-// and Python. Go, Java and Node read the control group by themselves, for memory too.
+// cpuVariables give the number of the sandbox's cores to programs that would count the machine's: nproc, numeric
+// libraries and Python. Go, Java and Node read the control group by themselves, for memory too.
 var cpuVariables = []string{"OMP_NUM_THREADS", "PYTHON_CPU_COUNT"}
 
 // containerSpec returns what the container of a sandbox is made of.
@@ -53,8 +54,8 @@ func command(img Image) []string {
 	return slices.Concat([]string{toolboxd, "--"}, entrypoint, img.Cmd)
 }
 
-// environment returns the variables of a new container. Later parts replace earlier ones: the host's, the creator's, and
-// those that say which sandbox it is.
+// environment returns the variables of a new container. Later parts replace earlier ones: the host's, the creator's,
+// and those that say which sandbox it is.
 func (m *Manager) environment(spec lifecycle.Spec, img Image) map[string]string {
 	env := m.hostEnv(spec.Resources, img)
 	maps.Copy(env, foreignEnv(spec.Env))
@@ -65,9 +66,9 @@ func (m *Manager) environment(spec lifecycle.Spec, img Image) map[string]string 
 	return env
 }
 
-// hostEnv is the part of the environment that does not depend on the sandbox's identity: certificates unless the image
-// sets its own, the number of cores, and the runner's own variables. A variable for toolboxd that the image sets is set to
-// the empty string, which toolboxd reads as not set.
+// hostEnv is the part of the environment that does not depend on the sandbox's identity: certificates unless the
+// image sets its own, the number of cores, and the runner's own variables. A variable for toolboxd that the image
+// sets is set to the empty string, which toolboxd reads as not set.
 func (m *Manager) hostEnv(r lifecycle.Resources, img Image) map[string]string {
 	env := map[string]string{}
 	ownCA := func(variable string) bool { return strings.HasPrefix(variable, caVariables[0]+"=") }

@@ -78,9 +78,9 @@ func TestEnvironmentInItsOrder(t *testing.T) {
 		want map[string]string
 	}{
 		{"plain image", sandbox.Image{}, map[string]string{
-			"SSL_CERT_FILE": ca, "https_proxy": "p", "SET": "creator", "DAYTONA_SANDBOX_ID": "id", "DAYTONA_ORGANIZATION_ID": "org",
-			"DAYTONA_SANDBOX_USER": "someone", "SANDLOT_SECRET_SHA256": hash, "OMP_NUM_THREADS": "2",
-			"DAYTONA_USER_HOME_AS_WORKDIR": "true",
+			"SSL_CERT_FILE": ca, "https_proxy": "p", "SET": "creator", "DAYTONA_SANDBOX_ID": "id",
+			"DAYTONA_ORGANIZATION_ID": "org", "DAYTONA_SANDBOX_USER": "someone", "SANDLOT_SECRET_SHA256": hash,
+			"OMP_NUM_THREADS": "2", "DAYTONA_USER_HOME_AS_WORKDIR": "true",
 		}},
 		{"image with a folder", sandbox.Image{Dir: "/w"}, map[string]string{"DAYTONA_USER_HOME_AS_WORKDIR": "creator"}},
 		{"image that configures toolboxd", sandbox.Image{Env: forged}, map[string]string{

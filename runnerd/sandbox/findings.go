@@ -59,9 +59,10 @@ func (f *findings) forget(id string) {
 	delete(f.known, id)
 }
 
-// update records what the engine said of a container after the number after was given, and returns the newest finding.
-// The known one stays if nothing has changed, if it is newer, or if busy reports that an operation on the sandbox is under
-// way. A finding that stays keeps its number and cause, so that each report repeats it until it is taken.
+// update records what the engine said of a container after the number after was given, and returns the newest
+// finding. The known one stays if nothing has changed, if it is newer, or if busy reports that an operation on the
+// sandbox is under way. A finding that stays keeps its number and cause, so that each report repeats it until it is
+// taken.
 func (f *findings) update(c Container, after uint64, busy func(id string) bool) lifecycle.Observed {
 	o := lifecycle.Observed{ID: c.ID, State: lifecycle.Stopped, Since: c.Since}
 	var addr netip.Addr

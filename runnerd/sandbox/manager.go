@@ -21,8 +21,8 @@ type Toolbox interface {
 	Ready(ctx context.Context, at Address) (version string, err error)
 }
 
-// Reporter takes the findings of a Manager. It answers with those sandboxes of the report whose deletion is on record: the
-// Manager removes what is left of them. A sandbox that the Reporter does not know is not among them.
+// Reporter takes the findings of a Manager. It answers with those sandboxes of the report whose deletion is on
+// record: the Manager removes what is left of them. A sandbox that the Reporter does not know is not among them.
 type Reporter interface {
 	Report(ctx context.Context, r lifecycle.Report) (deleted []string, err error)
 }
@@ -57,7 +57,7 @@ type Manager struct {
 
 	mu       sync.Mutex
 	dirty    map[string]bool          // a look at the changed sandbox is pending
-	starting map[string]chan struct{} // by sandbox that is being started; receives a value when its container may have ended
+	starting map[string]chan struct{} // by sandbox in its start; a value says that its container may have ended
 	down     error                    // why the engine is not followed; nil while it is
 
 	wg      sync.WaitGroup
@@ -89,9 +89,9 @@ func New(cfg Config) (*Manager, error) {
 	}, nil
 }
 
-// Create makes a sandbox and starts it. It returns when the toolbox answers. After an error nothing is left of a sandbox that
-// this call made. Errors: fault.Full when the disk is full, fault.Invalid for an image or user that does not exist,
-// ErrEngineDown.
+// Create makes a sandbox and starts it. It returns when the toolbox answers. After an error nothing is left of a
+// sandbox that this call made. Errors: fault.Full when the disk is full, fault.Invalid for an image or user that does
+// not exist, ErrEngineDown.
 func (m *Manager) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error) {
 	unlock, err := m.locks.Lock(ctx, spec.ID)
 	if err != nil {
@@ -101,7 +101,8 @@ func (m *Manager) Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Ob
 	if m.cfg.MinFree > 0 {
 		if free, err := m.cfg.Driver.FreeSpace(ctx); err == nil && free < m.cfg.MinFree {
 			return lifecycle.Observed{}, fault.Codef(fault.Full, "RUNNER_DISK_FULL",
-				"the runner's disk has %d MiB free and needs %d MiB for a new sandbox; remove sandboxes or images, or lower min_free_disk",
+				"the runner's disk has %d MiB free and needs %d MiB for a new sandbox; "+
+					"remove sandboxes or images, or lower min_free_disk",
 				free>>20, m.cfg.MinFree>>20)
 		}
 	}
@@ -149,7 +150,8 @@ func (m *Manager) Start(ctx context.Context, id string) (lifecycle.Observed, err
 	return o, nil
 }
 
-// Stop ends a sandbox's processes and keeps its files. Without force the processes have Config.Grace to end by themselves.
+// Stop ends a sandbox's processes and keeps its files. Without force the processes have Config.Grace to end by
+// themselves.
 func (m *Manager) Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error) {
 	unlock, err := m.locks.Lock(ctx, id)
 	if err != nil {

@@ -33,7 +33,9 @@ func (a *answers) Ready(ctx context.Context, _ sandbox.Address) (string, error) 
 
 // spec describes a sandbox.
 func spec(id string) lifecycle.Spec {
-	return lifecycle.Spec{Identity: lifecycle.Identity{ID: id}, Resources: lifecycle.Resources{CPU: 1, Memory: 1}, Image: "image"}
+	return lifecycle.Spec{
+		Identity: lifecycle.Identity{ID: id}, Resources: lifecycle.Resources{CPU: 1, Memory: 1}, Image: "image",
+	}
 }
 
 // coordinator keeps reports and answers surplus.
@@ -62,7 +64,9 @@ func (c *coordinator) last(t *testing.T) lifecycle.Report {
 	return c.reports[len(c.reports)-1]
 }
 
-func world(t *testing.T, minFree uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator)) {
+func world(
+	t *testing.T, minFree uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e, tb, c := newEngine(), &answers{}, &coordinator{}
@@ -163,7 +167,8 @@ func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
 				}
 				e.end("a", tc.how)
 				r := c.last(t)
-				if r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Reason != tc.want {
+				if r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped ||
+					r.Sandboxes[0].Reason != tc.want {
 					t.Errorf("report = %+v, want stopped: %q", r, tc.want)
 				}
 			})
@@ -193,7 +198,8 @@ func TestRemovedBySomeoneElse(t *testing.T) {
 		if err := e.Remove(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed || r.Sandboxes[0].Reason == "" {
+		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed ||
+			r.Sandboxes[0].Reason == "" {
 			t.Errorf("report = %+v", r)
 		}
 	})
@@ -255,7 +261,8 @@ func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
 		if first.Cause != lifecycle.Itself || first.Seq <= o.Seq {
 			t.Errorf("told %+v after %+v; want an end of its own with a higher number", first, o)
 		}
-		for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} { // sooner than a heartbeat
+		// sooner than a heartbeat
+		for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
 			c.mu.Lock()
 			c.reports = nil
 			c.mu.Unlock()
@@ -299,7 +306,8 @@ func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
 		time.Sleep(time.Second)
 		e.back()
 		time.Sleep(3 * time.Second)
-		if r := c.last(t); !r.Full || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Cause != lifecycle.WithHost {
+		if r := c.last(t); !r.Full || r.Sandboxes[0].State != lifecycle.Stopped ||
+			r.Sandboxes[0].Cause != lifecycle.WithHost {
 			t.Errorf("report %+v, want an end with the engine", r)
 		}
 	})
@@ -327,13 +335,15 @@ func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
 		}()
 		began := time.Now()
 		_, err := m.Create(t.Context(), spec("a"))
-		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
+		if took := time.Since(began); err == nil ||
+			!strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
 			t.Errorf("Create: %v after %v; want the reason at once", err, took)
 		}
 	})
 }
 
-// TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old record.
+// TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old
+// record.
 func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator) {
 		e.made(t, "a")

@@ -94,7 +94,8 @@ func exitReason(c Container) string {
 	return fmt.Sprintf("its first process ended with code %d", c.ExitCode)
 }
 
-// notHere reports whether a sandbox has no container on this runner. A container of somebody else under its name is none.
+// notHere reports whether a sandbox has no container on this runner. A container of somebody else under its name is
+// none.
 func notHere(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrForeign) }
 
 // at returns how the toolbox of a sandbox is reached.

@@ -11,8 +11,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// Run follows the engine and reports until ctx ends. While the engine does not answer, Run tries again after 100 ms, and later
-// at most every 2 s. Once the engine answers, everything is reported in full.
+// Run follows the engine and reports until ctx ends. While the engine does not answer, Run tries again after 100 ms,
+// and later at most every 2 s. Once the engine answers, everything is reported in full.
 func (m *Manager) Run(ctx context.Context, to Reporter) error {
 	defer m.wg.Wait()
 	wait := 100 * time.Millisecond
@@ -52,8 +52,8 @@ func (m *Manager) follow(ctx context.Context, to Reporter, connected func()) err
 	}, func(id string, ended bool) { m.changed(ctx, to, id, ended) })
 }
 
-// heartbeats reports in full at every heartbeat. After a report that was not taken it reports again sooner: after a second,
-// then after twice as long each time.
+// heartbeats reports in full at every heartbeat. After a report that was not taken it reports again sooner: after a
+// second, then after twice as long each time.
 func (m *Manager) heartbeats(ctx context.Context, cancel context.CancelCauseFunc, to Reporter) {
 	next := time.NewTimer(m.cfg.Heartbeat)
 	defer next.Stop()
@@ -104,15 +104,16 @@ func (m *Manager) reportAll(ctx context.Context, to Reporter) (taken bool, err e
 	for _, id := range deleted {
 		m.wg.Go(func() {
 			if err := m.Remove(ctx, id); err != nil {
-				m.cfg.Logger.Warn("what is left of a deleted sandbox stays until the next heartbeat", logkey.Sandbox, id, logkey.Err, err)
+				m.cfg.Logger.Warn("what is left of a deleted sandbox stays until the next heartbeat", logkey.Sandbox, id,
+					logkey.Err, err)
 			}
 		})
 	}
 	return true, nil
 }
 
-// forgetIfGone forgets a sandbox that a list did not have. It looks again under the sandbox's lock, since an operation may
-// have made the container after the list.
+// forgetIfGone forgets a sandbox that a list did not have. It looks again under the sandbox's lock, since an
+// operation may have made the container after the list.
 func (m *Manager) forgetIfGone(ctx context.Context, id string) error {
 	unlock, err := m.locks.Lock(ctx, id)
 	if err != nil {

@@ -144,7 +144,8 @@ func (r rig) attach(c sandbox.Container) {
 func (r rig) start(c sandbox.Container) sandbox.Container {
 	r.t.Helper()
 	s, err := r.Driver.Start(r.t.Context(), c)
-	if err != nil || s.ID != c.ID || s.Ref != c.Ref || !s.Running || !s.Started || !s.Attached || !s.Addr.IsValid() || s.Since.IsZero() {
+	if err != nil || s.ID != c.ID || s.Ref != c.Ref || !s.Running || !s.Started || !s.Attached || !s.Addr.IsValid() ||
+		s.Since.IsZero() {
 		r.t.Fatalf("Start = %+v, %v; want %s to run and to have an address", s, err, c.Ref)
 	}
 	return s
@@ -270,7 +271,8 @@ func listHasAllContainers(r rig) {
 	}
 	for _, c := range list {
 		want := ids[c.ID]
-		if c.Ref != want.Ref || c.Running != want.Running || c.Started != want.Started || c.Addr != want.Addr || c.ExitCode != want.ExitCode {
+		if c.Ref != want.Ref || c.Running != want.Running || c.Started != want.Started || c.Addr != want.Addr ||
+			c.ExitCode != want.ExitCode {
 			r.t.Errorf("List has %+v; want %+v", c, want)
 		}
 	}
