@@ -224,7 +224,7 @@ func portParam(c *gin.Context) (int, error) {
 	return port, nil
 }
 
-// signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (api.md 0.7).
+// signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (docs/wire.md, "The control API").
 func (s *Server) signingKey(c *gin.Context) error { return s.answerKey(c, false) }
 
 // rotateSigningKey handles POST /sandbox/{id}/signing-key/rotate.

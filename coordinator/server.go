@@ -18,10 +18,10 @@ import (
 // Source is what error bodies of this server say in their source field.
 const Source = "DAYTONA_API"
 
-// Previews tells where ports of sandboxes are met.
+// Previews has the addresses of the ports of sandboxes.
 type Previews interface {
-	// Address returns the address of a port for visitors, who show its token; with link, the token of a signed link, one
-	// that needs no other. It opens the address where that has to be.
+	// Address returns the address of a port, at which visitors present the port's token. With link, the token of a signed
+	// link, the address contains that token and needs no other. Address opens a listener where the address needs one.
 	Address(ctx context.Context, sandbox string, port int, link string) (string, error)
 }
 
@@ -72,9 +72,9 @@ func (s *Server) Handler() http.Handler {
 	return s.passThrough(e)
 }
 
-const keyName = "key" // of the caller's tenancy.Key in a request
+const keyName = "key" // of a request's value with the caller's tenancy.Key
 
-// identify finds out who calls.
+// identify authenticates the caller.
 func (s *Server) identify(c *gin.Context) error {
 	token, _ := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
 	key, err := s.cfg.Tenancy.Authenticate(c.Request.Context(), strings.TrimSpace(token))

@@ -395,7 +395,8 @@ func TestSignedLinks(t *testing.T) {
 		"3000/signed-preview-url?expiresInSeconds=86401": 400, "3000/signed-preview-url?expiresInSeconds=x": 400,
 		"3000/signed-preview-url?expiresInSeconds=-9007199254740991": 400,
 		"3000/signed-preview-url?expiresInSeconds=1e300":             400,
-		"0/signed-preview-url":                                       400, "65536/signed-preview-url": 400, "x/signed-preview-url": 400,
+		"0/signed-preview-url":                                       400, "65536/signed-preview-url": 400,
+		"x/signed-preview-url":   400,
 		"3.5/signed-preview-url": 400,
 	} {
 		if status, answer := c.call("GET", ports+path, ""); status != want {

@@ -10,10 +10,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// Adopt writes the record of a sandbox that a runner has and no record knows, from its description: region and runner
-// are where it is, and spec.Organization is who it belongs to. It neither stops nor ends by itself until somebody
-// sets its intervals, since nobody knows what they were. Where the name is taken its id is added to it. The error is
-// the store's.
+// Adopt writes a record of a sandbox that has none, from the description that its runner has. The sandbox is in region
+// on runner and belongs to spec.Organization. Its intervals are not known, so it neither stops nor ends by itself until
+// a request sets them. If the name is taken, the id is appended to it. Errors are those of the store.
 func Adopt(
 	ctx context.Context, store Store, spec lifecycle.Spec, running bool, region, runner string, createdAt time.Time,
 ) (Sandbox, error) {

@@ -8,8 +8,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Link is a signed preview link: who has its token reaches one port of one sandbox until it ends. It survives
-// restarts of the sandbox and ends with it.
+// Link is a signed preview link. Its token opens one port of one sandbox until Until. It stays valid over restarts of
+// the sandbox and ends with the sandbox.
 type Link struct {
 	Hash    string // auth.Hash of its token
 	Sandbox string // id
@@ -48,14 +48,14 @@ func (m *Manager) NewLink(
 	return token, l, m.cfg.Store.PutLink(ctx, l)
 }
 
-// ExpireLink ends a link at once. Ending one that is not there is no error: what its caller wants is so.
+// ExpireLink ends a link at once. A link that does not exist is no error.
 func (m *Manager) ExpireLink(ctx context.Context, organization, idOrName string, port int, token string) error {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return err
 	}
 	err = m.cfg.Store.DeleteLink(ctx, Link{Hash: auth.Hash(token), Sandbox: s.ID, Port: port})
-	m.cfg.Changed(s.ID) // what it let in ends
+	m.cfg.Changed(s.ID) // the proxy closes the connections that it opened
 	return err
 }
 

@@ -80,8 +80,8 @@ type Query struct {
 	DestroyFrom, DestroyTo   time.Time
 	Sort                     Sort
 	Descending               bool
-	After                    *Cursor // page after this row; nil begins
-	Offset                   int     // rows to leave out, for page-numbered lists
+	After                    *Cursor // the page begins after this row; nil means the first page
+	Offset                   int     // rows to skip, for lists with page numbers
 	Limit                    int
 }
 

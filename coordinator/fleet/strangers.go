@@ -8,15 +8,15 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// strangers are the sandboxes that a runner has and no record knows.
+// strangers are the sandboxes that a runner has and that have no record.
 type strangers struct {
 	logger *slog.Logger
 
 	mu   sync.Mutex
-	last []string // as the operator was told last
+	last []string // those logged last
 }
 
-// log tells the operator, once for each set.
+// log writes them to the log for the operator, once for each set.
 func (st *strangers) log(ids []string) {
 	slices.Sort(ids)
 	st.mu.Lock()

@@ -46,9 +46,9 @@ func (d *DB) Postpone(ctx context.Context, list []fleet.Postponed) error {
 	})
 }
 
-// updateAll updates the sandboxes that meet where from rows, which are called _data in it, by few statements.
+// updateAll updates the sandboxes that match where from rows, in few statements. set and where call the rows _data.
 func updateAll[T any](ctx context.Context, tx bun.Tx, rows []T, set, where string) error {
-	for some := range slices.Chunk(rows, 500) { // a statement takes some thousands of values
+	for some := range slices.Chunk(rows, 500) { // the number of values of a statement is limited
 		update := tx.NewUpdate().With("_data", tx.NewValues(&some)).
 			Model((*sandboxRow)(nil)).TableExpr("_data").Set(set).Where(where)
 		if _, err := update.Exec(ctx); err != nil {

@@ -40,7 +40,7 @@ func (d *DB) PutLink(ctx context.Context, l fleet.Link) error {
 	}))
 }
 
-// orphaned tells of a sandbox that went away meanwhile.
+// orphaned returns ErrNotFound for a row whose sandbox was deleted meanwhile.
 func orphaned(err error) error {
 	var e *sqlite.Error
 	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY {

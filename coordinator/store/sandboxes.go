@@ -51,7 +51,7 @@ type sandboxRow struct {
 	DueAt          time.Time `bun:",nullzero"`
 }
 
-// deletedRow is what is left of the record of a deleted sandbox.
+// deletedRow remembers the deletion of a sandbox.
 type deletedRow struct {
 	bun.BaseModel `bun:"table:deleted_sandboxes"`
 
@@ -127,8 +127,8 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 	return err
 }
 
-// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the
-// mark that replaces them.
+// possible reports whether a record can have this id or name. The driver fails on a NUL byte, and replaces bytes that
+// are not UTF-8 by a mark that could be in a name.
 func possible(idOrName string) bool {
 	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
 }
@@ -139,7 +139,7 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 		return fleet.Sandbox{}, fleet.ErrNotFound
 	}
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
-	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
+	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // an id is not looked up as a name
 		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization,
 			idOrName)
 	}
@@ -219,10 +219,10 @@ func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
 	return d.among(ctx, (*deletedRow)(nil), ids)
 }
 
-// among returns those of ids that a table has.
+// among returns those of ids that are in a table.
 func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, error) {
 	var found []string
-	for some := range slices.Chunk(ids, 500) { // a statement takes some thousands of values
+	for some := range slices.Chunk(ids, 500) { // the number of values of a statement is limited
 		var part []string
 		if err := d.db.NewSelect().Model(table).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
 			return nil, explain(err)

@@ -15,7 +15,7 @@ import (
 // maxKeys bounds the keys of an organisation.
 const maxKeys = 1000
 
-// further are permissions that newer clients know beside Permissions.
+// further are permissions that only newer clients know.
 var further = []Permission{ManageKeys, "manage:secrets", "read:limits", "manage:sso", "read:billing", "manage:billing"}
 
 // The errors that callers branch on.
@@ -30,10 +30,10 @@ func newKey(key string) Key {
 	return Key{Hash: auth.Hash(key), Prefix: key[:min(3, len(key))], Suffix: key[max(0, len(key)-3):]}
 }
 
-// CreateKey makes a key of by's user and organisation and returns it with its secret, which is kept nowhere.
-// expiresAt is zero for never. Errors: fault.Forbidden if by may not make keys, or lacks a permission that is to be
-// given; fault.Invalid for a name, permission or time that cannot be; ErrKeyExists; fault.Limited at 1,000 keys;
-// ErrUnauthenticated if by has been deleted, or has expired, in the meantime.
+// CreateKey makes a key for the user and organisation of by, and returns it with its secret, which is not stored. Zero
+// expiresAt means never. Errors: fault.Forbidden if by may not make keys or lacks one of the permissions; fault.Invalid
+// for a name, permission or time that is not allowed; ErrKeyExists; fault.Limited at 1,000 keys; ErrUnauthenticated if
+// by was deleted or has expired meanwhile.
 func (m *Manager) CreateKey(
 	ctx context.Context, by Key, name string, permissions []Permission, expiresAt time.Time,
 ) (k Key, secret string, err error) {
@@ -89,7 +89,7 @@ func (m *Manager) CreateKey(
 	return k, secret, nil
 }
 
-// Keys lists the keys of by's organisation: all for its owner, those of its own user for anybody else.
+// Keys lists the keys of the organisation of by: all of them for the first key, those of the same user for others.
 func (m *Manager) Keys(ctx context.Context, by Key) ([]Key, error) {
 	if err := by.mayManage(); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (m *Manager) Keys(ctx context.Context, by Key) ([]Key, error) {
 	return slices.DeleteFunc(all, func(k Key) bool { return !by.First && k.User != by.User }), nil
 }
 
-// Key finds a key by its user and name, of by's own user if user is empty. ErrKeyNotFound.
+// Key finds a key by user and name. An empty user means the user of by. ErrKeyNotFound.
 func (m *Manager) Key(ctx context.Context, by Key, user, name string) (Key, error) {
 	all, err := m.Keys(ctx, by)
 	if err != nil {
@@ -117,8 +117,8 @@ func (m *Manager) Key(ctx context.Context, by Key, user, name string) (Key, erro
 	return all[i], nil
 }
 
-// DeleteKey deletes a key by its user and name, of by's own user if user is empty: it opens nothing any more.
-// ErrKeyNotFound, and fault.Conflict for the first key.
+// DeleteKey deletes a key by user and name, so that it is not accepted any more. An empty user means the user of by.
+// Errors: ErrKeyNotFound; fault.Conflict for the first key.
 func (m *Manager) DeleteKey(ctx context.Context, by Key, user, name string) error {
 	k, err := m.Key(ctx, by, user, name)
 	if err != nil {

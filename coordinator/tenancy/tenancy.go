@@ -25,7 +25,7 @@ const (
 // ManageKeys lets a key make and delete others. The first key needs no permission for that.
 const ManageKeys Permission = "manage:api_keys"
 
-// Permissions lists those that every client knows; the first key has them all.
+// Permissions are those that every client knows. The first key has all of them.
 var Permissions = []Permission{
 	"write:registries", "delete:registries", "write:snapshots", "delete:snapshots", WriteSandboxes, DeleteSandboxes,
 	"read:volumes", "write:volumes", "delete:volumes", "write:regions", "delete:regions", "read:runners", "write:runners",
@@ -92,8 +92,8 @@ type Manager struct {
 	used map[string]time.Time // hash → when its use was last written
 }
 
-// New returns a Manager on a Store. revoked is called after a key has been deleted, for those who remember who was
-// let in; nil for nobody.
+// New returns a Manager on a Store. revoked is called after a key was deleted, so that others can drop what they cached
+// of it; it may be nil.
 func New(store Store, revoked func()) *Manager {
 	if revoked == nil {
 		revoked = func() {}
@@ -107,8 +107,8 @@ const Administrator = "admin"
 // firstName begins the names of first keys, and of no other.
 const firstName = "first key "
 
-// Begin makes sure of the first user, its organisation, and that key is valid with all permissions, as the only first
-// key. It may be repeated.
+// Begin makes the first user and its organisation if they are missing, and makes key the only first key, with all
+// permissions. It may be repeated.
 func (m *Manager) Begin(ctx context.Context, key string) error {
 	now := time.Now().UTC()
 	org, err := m.store.PersonalOrganization(ctx, Administrator)

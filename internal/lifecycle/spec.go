@@ -33,8 +33,8 @@ type Resources struct {
 // Observed is what a runner saw of one sandbox.
 type Observed struct {
 	ID string
-	// Seq numbers what a runner finds out, over all its sandboxes and restarts: of two findings on a sandbox the higher
-	// is newer. A finding that is told again keeps its number.
+	// Seq numbers the findings of a runner, over all its sandboxes and restarts. Of two findings on a sandbox the one with
+	// the higher number is newer. A finding that is reported again keeps its number.
 	Seq           uint64
 	State         State // Started, Stopped or Destroyed
 	Cause         Cause
@@ -43,20 +43,21 @@ type Observed struct {
 	DaemonVersion string    // of its toolbox; "" while not known
 }
 
-// Cause is what a runner knows of how a sandbox came into its state.
+// Cause says why a sandbox came into its state, as far as its runner knows.
 type Cause uint8
 
 // The causes.
 const (
-	Unknown  Cause = iota // an operation of the runner, or it was so when the runner first saw it
-	Itself                // the runner saw it change without having been asked
+	Unknown  Cause = iota // an operation of the runner, or the state in which the runner first saw it
+	Itself                // it changed, and no operation of the runner was the reason
 	WithHost              // it was ended by the end of its engine or host
 )
 
-// Report is what a runner tells the coordinator: changes that nobody asked for, or with Full set everything it has.
+// Report is what a runner sends to the coordinator: changes that no operation caused, or with Full set all its
+// sandboxes.
 type Report struct {
 	Runner    string
 	Full      bool
-	Seq       uint64 // of a full report: what is newer than this may be missing from it
+	Seq       uint64 // of a full report: findings with a higher number may be missing from it
 	Sandboxes []Observed
 }

@@ -130,8 +130,8 @@ func (e *Engine) explain(err error) error {
 		return err
 	case client.IsErrConnectionFailed(err), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("engine at %s: %w (%v)", //nolint:errorlint // the cause is for reading only
-			e.api.DaemonHost(), sandbox.ErrEngineDown, err)
+		return fmt.Errorf("engine at %s: %w (%v)", e.api.DaemonHost(), sandbox.ErrEngineDown,
+			err) //nolint:errorlint // for reading only
 	case strings.Contains(err.Error(), "no space left on device"), strings.Contains(err.Error(), "disk quota exceeded"):
 		return fault.Codef(fault.Full, "RUNNER_DISK_FULL",
 			"the runner's disk is full; remove sandboxes or images there: %w", err)

@@ -11,15 +11,15 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// Written is a sandbox as its container tells of it.
+// Written is a sandbox as its container describes it.
 type Written struct {
 	Spec      lifecycle.Spec // as it was when the sandbox was made
 	Running   bool
 	CreatedAt time.Time
 }
 
-// ReadWritten returns the sandboxes of an instance from their containers. A container without a description, as
-// earlier releases made them, gives what the engine knows of it: image, user and sizes.
+// ReadWritten returns the sandboxes of an instance from their containers. Containers of the first releases have no
+// description; for them the engine's own data is used: image, user and sizes.
 func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Written, error) {
 	e := Engine{cfg: Config{Instance: instance}, api: api}
 	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.ours()})
@@ -42,7 +42,7 @@ func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Wr
 				},
 			}
 		}
-		w.Spec.ID, w.Spec.Organization = c.Labels[labelSandbox], c.Labels[labelOrg] // these two are what everything goes by
+		w.Spec.ID, w.Spec.Organization = c.Labels[labelSandbox], c.Labels[labelOrg] // these labels decide whose sandbox it is
 		all = append(all, w)
 	}
 	return all, nil
