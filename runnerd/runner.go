@@ -32,7 +32,7 @@ type Config struct {
 	Pids     int64
 	Env      map[string]string // variables of every sandbox
 	CABundle string            // PEM file that sandboxes trust; "" none
-	MinFree  uint64            // bytes that must be free for a create
+	MinRoom  uint64            // bytes that must be free for a create
 	Key      []byte            // secrets of sandboxes are derived from it
 	Logger   *slog.Logger
 }
@@ -59,7 +59,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	m, err := sandbox.New(sandbox.Config{
 		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, Inject: folder, CA: hasCA,
-		Env: cfg.Env, MinFree: cfg.MinFree, Logger: cfg.Logger,
+		Env: cfg.Env, MinFree: cfg.MinRoom, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())

@@ -59,7 +59,7 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	}
 	in.runner, err = runnerd.New(runnerd.Config{
 		ID: keys.Runner, After: after, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
-		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinFree: uint64(cfg.MinFreeDisk) << 20,
+		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
 		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
 	})
 	if err != nil {
