@@ -52,7 +52,7 @@ var rules = []rule{
 		why: "a domain room is plain Go: HTTP belongs to its wire room, the engine to an adapter",
 	},
 	{
-		rooms: "coordinator/fleet coordinator/tenancy", may: domainInternal,
+		rooms: "coordinator/fleet coordinator/catalog coordinator/tenancy", may: domainInternal,
 		mustNot: web + " database/sql github.com/uptrace/bun",
 		why:     "a domain room is plain Go: HTTP belongs to its wire room, SQL to the store",
 	},

@@ -54,7 +54,12 @@ func TestOurClientDrivesSandboxes(t *testing.T) {
 func TestOurClientListsAllPages(t *testing.T) {
 	control := newControl(t)
 	for i := range 205 {
-		spec := lifecycle.Spec{ID: uuid.NewString(), Name: fmt.Sprint(i), Organization: control.org, Snapshot: "default", Image: "i"}
+		spec := lifecycle.Spec{
+			Identity: lifecycle.Identity{
+				ID: uuid.NewString(), Name: fmt.Sprint(i), Organization: control.org, Snapshot: "default",
+			},
+			Image: "i",
+		}
 		if _, err := fleet.Adopt(t.Context(), control.db, spec, false, "us", "r", time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -19,8 +19,9 @@ import (
 // prober asks toolboxes whether they are there.
 type prober struct{}
 
-// Ready implements sandbox.Toolbox. The daemon listens before the engine says that its container has started, so the first
-// attempt succeeds; an engine that is faster than that costs a few repeats, 1 ms and then twice as long each, 50 ms at most.
+// Ready implements sandbox.Toolbox. The daemon usually listens before the engine answers that its container has
+// started, so the first attempt succeeds. Otherwise Ready tries again after 1 ms, then after twice as long each time,
+// 50 ms at most.
 func (prober) Ready(ctx context.Context, at sandbox.Address) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()

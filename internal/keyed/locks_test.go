@@ -56,3 +56,18 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		t.Errorf("%d keys are kept after their use", len(l.inUse))
 	}
 }
+
+func TestAKeyIsInUseWhileItIsHeld(t *testing.T) {
+	var l Locks
+	unlock, err := l.Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.InUse("a") || l.InUse("b") {
+		t.Errorf("in use: a %v, b %v; want a alone", l.InUse("a"), l.InUse("b"))
+	}
+	unlock()
+	if l.InUse("a") {
+		t.Error("a is in use after its unlock")
+	}
+}

@@ -22,8 +22,10 @@ func TestAnEngineThatHangsIsDown(t *testing.T) {
 	defer ln.Close()
 	e := newEngine(t, func(c *Config) { c.Host, c.Patience = "unix://"+path, 50*time.Millisecond })
 	for name, call := range map[string]func() error{
-		"create": func() error { _, err := e.Create(t.Context(), lifecycle.Spec{ID: "a", Image: "i"}); return err },
-		"start":  func() error { _, err := e.Start(t.Context(), "a"); return err },
+		"image":  func() error { _, err := e.Image(t.Context(), "i"); return err },
+		"make":   func() error { _, _, err := e.Make(t.Context(), specOf(lifecycle.Spec{})); return err },
+		"attach": func() error { return e.Attach(t.Context(), sandbox.Container{ID: "a", Ref: "r"}) },
+		"start":  func() error { _, err := e.Start(t.Context(), sandbox.Container{ID: "a", Ref: "r"}); return err },
 		"stop":   func() error { return e.Stop(t.Context(), "a", 50*time.Millisecond) },
 		"remove": func() error { return e.Remove(t.Context(), "a") },
 		"look":   func() error { _, err := e.Inspect(t.Context(), "a"); return err },
