@@ -50,7 +50,7 @@ race: ## Run the same under the race detector
 	go test -race ./...
 
 e2e: ## Run the tests against real containers (after `make images`)
-	go test -tags e2e -count 1 -timeout 30m ./tests/contract/... ./tests/e2e/... ./tests/script/...
+	go test -tags e2e -count 1 -timeout 30m ./runnerd/... ./tests/contract/... ./tests/e2e/... ./tests/script/...
 
 sdk: ## Run the published Python and TypeScript clients, in pinned releases (after `make images`)
 	go test -tags e2e -count 1 -timeout 30m ./tests/sdk/...
@@ -72,7 +72,7 @@ frameworks: ## Open real frameworks through their previews in Chromium; not part
 bench: ## Measure against bare processes and bare Docker in the same run (after `make images`)
 	go run ./tests/bench
 
-check: lint fresh vuln ## Lint, generated files up to date, known vulnerabilities
+check: lint fresh vuln ## Lint, generated files and go.mod up to date, known vulnerabilities
 
 lint: ## Run golangci-lint and shellcheck
 	$(go_tool) golangci-lint run
@@ -84,8 +84,9 @@ vuln: ## Look for known vulnerabilities in what the binaries call
 gen: ## Rebuild generated files
 	go generate ./...
 
-fresh: ## Fail if `make gen` changes anything
+fresh: ## Fail if `make gen` or `go mod tidy` changes anything
 	@scripts/fresh
+	go mod tidy -diff
 
 fmt: ## Format Go files
 	$(go_tool) golangci-lint fmt

@@ -9,14 +9,17 @@ import (
 	"testing"
 )
 
-// bare are the rooms of toolboxd, and functions in them, that start goroutines or timers which no panic is caught in, and why that is right.
-// toolboxd is process 1: a panic outside of a request's own goroutine ends the sandbox, and all in a sandbox is hostile.
+// bare are the rooms of toolboxd, and functions in them, that start goroutines or timers which no panic is caught in,
+// and why that is right. toolboxd is process 1: a panic outside of a request's own goroutine ends the sandbox, and
+// all in a sandbox is hostile.
 var bare = map[string]string{
-	"cmd/toolboxd":                 "waits or serves: net/http catches a request's panic, and one measurement's is caught in Server.send",
+	"cmd/toolboxd": "waits or serves: net/http catches a request's panic, and one export's " +
+		"in telemetry's exporter.trySend",
 	"internal/serve Until":         "serves: net/http catches a request's panic",
 	"internal/upstream":            "closes connections, and moves the bytes of a body without looking at them",
 	"process":                      "waits, ends processes, and moves bytes without looking at them",
 	"session":                      "waits, and moves bytes; of what programs write it reads exit codes alone",
+	"session/pty Manager.Close":    "deletes and waits",
 	"session/pty Terminal.Input":   "moves bytes without looking at them",
 	"session/pty Terminal.watch":   "waits",
 	"toolbox relay":                "moves bytes without looking at them",
@@ -28,8 +31,8 @@ var bare = map[string]string{
 	"workspace/git command.follow": "waits, and moves bytes without looking at them",
 }
 
-// TestGoroutinesOfTheDaemonCatchPanics looks at every go statement, AfterFunc and Group.Go of toolboxd: what it starts, or a function of the same
-// package that this calls, begins with defer fault.Recovered.
+// TestGoroutinesOfTheDaemonCatchPanics looks at every go statement, AfterFunc and Group.Go of toolboxd: what it
+// starts, or a function of the same package that this calls, begins with defer fault.Recovered.
 func TestGoroutinesOfTheDaemonCatchPanics(t *testing.T) {
 	all := map[string]pkg{}
 	for _, p := range packages(t) {
@@ -54,7 +57,8 @@ func TestGoroutinesOfTheDaemonCatchPanics(t *testing.T) {
 		for _, where := range unguarded(t, all[path]) {
 			key := room + " " + where
 			if bare[key] == "" && bare[room] == "" {
-				t.Errorf("%s starts what may end the daemon by a panic: begin it with defer fault.Recovered(&err) and tell the error, or say in the list here why it cannot panic", key)
+				t.Errorf("%s starts what may end the daemon by a panic: begin it with defer fault.Recovered(&err) and tell the "+
+					"error, or say in the list here why it cannot panic", key)
 			}
 		}
 	}

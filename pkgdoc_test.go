@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestEveryPackageSaysWhatItIs wants a doc comment that begins as godoc expects; doc.go is its place in a room, main.go in a command.
+// TestEveryPackageSaysWhatItIs wants a doc comment that begins as godoc expects; doc.go is its place in a room,
+// main.go in a command.
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {
 		if len(p.GoFiles)+len(p.CgoFiles) == 0 {

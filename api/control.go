@@ -80,14 +80,15 @@ type APIKey struct {
 
 // Organization answers the organisation routes. Fields without a value in this release are null or their neutral value.
 type Organization struct {
-	ID                                string    `json:"id"`
-	Name                              string    `json:"name"`
-	CreatedBy                         string    `json:"createdBy"`
-	Personal                          bool      `json:"personal"`
-	CreatedAt                         time.Time `json:"createdAt"`
-	UpdatedAt                         time.Time `json:"updatedAt"`
-	Suspended                         bool      `json:"suspended"`
-	SuspendedAt                       time.Time `json:"suspendedAt"` // Unix time 0 when it never was: one client refuses null
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	CreatedBy string    `json:"createdBy"`
+	Personal  bool      `json:"personal"`
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
+	Suspended bool      `json:"suspended"`
+	// SuspendedAt is Unix time 0 if the organisation never was: one client refuses null.
+	SuspendedAt                       time.Time `json:"suspendedAt"`
 	SuspensionReason                  string    `json:"suspensionReason"`
 	SuspendedUntil                    time.Time `json:"suspendedUntil"` // as SuspendedAt
 	SuspensionCleanupGracePeriodHours int       `json:"suspensionCleanupGracePeriodHours"`

@@ -1,6 +1,6 @@
 package api
 
-// FileInfo describes a file (toolbox.md 1.2). ModTime is Go's time.String form and deprecated, yet required by clients.
+// FileInfo describes a file; docs/wire.md, "Files", has the forms. ModTime is deprecated, yet required by clients.
 type FileInfo struct {
 	Name        string `json:"name"`
 	Path        string `json:"path"` // absolute

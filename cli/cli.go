@@ -30,7 +30,8 @@ type Signal syscall.Signal
 func (s Signal) Error() string { return "signal " + syscall.Signal(s).String() }
 
 // serverHelp says where the verbs find their server.
-const serverHelp = "The server is the one at DAYTONA_API_URL, with the key DAYTONA_API_KEY; without these the one of this machine's data folder (--data, SANDLOT_DATA)."
+const serverHelp = "The server is the one at DAYTONA_API_URL, with the key DAYTONA_API_KEY; " +
+	"without these the one of this machine's data folder (--data, SANDLOT_DATA)."
 
 // Commands returns the verbs.
 func Commands(access func() (Access, error)) []*cobra.Command {

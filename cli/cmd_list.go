@@ -36,9 +36,10 @@ func listCommand(connect func() (*client.Client, error)) *cobra.Command {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
 			}
 			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			_, _ = fmt.Fprintln(tw, "ID\tNAME\tSTATE\tSNAPSHOT\tAGE") // errors come out at Flush
+			_, _ = fmt.Fprintln(tw, "ID\tNAME\tSTATE\tSNAPSHOT\tAGE") // Flush returns the errors
 			for _, s := range all {
-				_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%v\n", s.ID, s.Name, s.State, s.Snapshot, time.Since(s.CreatedAt).Round(time.Second))
+				age := time.Since(s.CreatedAt).Round(time.Second)
+				_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%v\n", s.ID, s.Name, s.State, s.Snapshot, age)
 			}
 			return tw.Flush()
 		},

@@ -53,7 +53,9 @@ func (s *Server) region(c *gin.Context) error {
 }
 
 func (s *Server) theRegion() api.Region {
-	return api.Region{ID: s.cfg.Region, Name: s.cfg.Region, RegionType: "shared", CreatedAt: s.cfg.Began, UpdatedAt: s.cfg.Began}
+	return api.Region{
+		ID: s.cfg.Region, Name: s.cfg.Region, RegionType: "shared", CreatedAt: s.cfg.Began, UpdatedAt: s.cfg.Began,
+	}
 }
 
 // organizations handles GET /organizations.
@@ -100,7 +102,9 @@ func (s *Server) me(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, api.User{ID: u.ID, Name: u.Name, Email: u.Email, EmailVerified: true, PublicKeys: []struct{}{}, CreatedAt: u.CreatedAt})
+	c.JSON(http.StatusOK, api.User{
+		ID: u.ID, Name: u.Name, Email: u.Email, EmailVerified: true, PublicKeys: []struct{}{}, CreatedAt: u.CreatedAt,
+	})
 	return nil
 }
 

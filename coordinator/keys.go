@@ -87,8 +87,9 @@ func (s *Server) dropKey(c *gin.Context, user, name string) error {
 
 func wireKey(k tenancy.Key) api.APIKey {
 	return api.APIKey{
-		Name: k.Name, Value: auth.Mask(k.Prefix, k.Suffix), OrganizationID: k.Organization, UserID: k.User, Permissions: words(k.Permissions),
-		CreatedAt: k.CreatedAt, LastUsedAt: orNil(k.LastUsedAt), ExpiresAt: orNil(k.ExpiresAt),
+		Name: k.Name, Value: auth.Mask(k.Prefix, k.Suffix), OrganizationID: k.Organization, UserID: k.User,
+		Permissions: words(k.Permissions), CreatedAt: k.CreatedAt, LastUsedAt: orNil(k.LastUsedAt),
+		ExpiresAt: orNil(k.ExpiresAt),
 	}
 }
 

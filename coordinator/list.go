@@ -21,30 +21,32 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 200
-	maxPage      = 1 << 40 // beyond every list; more could not be multiplied
-	maxFilter    = 1000    // bytes of a word to look for, and number of them
+	maxPage      = 1 << 40 // more than any list has; the product with a page size must not overflow
+	maxFilter    = 1000    // bytes of a filter, and number of values of one
 
 	maxLabelFilters = 64 // as many as a sandbox has
 )
 
-// knownStates may be asked for in lists; those that no sandbox of this release is ever in match nothing.
+// knownStates are the states of the wire, which filters may name. Those that this release does not use match nothing.
 var knownStates = []string{
-	"archived", "archiving", "build_failed", "building_snapshot", "creating", "destroying", "error", "forking", "paused", "pausing",
-	"pending_build", "pulling_snapshot", "resizing", "restoring", "resuming", "snapshotting", "started", "starting", "stopped",
-	"stopping", "unknown",
+	"archived", "archiving", "build_failed", "building_snapshot", "creating", "destroying", "error", "forking", "paused",
+	"pausing", "pending_build", "pulling_snapshot", "resizing", "restoring", "resuming", "snapshotting", "started",
+	"starting", "stopped", "stopping", "unknown",
 }
 
-// sorts holds the wire's names of orders, those of the older list included.
+// sorts has the wire's names of orders, also those of the older list.
 var sorts = map[string]fleet.Sort{
-	"": fleet.SortActivity, "name": fleet.SortName, "cpu": fleet.SortCPU, "memoryGib": fleet.SortMemory, "diskGib": fleet.SortDisk,
-	"lastActivityAt": fleet.SortActivity, "createdAt": fleet.SortCreated, "updatedAt": fleet.SortUpdated, "state": fleet.SortState,
-	"snapshot": fleet.SortSnapshot, "region": fleet.SortRegion, "id": fleet.SortID,
+	"": fleet.SortActivity, "name": fleet.SortName, "cpu": fleet.SortCPU, "memoryGib": fleet.SortMemory,
+	"diskGib": fleet.SortDisk, "lastActivityAt": fleet.SortActivity, "createdAt": fleet.SortCreated,
+	"updatedAt": fleet.SortUpdated, "state": fleet.SortState, "snapshot": fleet.SortSnapshot, "region": fleet.SortRegion,
+	"id": fleet.SortID,
 }
 
 // sdkVersion is the header with the release of a published client.
 const sdkVersion = "X-Daytona-SDK-Version"
 
-// listSandboxes handles GET /sandbox. The published clients before 0.104 take a list of all whole sandboxes in place of a page.
+// listSandboxes handles GET /sandbox. The published clients before 0.104 take a list of all whole sandboxes in place
+// of a page.
 func (s *Server) listSandboxes(c *gin.Context) error {
 	if v := c.GetHeader(sdkVersion); v != "" && !version.AtLeast(v, 0, 104) {
 		return s.listWhole(c)
@@ -80,7 +82,7 @@ func (s *Server) listSandboxes(c *gin.Context) error {
 	return nil
 }
 
-// listWhole answers a plain JSON list of all sandboxes that match, and writes each page as it is read.
+// listWhole answers a plain JSON list of all matching sandboxes. It writes each page as it is read.
 func (s *Server) listWhole(c *gin.Context) error {
 	p := params{c: c}
 	q := p.common()
@@ -134,7 +136,9 @@ func (s *Server) paginateSandboxes(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	out := api.PaginatedSandboxes{Items: []api.Sandbox{}, Total: page.Total, Page: number, TotalPages: (page.Total + q.Limit - 1) / q.Limit}
+	out := api.PaginatedSandboxes{
+		Items: []api.Sandbox{}, Total: page.Total, Page: number, TotalPages: (page.Total + q.Limit - 1) / q.Limit,
+	}
 	for _, sb := range page.Sandboxes {
 		out.Items = append(out.Items, s.wireSandbox(sb))
 	}
@@ -148,7 +152,7 @@ type params struct {
 	err error
 }
 
-// common reads what both lists take.
+// common reads the parameters that all lists have.
 func (p *params) common() fleet.Query {
 	q := fleet.Query{
 		Organization: caller(p.c).Organization, Labels: p.labels(), Snapshots: p.list("snapshots"),
@@ -183,7 +187,7 @@ func (p *params) fail(format string, args ...any) {
 	}
 }
 
-// word reads a text to look for.
+// word reads a text filter.
 func (p *params) word(key string) string {
 	text := p.c.Query(key)
 	p.checkWord(key, text)
@@ -271,7 +275,7 @@ func (p *params) cursor() *fleet.Cursor {
 	return &fleet.Cursor{Value: parts[0], ID: parts[1]}
 }
 
-// shorten is a caller's text for an error message.
+// shorten cuts a caller's text for an error message.
 func shorten(text string) string {
 	if len(text) > 100 {
 		return strings.ToValidUTF8(text[:100], "") + "…"

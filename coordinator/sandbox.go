@@ -102,7 +102,8 @@ func (s *Server) startSandbox(c *gin.Context) error {
 
 // stopSandbox handles POST /sandbox/{idOrName}/stop?force=.
 func (s *Server) stopSandbox(c *gin.Context) error {
-	stopped, err := s.cfg.Fleet.Stop(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), c.Query("force") == "true")
+	stopped, err := s.cfg.Fleet.Stop(c.Request.Context(), caller(c).Organization, c.Param("sandbox"),
+		c.Query("force") == "true")
 	return s.answer(c, stopped, err)
 }
 
@@ -122,7 +123,8 @@ func (s *Server) setLabels(c *gin.Context) error {
 
 // setPublic handles POST /sandbox/{idOrName}/public/{isPublic}.
 func (s *Server) setPublic(c *gin.Context) error {
-	sb, err := s.cfg.Fleet.SetPublic(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), c.Param("isPublic") == "true")
+	sb, err := s.cfg.Fleet.SetPublic(c.Request.Context(), caller(c).Organization, c.Param("sandbox"),
+		c.Param("isPublic") == "true")
 	return s.answer(c, sb, err)
 }
 
@@ -170,7 +172,7 @@ func (s *Server) previewURL(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, port), URL: url})
+	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, api.PreviewPort(port)), URL: url})
 	return nil
 }
 
@@ -206,7 +208,8 @@ func (s *Server) expireSignedPreviewURL(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Fleet.ExpireLink(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), port, c.Param("token")); err != nil {
+	if err := s.cfg.Fleet.ExpireLink(c.Request.Context(), caller(c).Organization, c.Param("sandbox"), port,
+		c.Param("token")); err != nil {
 		return err
 	}
 	c.Status(http.StatusOK)
@@ -221,7 +224,7 @@ func portParam(c *gin.Context) (int, error) {
 	return port, nil
 }
 
-// signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (api.md 0.7).
+// signingKey handles GET /sandbox/{id}/signing-key: a bare string, not JSON (docs/wire.md, "The control API").
 func (s *Server) signingKey(c *gin.Context) error { return s.answerKey(c, false) }
 
 // rotateSigningKey handles POST /sandbox/{id}/signing-key/rotate.
@@ -250,11 +253,12 @@ func (s *Server) wireSandbox(sb fleet.Sandbox) api.Sandbox {
 
 func (s *Server) wireItem(sb fleet.Sandbox) api.SandboxListItem {
 	item := api.SandboxListItem{
-		ID: sb.ID, OrganizationID: sb.Organization, Name: sb.Name, Target: sb.Region, RunnerID: sb.Runner, SandboxClass: "container",
-		Snapshot: sb.Snapshot, User: sb.User, Labels: sb.Labels, Public: sb.Public, CPU: sb.CPU, Memory: sb.Memory, Disk: sb.Disk,
-		State: string(sb.Shown()), DesiredState: string(sb.Desired), ErrorReason: sb.Reason, BackupState: "None",
-		AutoStopInterval: sb.AutoStop, AutoArchiveInterval: sb.AutoArchive, AutoDeleteInterval: sb.AutoDelete,
-		AutoDestroyAt: orNil(sb.DestroyAt), CreatedAt: sb.CreatedAt, UpdatedAt: sb.UpdatedAt, LastActivityAt: sb.LastActivityAt,
+		ID: sb.ID, OrganizationID: sb.Organization, Name: sb.Name, Target: sb.Region, RunnerID: sb.Runner,
+		SandboxClass: "container", Snapshot: sb.Snapshot, User: sb.User, Labels: sb.Labels, Public: sb.Public, CPU: sb.CPU,
+		Memory: sb.Memory, Disk: sb.Disk, State: string(sb.Shown()), DesiredState: string(sb.Desired),
+		ErrorReason: sb.Reason, BackupState: "None", AutoStopInterval: sb.AutoStop, AutoArchiveInterval: sb.AutoArchive,
+		AutoDeleteInterval: sb.AutoDelete, AutoDestroyAt: orNil(sb.DestroyAt), CreatedAt: sb.CreatedAt,
+		UpdatedAt: sb.UpdatedAt, LastActivityAt: sb.LastActivityAt,
 		DaemonVersion: strings.TrimPrefix(sb.DaemonVersion, "v"), ToolboxProxyURL: s.cfg.ToolboxURL,
 	}
 	if item.User == "" {

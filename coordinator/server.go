@@ -18,10 +18,10 @@ import (
 // Source is what error bodies of this server say in their source field.
 const Source = "DAYTONA_API"
 
-// Previews tells where ports of sandboxes are met.
+// Previews has the addresses of the ports of sandboxes.
 type Previews interface {
-	// Address returns the address of a port for visitors, who show its token; with link, the token of a signed link, one that needs no
-	// other. It opens the address where that has to be.
+	// Address returns the address of a port, at which visitors present the port's token. With link, the token of a signed
+	// link, the address contains that token and needs no other. Address opens a listener where the address needs one.
 	Address(ctx context.Context, sandbox string, port int, link string) (string, error)
 }
 
@@ -30,14 +30,14 @@ type Config struct {
 	Fleet           *fleet.Manager
 	Tenancy         *tenancy.Manager
 	Ready           func() error // nil when sandboxes can be made
-	Toolboxes       http.Handler // serves /toolbox/{sandboxId}/{path}, for clients before 0.113; nil: those are answered 404
+	Toolboxes       http.Handler // serves /toolbox/{sandboxId}/{path} to clients before 0.113; nil answers 404
 	Version         string
 	Revision        string
 	Region          string // id and name of the one region
 	Runner          string // id of the runner
 	DefaultSnapshot string
 	ToolboxURL      string // base of toolbox calls: http://host:port/toolbox
-	PreviewURL      string // address of a port, with {{PORT}} and {{sandboxId}} in its place, for clients that make it themselves
+	PreviewURL      string // address of a port, for clients that fill in {{PORT}} and {{sandboxId}} themselves
 	Previews        Previews
 	DashboardURL    string
 	MaxCPU          int // of one sandbox, as MaxMemory and MaxDisk in GiB
@@ -55,7 +55,8 @@ type Server struct {
 
 // New checks cfg and returns a Server. It starts nothing.
 func New(cfg Config) (*Server, error) {
-	if cfg.Fleet == nil || cfg.Tenancy == nil || cfg.Ready == nil || cfg.Previews == nil || cfg.Logger == nil || cfg.ToolboxURL == "" || cfg.PreviewURL == "" {
+	if cfg.Fleet == nil || cfg.Tenancy == nil || cfg.Ready == nil || cfg.Previews == nil || cfg.Logger == nil ||
+		cfg.ToolboxURL == "" || cfg.PreviewURL == "" {
 		return nil, fault.New(fault.Invalid, "coordinator: Fleet, Tenancy, Ready, Logger and the addresses are required")
 	}
 	return &Server{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}}, nil
@@ -71,9 +72,9 @@ func (s *Server) Handler() http.Handler {
 	return s.passThrough(e)
 }
 
-const keyName = "key" // of the caller's tenancy.Key in a request
+const keyName = "key" // of a request's value with the caller's tenancy.Key
 
-// identify finds out who calls.
+// identify authenticates the caller.
 func (s *Server) identify(c *gin.Context) error {
 	token, _ := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
 	key, err := s.cfg.Tenancy.Authenticate(c.Request.Context(), strings.TrimSpace(token))

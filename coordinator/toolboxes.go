@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// passThrough hands /api/toolbox/{sandboxId}/toolbox/{path}, where clients before 0.113 send toolbox calls, to Config.Toolboxes as
-// /toolbox/{sandboxId}/{path}. It stands before the router: bodies and answers are streams, and their credentials are looked at there.
+// passThrough passes the toolbox calls of clients before 0.113, /api/toolbox/{sandboxId}/toolbox/{path}, to
+// Config.Toolboxes as /toolbox/{sandboxId}/{path}. It runs before the router, because bodies are streams and
+// Config.Toolboxes checks the credentials itself.
 func (s *Server) passThrough(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		escaped, ok := toolboxPath(r.URL.EscapedPath())
@@ -16,7 +17,7 @@ func (s *Server) passThrough(next http.Handler) http.Handler {
 			return
 		}
 		path, err := url.PathUnescape(escaped)
-		if err != nil { // a URL that was parsed has no such escapes
+		if err != nil { // cannot happen: the URL was parsed
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -24,12 +25,12 @@ func (s *Server) passThrough(next http.Handler) http.Handler {
 		to.URL = &url.URL{}
 		*to.URL = *r.URL
 		to.URL.Path, to.URL.RawPath = path, escaped
-		to.Host = "localhost" // this server's own name may look like that of a preview
+		to.Host = "localhost" // the name of this server could be taken for that of a preview
 		s.cfg.Toolboxes.ServeHTTP(w, &to)
 	})
 }
 
-// toolboxPath turns the path of a pass-through into that of the proxy.
+// toolboxPath returns the proxy's path for a path of passThrough.
 func toolboxPath(escaped string) (string, bool) {
 	rest, ok := strings.CutPrefix(escaped, "/api/toolbox/")
 	id, path, isToolbox := strings.Cut(rest, "/toolbox/")

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	programs "github.com/sandlot-dev/sandlot/interpreter/worker"
 	"github.com/sandlot-dev/sandlot/process"
 )
@@ -75,7 +76,7 @@ func (s *forkServer) fork(dir string, env []string, fds []uintptr, f forked, kno
 	if err != nil {
 		return errCold // a variable that is no text
 	}
-	file, err := memoryFile(request)
+	file, err := linux.MemoryFile("fork", request)
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (s *forkServer) launch(theirs *os.File) (*process.Process, error) {
 	if isScript(s.m.cfg.Processes) {
 		return nil, errCold
 	}
-	text, err := memoryFile([]byte(programs.Serve))
+	text, err := linux.MemoryFile("forks", []byte(programs.Serve))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package interpreter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	programs "github.com/sandlot-dev/sandlot/interpreter/worker"
 	"github.com/sandlot-dev/sandlot/process"
 )
@@ -79,7 +81,7 @@ var heavy = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+(numpy|pandas|matplotl
 func (m *Manager) python(p Program) (*Prepared, error) {
 	c := &Prepared{}
 	for _, text := range [][]byte{[]byte(programs.Run + "\x00" + programs.Charts), []byte(p.Source)} {
-		f, err := memoryFile(text)
+		f, err := linux.MemoryFile("program", text)
 		if err != nil {
 			c.Close()
 			return nil, err
@@ -115,8 +117,9 @@ func Charts(attached []byte) (charts []json.RawMessage) {
 // maxArgument is the longest source that is passed as an argument. The kernel's limit for one argument is 128 KiB.
 const maxArgument = 100 << 10
 
-// javascript passes the source as an argument, because node then leaves no name of the program in process.argv. A
-// source that cannot be an argument comes by standard input and takes the name out itself.
+// javascript passes the source as an argument, because node then puts no name of the program into process.argv, as
+// clients expect (docs/wire.md, "Code"). A source that cannot be an argument comes by standard input and removes the
+// name itself.
 func javascript(p Program) *Prepared {
 	if len(p.Source) > maxArgument || strings.Contains(p.Source, "\x00") {
 		return &Prepared{Spec: process.Spec{
@@ -151,13 +154,14 @@ var runners = [][]string{
 
 // typescript writes the source to a file and takes the first runner that the image has.
 func typescript(p Program, lookPath func(string) (string, error)) (*Prepared, error) {
-	dir, err := scratchDir()
+	dir, err := linux.ScratchFolder()
 	if err != nil {
-		return nil, err
+		return nil, fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)
 	}
 	c := &Prepared{dir: dir}
 	file := filepath.Join(dir, "main.ts")
-	if err := os.WriteFile(file, []byte(withoutName(p.Source)), 0o644); err != nil { // it may run as another user
+	err = os.WriteFile(file, []byte(withoutName(p.Source)), 0o644)
+	if err = errors.Join(err, os.Chmod(dir, 0o711)); err != nil { // another user may run it
 		c.Close()
 		return nil, fault.Newf(fault.Internal, "write the program: %w", err)
 	}
@@ -170,16 +174,4 @@ func typescript(p Program, lookPath func(string) (string, error)) (*Prepared, er
 		}
 	}
 	return c, nil
-}
-
-// scratchDir makes a folder in the first place that takes one. Every user may read a file in it by its name.
-func scratchDir() (string, error) {
-	var err error
-	for _, parent := range []string{os.TempDir(), "/var/tmp", "/dev/shm"} {
-		var dir string
-		if dir, err = os.MkdirTemp(parent, "sandlot-"); err == nil {
-			return dir, os.Chmod(dir, 0o711)
-		}
-	}
-	return "", fault.Newf(fault.Internal, "no folder takes a temporary file: %w", err)
 }

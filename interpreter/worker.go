@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
@@ -102,7 +103,7 @@ func launch(c *Context) (*worker, error) {
 	defer theirs.Close() // the worker has its own
 	_ = unix.SetNonblock(pair[0], true)
 	control := os.NewFile(uintptr(pair[0]), "control")
-	text, err := memoryFile([]byte(c.language.text))
+	text, err := linux.MemoryFile("interpreter", []byte(c.language.text))
 	if err != nil {
 		_ = control.Close() // nothing was sent
 		return nil, err
@@ -120,23 +121,6 @@ func launch(c *Context) (*worker, error) {
 		language: c.language, process: p, control: control,
 		ready: make(chan struct{}), done: make(chan message, 1), gone: make(chan struct{}),
 	}, nil
-}
-
-// memoryFile returns a file in memory for a process to read: no other can change it before.
-func memoryFile(text []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate("interpreter", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fault.Newf(fault.Internal, "start an interpreter: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), "interpreter")
-	if _, err = f.Write(text); err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		_ = f.Close() // it is of no use
-		return nil, fault.Newf(fault.Internal, "start an interpreter: %w", err)
-	}
-	return f, nil
 }
 
 func isFolder(err error) bool { return fault.CodeOf(err) == "FOLDER_NOT_FOUND" }

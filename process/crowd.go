@@ -14,19 +14,20 @@ const (
 	// manyStarted is how many processes are started in the sandbox between two looks for crowds.
 	manyStarted = 64
 
-	// crowd is the number of processes of one session from which on those that want a processor stand behind all
+	// crowd is how many processes of one session make a crowd. Those of a crowd that want a processor run after all
 	// others.
 	crowd = 64
 
-	// lookAgain is when a crowd is looked for once more after an event, and stillThere while there is one.
+	// lookAgain is the time from an event to one more look for crowds. While there is a crowd, the next look comes after
+	// stillThere.
 	lookAgain  = time.Second
 	stillThere = 100 * time.Millisecond
 )
 
-// crowds sees to it that a fork bomb does not take the processor from this program and from other commands: where
-// very many processes of one session want it at the same time, they get what others leave (SCHED_IDLE), they and what
-// they start. It looks at events, and once more a second after the last. As process 1 alone: else most processes of
-// the machine are not this program's. It is safe for concurrent use.
+// crowds keeps a fork bomb from taking the processors from this program and from other commands. When very many
+// processes of one session want a processor at the same time, they and what they start are scheduled as SCHED_IDLE,
+// so they get what others leave. It looks at events, and once more a second after the last one. It works in process 1
+// alone, because elsewhere most processes of the machine are not this program's. It is safe for concurrent use.
 type crowds struct {
 	children *children
 	lastPID  int // file descriptor of one of lastPIDFiles; -1 where crowds are not looked for
@@ -36,7 +37,7 @@ type crowds struct {
 	timer  *time.Timer
 	busy   bool
 	closed bool
-	eager  map[int]bool // leaders of sessions started here that took part in a crowd at the last look; disperse's own
+	eager  map[int]bool // leaders of sessions started here that took part in a crowd at the last look; for disperse alone
 	work   sync.WaitGroup
 }
 
@@ -111,9 +112,9 @@ func (w *crowds) lookLocked(late bool) {
 	})
 }
 
-// disperse puts crowds behind all other processes, and reports whether there was one. Leaders of sessions that were
-// started here, whose later commands are not to suffer, are left as they are unless they want a processor at two
-// looks in a row; other leaders together count as one session.
+// disperse makes the processes of crowds run after all others, and reports whether there was a crowd. It leaves the
+// leader of a session that was started here alone, so that its later commands do not suffer, unless the leader wants
+// a processor at two looks in a row. All other leaders together count as one session.
 func (w *crowds) disperse() (found bool) {
 	ids := pids()
 	if len(ids) < crowd {

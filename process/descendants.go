@@ -16,13 +16,14 @@ type Scope int
 // What ends with a process.
 const (
 	Descendants Scope = iota // all that it started, directly or not
-	OwnSession               // of these, what is in its session and not from nohup: as when an ssh connection ends
+	OwnSession               // those of its own session but for what nohup started, as when an ssh connection ends
 )
 
 // finder lists the processes of a set as they are now.
 type finder func() []proc
 
-// names gives every process of a Manager what its descendants are found by. It is safe for concurrent use.
+// names makes the marks by which the descendants of each process of a Manager are found. It is safe for concurrent
+// use.
 type names struct {
 	prefix string // of all ids
 	tags   tag    // that those of processes count up from
@@ -35,13 +36,14 @@ func newNames() *names {
 	return &names{prefix: hex.EncodeToString(id), tags: newTags()}
 }
 
-// next returns the names of the next process: id is the value of its marker.
+// next returns the marks of the next process: id is the value of its variable marker.
 func (n *names) next() (id string, t tag) {
 	count := n.count.Add(1)
 	return n.prefix + "-" + strconv.FormatUint(count, 10), n.tags.of(count)
 }
 
-// all finds every process of the sandbox: as process 1 whatever runs, else what any process with a name started here.
+// all finds every process of the sandbox. In process 1 that is all that runs, elsewhere every process that carries a
+// mark of this Manager, with the descendants of those.
 func (n *names) all() []proc {
 	every := running()
 	if os.Getpid() == 1 {
@@ -59,10 +61,10 @@ func (n *names) all() []proc {
 	return slices.Collect(maps.Values(set))
 }
 
-// descendants finds what one process started, directly or not, and itself.
+// descendants finds one process and all that it started, directly or not.
 type descendants struct {
 	id    string // value of the marker
-	tag   tag    // 0 when nothing here is going to end them
+	tag   tag    // 0 when they are not going to be ended from here
 	since uint64 // none was started before; see proc.started
 
 	children *children
@@ -80,7 +82,7 @@ func (d *descendants) all() []proc {
 	variable := marker + "=" + d.id + "\x00"
 	for _, q := range every {
 		own := leader != 0 && (q.pid == leader || q.session == leader || q.group == leader)
-		if !own && q.started != 0 && q.started < d.since { // 0 where the runtime does not tell
+		if !own && q.started != 0 && q.started < d.since { // 0: the runtime has no start time
 			continue
 		}
 		if own || d.tag != 0 && tagOf(q.pid) == d.tag || marked(q.pid, variable) {
@@ -91,7 +93,7 @@ func (d *descendants) all() []proc {
 	return slices.Collect(maps.Values(set))
 }
 
-// of returns the finder of those that scope says.
+// of returns the finder of the processes in scope.
 func (d *descendants) of(scope Scope) finder {
 	if scope == Descendants {
 		return d.all
@@ -109,9 +111,9 @@ func (d *descendants) of(scope Scope) finder {
 // maxSpared is the most processes that may outlive the session they come from; more are taken for a fork bomb.
 const maxSpared = 256
 
-// own leaves those of a tree that end with its leader's session, and takes out what made itself independent:
+// own returns the processes of a tree that end with its leader's session. It leaves out what made itself independent:
 // processes with a session of their own, those that nohup started, and the descendants of either. Of a fork bomb it
-// leaves all.
+// returns all.
 func own(tree []proc, leader int) (left []proc, bomb bool) {
 	spared := make(map[int]proc)
 	for _, p := range tree {
@@ -145,8 +147,8 @@ func below(all []proc, set map[int]proc) {
 	}
 }
 
-// scan is find, but does not take the set for empty while processes are being started: one that is forked behind the
-// end of the listing, and whose parent has gone before it was read, is in no single one.
+// scan calls find, and calls it again if it found nothing while processes were being started: a listing misses a
+// process that is forked behind the place it has come to and whose parent ends before it is read.
 func scan(find finder) []proc {
 	for range 10 {
 		last := lastPID()

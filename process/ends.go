@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 const (
@@ -25,7 +27,7 @@ const (
 	crowded = 256
 )
 
-// identity tells a process from any other, also from a later one of the same pid.
+// identity distinguishes a process from every other one, also from a later one with the same pid.
 type identity struct {
 	pid     int
 	started uint64
@@ -37,7 +39,7 @@ func (p proc) identity() identity { return identity{p.pid, p.started} }
 func send(p proc, sig syscall.Signal) {
 	fd, err := unix.PidfdOpen(p.pid, 0)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
-		fd = -1 // no pidfd here: the check below makes a mistake all but impossible
+		fd = -1 // no pidfd here: the check below leaves a mistake very unlikely
 	} else if err != nil {
 		return
 	}
@@ -70,7 +72,7 @@ func someGone(set []proc, deadline time.Time) {
 			return
 		}
 	}
-	_, _ = ignoringEINTR(func() (int, error) {
+	_, _ = linux.RetryValue(func() (int, error) {
 		left := int(time.Until(deadline).Milliseconds())
 		return unix.Poll(fds, max(left, 0))
 	})
@@ -81,8 +83,8 @@ func allGone(find finder, deadline time.Time) bool {
 	return allGoneUnless(find, deadline, func([]proc) (hopeless bool, next time.Time) { return false, deadline })
 }
 
-// allGoneUnless is allGone that also gives up when what is left is hopeless. That is looked at whenever one has
-// ended, and at the next time told: nothing says when a process starts another.
+// allGoneUnless is allGone, but gives up when look finds what is left hopeless. It calls look whenever a process has
+// ended, and at the time that look returned last, because no event says that a process has started another.
 func allGoneUnless(find finder, deadline time.Time, look func(left []proc) (hopeless bool, next time.Time)) bool {
 	for {
 		left := scan(find)
@@ -144,14 +146,14 @@ func killAll(find finder, deadline time.Time) bool {
 }
 
 // endAll asks the set to end by SIGTERM, and kills what is left after grace, or as soon as it has started many more.
-// Interactive shells, which ignore SIGTERM, get SIGHUP at once, and what is left after hangUpAfter gets it then; but
-// not what handles SIGTERM and would die of SIGHUP: that is cleaning up. A set of very many has no more than
-// hangUpAfter.
+// Interactive shells ignore SIGTERM, so they get SIGHUP at once. What is left after hangUpAfter gets SIGHUP then,
+// except what handles SIGTERM and would die of SIGHUP: it is cleaning up. A set of more than crowded has a grace of
+// hangUpAfter at most.
 func endAll(find finder, grace, force time.Duration) bool {
 	known := make(map[identity]bool)
 	still := func() {}
 	if len(pids()) > crowded {
-		still = standStill() // else what forks has more turns than this program
+		still = standStill() // else what forks gets more processor time than this program
 	}
 	asked := find()
 	for _, p := range asked {
@@ -191,7 +193,7 @@ func endAll(find finder, grace, force time.Duration) bool {
 	return allGoneUnless(find, began.Add(grace), look) || killAll(find, time.Now().Add(force))
 }
 
-// hangUp sends SIGHUP to those of asked that are left, but for those that handle SIGTERM and would die of it.
+// hangUp sends SIGHUP to those of asked that are left, except those that handle SIGTERM and would die of SIGHUP.
 func hangUp(left, asked []proc) {
 	for _, p := range left {
 		was := slices.ContainsFunc(asked, func(a proc) bool { return a.identity() == p.identity() })
@@ -204,7 +206,7 @@ func hangUp(left, asked []proc) {
 // handling is what a process does about signals: a bit for each, the lowest for signal 1.
 type handling struct{ ignored, caught uint64 }
 
-// handles reads what a process does about signals; zero is what is not told.
+// handles reads what a process does about signals. It returns zero for a process that is gone.
 func handles(pid int) handling {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
@@ -221,17 +223,17 @@ func handles(pid int) handling {
 
 func bit(sig syscall.Signal) uint64 { return 1 << (sig - 1) }
 
-// interactive tells a shell that somebody types into, of a process with a terminal.
+// interactive reports whether a process with a terminal is a shell that somebody types into.
 func (h handling) interactive() bool {
 	return h.ignored&bit(unix.SIGTERM) != 0 && h.ignored&bit(unix.SIGHUP) == 0
 }
 
-// cleansUp tells what ends by SIGTERM in its own time, and would lose that by SIGHUP.
+// cleansUp reports whether a process handles SIGTERM and would die of SIGHUP.
 func (h handling) cleansUp() bool {
 	return h.caught&bit(unix.SIGTERM) != 0 && h.caught&bit(unix.SIGHUP) == 0
 }
 
-// outlives tells what nohup has started.
+// outlives reports whether nohup started a process.
 func (h handling) outlives() bool {
 	return h.ignored&bit(unix.SIGHUP) != 0 && h.ignored&bit(unix.SIGTERM) == 0
 }
@@ -239,23 +241,23 @@ func (h handling) outlives() bool {
 // stillness is held while the sandbox stands still.
 var stillness sync.Mutex
 
-// standStill stops every process of the sandbox at one stroke, which none can escape by starting others, until goOn
-// is called. What had been stopped before stays so. Without being process 1 it does nothing: then there are others on
-// the machine.
+// standStill stops every process of the sandbox in one system call, so that none escapes by starting others. goOn
+// lets them go on, except those that were stopped before. Outside process 1 it does nothing, because there it would
+// stop processes that are not the sandbox's.
 func standStill() (goOn func()) {
 	if os.Getpid() != 1 {
 		return func() {}
 	}
 	stillness.Lock()
-	// Where this program has few turns there is no time to look at all; the oldest, which are no part of a fork bomb,
-	// come first.
+	// Looking at all of them takes too long when this program gets little processor time. The oldest come first, because
+	// they are not part of a fork bomb.
 	before := make(map[identity]bool)
 	for soon, ids := time.Now().Add(200*time.Millisecond), pids(); len(ids) > 0 && time.Now().Before(soon); ids = ids[1:] {
 		if p, ok := stat(ids[0]); ok && (p.state == 'T' || p.state == 't') {
 			before[p.identity()] = true
 		}
 	}
-	_ = unix.Kill(-1, unix.SIGSTOP) // but for this program; without any other there is nothing to stop
+	_ = unix.Kill(-1, unix.SIGSTOP) // this program is left out; an error says that there is no other
 	return func() {
 		defer stillness.Unlock()
 		for _, p := range childrenFirst(running()) { // a parent must not see its child stopped

@@ -129,3 +129,47 @@ func TestOwnSessionEndsAndWhatLeftItLivesOn(t *testing.T) {
 		}
 	}
 }
+
+// speaks waits for the first that a process writes.
+func speaks(t *testing.T, p *process.Process) {
+	t.Helper()
+	r := p.Output().Follow(0)
+	defer r.Close()
+	if _, err := r.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatBreedsIsKilledAtOnce(t *testing.T) {
+	m := newManager(t, process.Config{})
+	p, err := m.Start(process.Spec{Script: `trap '' TERM HUP; echo up; while :; do sleep 0.05 & done`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	speaks(t, p)
+	began := time.Now()
+	p.End(20 * time.Second)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if !p.Gone(0) {
+		t.Error("something is left")
+	}
+}
+
+func TestCleaningUpHasItsTime(t *testing.T) {
+	m := newManager(t, process.Config{})
+	script := `trap '' HUP; trap 'for i in 1 2 3 4 5 6 7 8; do sleep 0.02; done; echo clean; exit' TERM;` +
+		` echo up; while :; do sleep 0.01; done`
+	p, err := m.Start(process.Spec{Script: script})
+	if err != nil {
+		t.Fatal(err)
+	}
+	speaks(t, p)
+	p.End(20 * time.Second)
+	<-p.Drained()
+	got := text(t, p.Output(), 0) // the shell may tell of its child between
+	if !strings.HasPrefix(got, "up\n") || !strings.HasSuffix(got, "clean\n") {
+		t.Errorf("output = %q, want what it did after SIGTERM too", got)
+	}
+}

@@ -22,4 +22,4 @@ func (k *memoryKills) Look() { k.look() }
 
 func (k *memoryKills) Noticed() int64 { return k.noticed() }
 
-func (k *memoryKills) Take(since int64) *OutOfMemory { return k.take(since) }
+func (k *memoryKills) Take(since int64) *OutOfMemory { return k.claim(since) }

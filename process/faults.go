@@ -9,10 +9,10 @@ import (
 )
 
 // IgnoreFaults makes this program ignore the signals that others send it and that would end it: those of faults,
-// which any process of the sandbox may send, and SIGQUIT, SIGABRT and SIGPIPE. A fault of this program's own is a
-// panic as ever. Children have none of this.
+// which any process of the sandbox may send, and SIGQUIT, SIGABRT and SIGPIPE. A fault in this program's own code is
+// still a panic. Children do not inherit any of this.
 func IgnoreFaults() {
-	sent := make(chan os.Signal, 1) // that nobody reads: what is not taken is dropped
+	sent := make(chan os.Signal, 1) // nobody reads it: signals are dropped
 	signal.Notify(sent, unix.SIGQUIT, unix.SIGABRT, unix.SIGPIPE, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE)
 	for _, sig := range []unix.Signal{unix.SIGILL, unix.SIGTRAP, unix.SIGSTKFLT, unix.SIGSYS} { // the runtime would die
 		var act sigaction

@@ -16,27 +16,27 @@ var limitNames = [...]string{
 }
 
 // ownLimits notices when the limits of this program are changed from inside the sandbox, as every process of the same
-// user may do, and sets them back. A hard limit that was lowered stays so without the right to raise it; then it is
-// told. Children inherit the limits too.
+// user may do, and sets them back. A hard limit that was lowered stays lowered if this program has no right to raise
+// it; then warn is called. Children inherit the limits too.
 type ownLimits struct {
 	warn func(string)
 
 	mu   sync.Mutex
 	want [len(limitNames)]unix.Rlimit
-	lost [len(limitNames)]unix.Rlimit // what could not be set back, as it is now; else what is wanted
+	lost [len(limitNames)]unix.Rlimit // as want, but the present value where it could not be set back
 }
 
 func newOwnLimits(warn func(string)) *ownLimits {
 	l := &ownLimits{warn: warn}
 	for i := range l.want {
-		_ = prlimit(i, nil, &l.want[i]) // without it, all is unlimited to us
+		_ = prlimit(i, nil, &l.want[i]) // where it fails, the limit counts as unlimited
 	}
 	l.lost = l.want
 	return l
 }
 
-// prlimit is prlimit(2) on this program. That of the libraries would have children get another limit of open files
-// than this program was given.
+// prlimit is prlimit(2) on this program. The function of the syscall package would also change the limit of open
+// files that children get.
 func prlimit(resource int, set, was *unix.Rlimit) error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource),
 		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(was)), 0, 0)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ type Config struct {
 	Shield     Shield         // of this program, which its children are not to have
 	Memory     Memory         // the sandbox's; without it no end is told to be for memory
 
-	Warn func(text string) // is told what the sandbox did to this program; nil tells nobody
+	Warn func(text string) // called with what the sandbox did to this program; may be nil
 }
 
 // ErrClosed is returned for starts after Close.
@@ -43,8 +44,9 @@ type Manager struct {
 	memory   *memoryKills
 	spool    *journal.Spool
 	stop     chan struct{} // ends the reaper
+	reaper   sync.WaitGroup
 	began    time.Time
-	observed atomic.Int64 // when it was looked last, since began
+	observed atomic.Int64 // time of the last look, since began
 	closed   atomic.Bool
 }
 
@@ -72,7 +74,7 @@ func NewManager(cfg Config) (*Manager, error) {
 			return nil, fmt.Errorf("process: become the reaper of orphans: %w", err)
 		}
 		m.children.sweeps = true
-		go m.children.reap(m.stop, m.Observe)
+		m.reaper.Go(func() { m.children.reap(m.stop, m.Observe) })
 	}
 	return m, nil
 }
@@ -87,9 +89,9 @@ func (m *Manager) ChangeEnv(set map[string]string, unset []string, dropPrefix st
 	return m.env.change(set, unset, dropPrefix)
 }
 
-// Observe is to be called when something has happened in the sandbox, such as a request: it looks whether a fork bomb
-// is at work and whether the limits of this program were changed, and does what it can. It does not wait. It takes a
-// few µs when nothing is wrong, and so is done at most every 10 ms; each start of a process looks by itself.
+// Observe looks whether a fork bomb is at work and whether the limits of this program were changed, and acts against
+// both. It is to be called when something has happened in the sandbox, such as a request; each start of a process
+// calls it too. It does not wait. It takes a few µs when nothing is wrong, and looks at most every 10 ms.
 func (m *Manager) Observe() {
 	now := time.Since(m.began)
 	if last := m.observed.Load(); now-time.Duration(last) >= observeEvery && m.observed.CompareAndSwap(last, int64(now)) {
@@ -130,13 +132,14 @@ func (m *Manager) NewJournal(l journal.Limits) *journal.Journal {
 }
 
 // Close ends every process of the sandbox, all at the same time: SIGTERM, SIGKILL after grace. It returns when none
-// is left, or 1 s after SIGKILL with an error that names one. No process starts any more.
+// is left, or 1 s after SIGKILL with an error that names one. No process starts any more, and the reaper has ended.
 func (m *Manager) Close(grace time.Duration) error {
 	if m.closed.Swap(true) {
 		return nil
 	}
 	ok := endAll(m.names.all, grace, time.Second)
 	close(m.stop)
+	m.reaper.Wait()
 	m.crowds.close()
 	_ = m.null.Close()
 	if left := m.names.all(); !ok && len(left) > 0 {

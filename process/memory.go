@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory tells of the sandbox's memory. Its methods are safe for concurrent use; what is not known is 0.
+// Memory reports on the sandbox's memory. Its methods are safe for concurrent use and return 0 for what is not known.
 type Memory interface {
 	Kills() int64              // how many processes the kernel has killed because it was full; asked at each start
-	Peak() (peak, limit int64) // the most that was used so far, and what may be, in bytes
+	Peak() (peak, limit int64) // the most that was used so far and the most that may be used, in bytes
 }
 
 // OutOfMemory says that the kernel killed a process because the sandbox's memory was full. Sizes are bytes.
@@ -28,24 +28,24 @@ func (o OutOfMemory) String() string {
 	return fmt.Sprintf("killed for memory: the sandbox used %d MiB of its %d MiB", o.Peak>>20, o.Limit>>20)
 }
 
-// CodeKilled is the exit code of what ended by SIGKILL, also as a shell tells it of its last command.
+// CodeKilled is the exit code after SIGKILL, also that of a shell whose last command ended by it.
 const CodeKilled = 128 + int(unix.SIGKILL)
 
-// killFresh is how long after a kill for memory was noticed an end may be due to it: large processes take their time
-// to go.
+// killFresh is how long after the notice of a kill for memory an end may be due to it. Large processes take some time
+// to end.
 const killFresh = 3 * time.Second
 
-// memoryKills tells ends by SIGKILL that the kernel brought about for memory from those that somebody asked for. The
-// kernel counts its kills and does not say whom they met. So an end is one of these if the count rose while the
-// process ran, the rise was noticed within killFresh before the end, and it is not known to be another's. That is
-// wrong only for a process killed by somebody within killFresh of a kill for memory that met what nobody here waits
-// for.
+// memoryKills distinguishes ends by SIGKILL that the kernel caused for memory from those that somebody asked for. The
+// kernel counts its kills and does not say which processes they hit. An end is counted as a kill for memory if the
+// count rose while the process ran, the rise was noticed within killFresh before the end, and no other end has been
+// counted for it. That is wrong only for a process that somebody kills within killFresh of a kill for memory that hit
+// a process that nobody here waits for.
 type memoryKills struct {
 	memory Memory // nil knows of nothing
 
 	mu    sync.Mutex
-	count int64     // as it was noticed last
-	fresh int64     // kills of it that no end is known for
+	count int64     // kills at the last look
+	fresh int64     // kills that no end has been counted for
 	at    time.Time // when the last of them was noticed
 }
 
@@ -85,9 +85,9 @@ func (k *memoryKills) lookLocked(now time.Time) {
 	k.count = count
 }
 
-// take returns how an end by SIGKILL came about: nil unless it was for memory. since is what noticed returned when
-// the process was started.
-func (k *memoryKills) take(since int64) *OutOfMemory {
+// claim counts an end by SIGKILL for a kill for memory, and returns nil if there is none. since is what noticed
+// returned when the process was started.
+func (k *memoryKills) claim(since int64) *OutOfMemory {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.lookLocked(time.Now())
@@ -106,7 +106,7 @@ func (m *Manager) MemoryKills() int64 {
 	return m.memory.noticed()
 }
 
-// EndedForMemory is for commands that a shell runs: it returns how one ended that has the exit code CodeKilled and
-// that nobody here has killed, nil unless the kernel killed it for memory. since is what MemoryKills returned before
-// it began. Of each end it is asked once.
-func (m *Manager) EndedForMemory(since int64) *OutOfMemory { return m.memory.take(since) }
+// EndedForMemory is for commands of a shell. It reports on one that has the exit code CodeKilled and that nobody here
+// has killed; it returns nil unless the kernel killed it for memory. since is what MemoryKills returned before the
+// command began. It is to be called once for each end.
+func (m *Manager) EndedForMemory(since int64) *OutOfMemory { return m.memory.claim(since) }

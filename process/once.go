@@ -39,7 +39,7 @@ func (o *Once) Run(ctx context.Context, key string, what any, run func() (Result
 		return Result{}, fmt.Errorf("describe a run: %w", err)
 	}
 	digest := sha256.Sum256(text)
-	r, first := o.take(key, digest)
+	r, first := o.join(key, digest)
 	if first {
 		r.res, r.err = run()
 		r.res.kept = true
@@ -63,8 +63,8 @@ func (o *Once) Run(ctx context.Context, key string, what any, run func() (Result
 	}
 }
 
-// take returns the run of a key; first says that there was none, and that the caller has to run it.
-func (o *Once) take(key string, what [32]byte) (r *keyedRun, first bool) {
+// join returns the run of a key; first says that there was none, and that the caller has to run it.
+func (o *Once) join(key string, what [32]byte) (r *keyedRun, first bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if r, ok := o.byKey[key]; ok {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
@@ -36,40 +37,26 @@ type Piped struct {
 // StartPiped starts spec, whose Streams are the Piped's, with more as its descriptors from 3 on. The caller closes more
 // after that, and calls Close in the end. Errors are those of Start.
 func (m *Manager) StartPiped(spec Spec, more ...*os.File) (*Piped, error) {
-	var ours, theirs [3]*os.File
-	fail := func(err error) (*Piped, error) {
-		closeAll(ours[:])
-		return nil, err
-	}
-	defer func() { closeAll(theirs[:]) }() // the child has its own
+	ours, theirs := make(closers, 3), make(closers, 3)
+	defer theirs.close() // the child has its own
+	var err error
 	for i := range ours {
-		r, w, err := pipe(i > 0, i == 0)
-		if err != nil {
-			return fail(fault.Newf(fault.Internal, "start a process: %w", err))
-		}
-		ours[i], theirs[i] = os.NewFile(uintptr(r), "pipe"), os.NewFile(uintptr(w), "pipe")
-		if i == 0 {
-			ours[i], theirs[i] = theirs[i], ours[i]
+		if ours[i], theirs[i], err = pipe(i > 0); err != nil {
+			ours.close()
+			return nil, fault.Newf(fault.Internal, "start a process: %w", err)
 		}
 	}
-	spec.Streams = append(Files(theirs[:]), more...)
+	spec.Streams = append(Files(theirs), more...)
 	started, err := m.Start(spec)
 	if err != nil {
-		return fail(err)
+		ours.close()
+		return nil, err
 	}
 	p := &Piped{Process: started, Stdin: pipedInput{ours[0]}, ended: make(chan struct{})}
 	p.outputs = [2]*pipedOutput{{file: ours[1], rest: -1}, {file: ours[2], rest: -1}}
 	p.Stdout, p.Stderr = p.outputs[0], p.outputs[1]
 	go p.finish()
 	return p, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		if f != nil {
-			_ = f.Close() // nothing was written to it here
-		}
-	}
 }
 
 // finish waits for the leader's end. From then on the outputs have a deadline, because a background child may hold them
@@ -133,7 +120,7 @@ func (o *pipedOutput) readRest(buf []byte) (n int, err error) {
 			o.rest, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) // 0 where that is not told
 		}
 		if o.rest > 0 {
-			n, _ = ignoringEINTR(func() (int, error) { return unix.Read(int(fd), buf[:min(len(buf), o.rest)]) })
+			n, _ = linux.RetryValue(func() (int, error) { return unix.Read(int(fd), buf[:min(len(buf), o.rest)]) })
 		}
 	})
 	if n <= 0 || err != nil {

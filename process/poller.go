@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// Poller waits on several descriptors, in the order in which they became ready: through the runtime, so that a
-// waiting goroutine costs no thread, or in the calling thread, which hears of an event sooner. It is an epoll
-// descriptor of the descriptors, and one of that for the runtime, which is told of an event once after each Arm.
+// Poller waits on several descriptors and returns them in the order in which they became ready. Wait waits through
+// the runtime, so that a waiting goroutine costs no thread; WaitHere waits in the calling thread, which sees an event
+// sooner. Inside is an epoll descriptor of the descriptors, and a second one that holds the first: the runtime waits
+// on it, and gets one event after each Arm.
 type Poller struct {
 	gate   *os.File
 	gateFD int
@@ -73,8 +76,8 @@ func NewPoller() (*Poller, error) {
 	return &Poller{set: set, gate: f, gateFD: gate, raw: raw}, nil
 }
 
-// Add watches fd; events are those of epoll, and key is what is said of it when it is ready. An event of a descriptor
-// may have been taken before it is removed: keys that are not used twice tell it from a later descriptor of the same
+// Add watches fd; events are those of epoll, and key is what Ready has for it. An event may be returned after its
+// descriptor was removed; keys that are not used twice distinguish it from one of a later descriptor with the same
 // number. Add may be called while another goroutine waits.
 func (p *Poller) Add(fd int, events uint32, key int32) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, events, key)
@@ -120,7 +123,7 @@ func (p *Poller) Wait() error {
 	var inner error
 	err := p.raw.Read(func(fd uintptr) bool {
 		var gate [1]unix.EpollEvent
-		n, err := ignoringEINTR(func() (int, error) { return unix.EpollWait(int(fd), gate[:], 0) })
+		n, err := linux.RetryValue(func() (int, error) { return unix.EpollWait(int(fd), gate[:], 0) })
 		inner = err
 		return n != 0
 	})
@@ -133,7 +136,7 @@ func (p *Poller) WaitHere(r *Ready, d time.Duration) error {
 	ms := int((d + time.Millisecond - 1) / time.Millisecond)
 	r.n = 0
 	return p.use(func(set int) (err error) {
-		r.n, err = ignoringEINTR(func() (int, error) { return unix.EpollWait(set, r.events[:], ms) })
+		r.n, err = linux.RetryValue(func() (int, error) { return unix.EpollWait(set, r.events[:], ms) })
 		r.n = max(r.n, 0)
 		return err
 	})

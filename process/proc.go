@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // proc is a running process as /proc shows it. Pid and start time together are never used twice.
@@ -17,8 +19,8 @@ type proc struct {
 	state                       byte   // as ps shows it: R runs or could, T is stopped
 }
 
-// ticks is the present time as proc.started has it, or up to 1 s less: that is coarse, and not rounded alike
-// everywhere.
+// ticks is the present time in the unit of proc.started, less up to 1 s, because start times are coarse and are not
+// rounded alike everywhere.
 func ticks() uint64 {
 	const perSecond = 100 // in /proc, whatever the kernel's own rate is
 	var now unix.Timespec
@@ -67,7 +69,7 @@ func stat(pid int) (proc, bool) {
 		return proc{}, false
 	}
 	var buf [1 << 10]byte // the kernel writes less than half of it
-	n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, buf[:]) })
+	n, err := linux.RetryValue(func() (int, error) { return unix.Read(fd, buf[:]) })
 	_ = unix.Close(fd) // it was read
 	if err != nil {
 		return proc{}, false
@@ -85,11 +87,11 @@ func stat(pid int) (proc, bool) {
 	}, true
 }
 
-// lastPIDFiles tell, in their last word, the pid that was given out last in this sandbox. Not every kernel has the
+// lastPIDFiles hold, as their last word, the pid that was given out last in this sandbox. Not every kernel has the
 // first one; of the second, lxcfs may have put the whole machine's in its place.
 var lastPIDFiles = []string{"/proc/sys/kernel/ns_last_pid", "/proc/loadavg"}
 
-// lastPID is the pid that was given out last, in words; "" where that is not told.
+// lastPID is the pid that was given out last, as text; "" where no file has it.
 func lastPID() string {
 	for _, file := range lastPIDFiles {
 		if raw, err := os.ReadFile(file); err == nil {

@@ -44,8 +44,8 @@ type Process struct {
 	child       *child
 	descendants descendants
 	ownRSS      int64       // KiB of this program's own memory at the start
-	kills       int64       // for memory, before it was started
-	asked       atomic.Bool // its end was, by way of this program
+	kills       int64       // how many processes the kernel had killed for memory before the start
+	asked       atomic.Bool // its end was asked for by way of this program
 
 	ends
 }
@@ -64,7 +64,9 @@ func (p *Process) Sync() { p.sync(p.output) }
 
 // LimitMemory bounds the memory that the process, and each process that it starts, may have of its own. What is above
 // that is refused to it. It does nothing once the process has ended.
-func (p *Process) LimitMemory(bytes int64) { p.m.children.limit(p.child, unix.RLIMIT_DATA, uint64(bytes)) }
+func (p *Process) LimitMemory(bytes int64) {
+	p.m.children.limit(p.child, unix.RLIMIT_DATA, uint64(bytes))
+}
 
 // Exited is closed when the leader has ended; output may still be on its way.
 func (p *Process) Exited() <-chan struct{} { return p.child.ended }

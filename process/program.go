@@ -105,7 +105,7 @@ func (c *children) forkTraced(path string, p program, attr *syscall.ProcAttr, t 
 		err = p.handOver(pid, &mask)
 		killed := errors.Is(err, unix.ESRCH)
 		if err == nil || killed && try == startTries {
-			return pid, nil // as killed as if it had run
+			return pid, nil // somebody kills it, as may happen to any process
 		}
 		c.discard(pid, *sys.PidFD)
 		if !killed {
@@ -129,9 +129,9 @@ func (c *children) discard(pid, pidfd int) {
 // stackRegister is the index of the stack pointer among a thread's registers, which are 8 bytes each here.
 var stackRegister = map[string]uintptr{"amd64": 19, "arm64": 31}
 
-// shutOut blocks all signals in this thread, and so in the child that it starts, but the one that tells that the
-// child has stopped. Any other could stop it while it is traced and has not got to its program: this thread waits for
-// just that then, and cannot let it go.
+// shutOut blocks all signals in this thread, and so in the child that it starts, except the one that reports the
+// child's stop. Any other signal could stop the traced child before its program is loaded. This thread would then be
+// waiting in the start, and could not let the child go on.
 func shutOut() (was unix.Sigset_t, err error) {
 	var all unix.Sigset_t
 	for i := range all.Val {
@@ -142,8 +142,8 @@ func shutOut() (was unix.Sigset_t, err error) {
 }
 
 // handOver gives the child its hidden argument and the signal mask that it is to have, and lets it go. It is called
-// by the thread that started it. Error: ESRCH when the child was killed; any other, and it still stands still, or has
-// ended by itself.
+// by the thread that started it. Errors: ESRCH when the child was killed; after any other error the child is still
+// stopped or has ended by itself.
 func (p program) handOver(pid int, mask *unix.Sigset_t) error {
 	_, e, err := waitid(unix.P_PID, pid, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT)
 	switch {
@@ -183,7 +183,7 @@ func (p program) insert(pid int) error {
 		return err
 	}
 	base := *(*uintptr)(unsafe.Add(unsafe.Pointer(&regs), index*word))
-	list := make([]uint64, 1+len(p.argv)+maxInterpreter+2) // what is needed of it, and maybe more
+	list := make([]uint64, 1+len(p.argv)+maxInterpreter+2) // as long as it can be
 	if err := readWords(pid, base, list); err != nil {
 		return err
 	}
@@ -208,8 +208,8 @@ func (p program) insert(pid int) error {
 	return writeWords(pid, base, list[:end+2])
 }
 
-// readWords reads words of a stopped child. At once where it may, which is not where the child has another user and
-// this program no right to that, else one by one, as its tracer always may.
+// readWords reads words of a stopped child. One call reads all of them where that is permitted. It may not be for a
+// child of another user; then it reads word by word, which a tracer always may.
 func readWords(pid int, from uintptr, words []uint64) error {
 	local, remote := vectors(from, words)
 	if n, err := unix.ProcessVMReadv(pid, local, remote, 0); err == nil && n == 8*len(words) {

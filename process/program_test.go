@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
 )
 
@@ -98,5 +99,31 @@ os.kill(os.getpid(), signal.SIGUSR1)`}})
 				t.Errorf("it ended by %q, code %d; want SIGKILL", got.Signal, got.ExitCode)
 			}
 		})
+	}
+}
+
+func TestHiddenArgument(t *testing.T) {
+	for _, hides := range []bool{true, false} {
+		m := newManager(t, process.Config{})
+		if !hides {
+			m.HideNothing()
+		}
+		look := `tr '\0' ' ' < /proc/$$/cmdline; echo "$@"`
+		res, err := m.Run(t.Context(), process.Spec{Argv: []string{"sh", "-c", look, "zero", "a b", ""}, Hidden: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "sh -c zero a b  a b \n"
+		if !hides {
+			want = "sh -c " + look + " zero a b  a b \n"
+		}
+		if got := text(t, res.Output, 0); got != want {
+			t.Errorf("hiding %v: %q, want %q", hides, got, want)
+		}
+		res.Discard()
+	}
+	m := newManager(t, process.Config{})
+	if _, err := m.Run(t.Context(), process.Spec{Argv: []string{"true"}, Hidden: 1}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("an argument that there is none of: %v, want kind invalid", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // child is a process that was started here and has not been waited for, or how it ended.
@@ -17,22 +19,22 @@ type child struct {
 	pidfd int      // -1 where the kernel has none
 	file  *os.File // owns pidfd once it is waited for
 
-	ended chan struct{} // closed when exit is set
-	exit  exit
-	tell  func(exit) // called then
-	soon  bool       // collectSoon reaps it; sweep skips it
+	ended  chan struct{} // closed when exit is set
+	exit   exit
+	notify func(exit) // called then
+	soon   bool       // collectSoon reaps it; sweep skips it
 }
 
 type exit struct {
-	stopped bool           // it is none: the process stands still by signal, and may go on
+	stopped bool           // not an end: a signal stopped the process, which may go on
 	code    int            // 0-255; 128+n after signal n
 	signal  syscall.Signal // 0 when it exited by itself
 	usage   unix.Rusage
 }
 
 // children owns every wait of the program. A child is collected once, by whoever sees its end first: its own watcher
-// through the pidfd, or sweep. Both do it under mu, and so does whoever signals it: a pid of a child in live is never
-// a recycled one.
+// through the pidfd, or sweep. Both hold mu for it, and so does whoever sends a signal, so the pid of a child in live
+// is never a reused one.
 type children struct {
 	sweeps bool         // a reaper runs, which sees every end
 	soon   atomic.Int32 // calls of collectSoon
@@ -41,19 +43,19 @@ type children struct {
 
 	mu       sync.Mutex
 	live     map[int]*child
-	tracers  int          // threads that may have stopped a child, which is not in live
-	passed   bool         // sweep has left an end or a stop, and all behind it, to collectSoon or to one of these
+	tracers  int          // threads that are starting a traced child, which is not in live yet
+	passed   bool         // sweep has stopped early, at a child of collectSoon or of a tracer, which calls it again
 	starting int          // starts that have not returned
-	early    map[int]exit // ends that sweep collected while one of them might have been the child's
+	early    map[int]exit // ends that sweep collected meanwhile, by pid: one may be that of a child being started
 }
 
 func newChildren() *children {
 	return &children{live: map[int]*child{}, early: map[int]exit{}}
 }
 
-// start starts the program at path in a child that is known from before its end on, and has the tag, 0 for none. tell
-// is called once with its end, by whoever sees it.
-func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, tell func(exit)) (*child, error) {
+// start starts the program at path in a child with the tag, 0 for none. notify is called once with the child's end,
+// by whoever sees it, maybe before start returns.
+func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, notify func(exit)) (*child, error) {
 	pidfd := -1
 	attr.Sys.PidFD = &pidfd
 	c.mu.Lock()
@@ -62,7 +64,7 @@ func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, 
 
 	pid, err := c.fork(path, p, attr, t)
 
-	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), tell: tell}
+	ch := &child{pid: pid, pidfd: pidfd, ended: make(chan struct{}), notify: notify}
 	c.mu.Lock()
 	e, over := c.early[pid]
 	if over = over && err == nil && !ch.waitable(); over {
@@ -79,12 +81,13 @@ func (c *children) start(path string, p program, attr *syscall.ProcAttr, t tag, 
 		return nil, err
 	}
 	if over {
-		tell(e)
+		notify(e)
 	}
 	return ch, nil
 }
 
-// waitable tells an end of this child from an earlier one of an orphan with the same pid.
+// waitable reports whether the child can still be waited for. If so, an end that sweep collected under its pid was
+// that of an earlier orphan.
 func (ch *child) waitable() bool {
 	_, _, err := waitid(ch.idType(), ch.id(), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT)
 	return err == nil
@@ -159,7 +162,7 @@ func (c *children) collectSoon(ch *child) {
 	c.passed = false
 	c.mu.Unlock()
 	if first {
-		ch.tell(ch.exit)
+		ch.notify(ch.exit)
 	}
 	if passed {
 		c.sweep()
@@ -172,12 +175,12 @@ func (c *children) collect(ch *child) (ended bool) {
 	ended, first := c.collectLocked(ch)
 	c.mu.Unlock()
 	if first {
-		ch.tell(ch.exit)
+		ch.notify(ch.exit)
 	}
 	return ended
 }
 
-// collectLocked leaves it to its caller to tell a first end.
+// collectLocked is collect with mu held. If first is set, the caller calls notify when it has released mu.
 func (c *children) collectLocked(ch *child) (ended, first bool) {
 	if c.live[ch.pid] != ch {
 		return true, false
@@ -266,7 +269,7 @@ func (c *children) sweep() {
 		}
 		c.mu.Unlock()
 		if first {
-			ch.tell(ch.exit)
+			ch.notify(ch.exit)
 		}
 	}
 }
@@ -280,12 +283,12 @@ func (c *children) reapOrphanLocked(pid int) {
 	}
 }
 
-// reap sweeps on every SIGCHLD until stop is closed, and calls swept then.
+// reap sweeps on every SIGCHLD until stop is closed, and calls swept after each sweep.
 func (c *children) reap(stop <-chan struct{}, swept func()) {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, unix.SIGCHLD)
 	defer signal.Stop(ended)
-	endsAlone()
+	ignoreStops()
 	for {
 		c.sweep()
 		swept()
@@ -297,9 +300,9 @@ func (c *children) reap(stop <-chan struct{}, swept func()) {
 	}
 }
 
-// endsAlone sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD: stops, as at each start of a traced child, wake
-// nobody then. Where that fails there is a sweep more for each.
-func endsAlone() {
+// ignoreStops sets SA_NOCLDSTOP on the runtime's handler of SIGCHLD, so that a child that stops, as each traced one
+// does at its start, does not wake reap. Where that fails, each stop costs one more sweep.
+func ignoreStops() {
 	const flags, noStops, maskSize = 1, 1, 8 // the index of sa_flags in the kernel's struct; SA_NOCLDSTOP
 	var action [4]uintptr
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD),
@@ -311,7 +314,7 @@ func endsAlone() {
 	}
 }
 
-// tracing counts the tracers: change is 1 or -1. Nobody else looks at what they stop.
+// tracing changes the number of tracers by 1 or -1. While there are some, sweep leaves stopped children to them.
 func (c *children) tracing(change int) {
 	c.mu.Lock()
 	c.tracers += change
@@ -325,9 +328,9 @@ func (c *children) tracing(change int) {
 	}
 }
 
-// waitid is waitid(2); pid is 0 when nothing has ended yet. A child that asked to be traced by this program, as any
-// may, is given with exit.stopped whenever it stops, whatever the options: once, unless with WNOWAIT. It is not let
-// go.
+// waitid is waitid(2); pid is 0 when nothing has ended yet. Any child may ask to be traced by this program. Each stop
+// of such a child is returned with exit.stopped, whatever the options say, and once unless WNOWAIT is set. The child
+// stays stopped.
 func waitid(idType, id, options int) (pid int, e exit, err error) {
 	// The kernel's siginfo_t for SIGCHLD; x/sys leaves these fields without names.
 	var info struct {
@@ -336,16 +339,16 @@ func waitid(idType, id, options int) (pid int, e exit, err error) {
 		pid, uid, status   int32
 		_                  [128 - 6*4 - (unsafe.Sizeof(uintptr(0)) - 4)]byte
 	}
-	for {
+	err = linux.Retry(func() error {
 		_, _, errno := unix.Syscall6(unix.SYS_WAITID, uintptr(idType), uintptr(id), uintptr(unsafe.Pointer(&info)),
 			uintptr(options), uintptr(unsafe.Pointer(&e.usage)), 0)
-		if errno == unix.EINTR {
-			continue
-		}
 		if errno != 0 {
-			return 0, exit{}, errno
+			return errno
 		}
-		break
+		return nil
+	})
+	if err != nil {
+		return 0, exit{}, err
 	}
 	const exited, dumped = 1, 3 // CLD_EXITED to CLD_DUMPED; those between are ends by signal, those above stops
 	e.code, e.stopped = int(info.status), info.code > dumped

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // ErrNoShell is returned where a script needs a shell and the image has none.
@@ -27,8 +28,8 @@ var ErrNoShell = fault.New(fault.Unprocessable,
 // shellFile lists the shells of the system.
 const shellFile = "/etc/shells"
 
-// preferred are the shells of the list that are taken, in this order: what users of published clients write runs in
-// these.
+// preferred are the shells of the list that are taken, in this order, because what users have written runs in these
+// (docs/wire.md, "Shell").
 var preferred = []string{"/usr/bin/zsh", "/bin/zsh", "/usr/bin/bash", "/bin/bash"}
 
 // shellFinder finds the shell once, and again when the list of shells has changed or the shell is gone.
@@ -41,7 +42,7 @@ type shellFinder struct {
 	path  string    // "" for none
 }
 
-// find returns the path of the shell. Only for a shell that is not in the list, env matters.
+// find returns the path of the shell. env matters only for a shell that is not in the list.
 func (f *shellFinder) find(env []string) (string, error) {
 	var mtime time.Time
 	if st, err := os.Stat(f.list); err == nil {
@@ -149,8 +150,8 @@ func executable(path string) error {
 // maxArgument is the longest script passed as an argument; the kernel's limit for one is 128 KiB.
 const maxArgument = 100 << 10
 
-// shellProgram runs script in the shell as `SHELL -c SCRIPT` does, but for the script not being among the arguments
-// that are shown. One that is too long for that comes from a file.
+// shellProgram returns what runs script as `SHELL -c SCRIPT` does, with a script that is not among the arguments that
+// are shown. A script that is too long for that comes from a file.
 func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAttr, theirs *closers) (program, error) {
 	shell, err := s.shells.find(env)
 	if err != nil {
@@ -160,12 +161,12 @@ func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAt
 		return program{}, err
 	}
 	if len(script) > maxArgument {
-		fd, err := memoryFile("script", []byte(script))
+		file, err := linux.MemoryFile("script", []byte(script))
 		if err != nil {
 			return program{}, fault.Newf(fault.Internal, "hand the script to the shell: %w", err)
 		}
-		theirs.add(fd)
-		attr.Files = append(attr.Files, uintptr(fd))
+		*theirs = append(*theirs, file)
+		attr.Files = append(attr.Files, file.Fd())
 		return program{argv: []string{shell, "/proc/self/fd/" + strconv.Itoa(len(attr.Files)-1)}}, nil
 	}
 	argv := []string{shell, "-c"}
@@ -181,7 +182,7 @@ func (s *starter) shellProgram(script string, env []string, attr *syscall.ProcAt
 // scriptVariable holds the script where no argument can be hidden.
 const scriptVariable = "SANDLOT_SCRIPT"
 
-// evaluation runs a script from a variable, which is gone before its first line. That is not -c in all: errors in
+// evaluation runs a script from a variable, which is gone before its first line. It differs from -c: errors in
 // grammar name eval, the last command does not replace the shell, a trap for ERR may be called twice. A shell of
 // another family gets the script as an argument that is shown.
 func evaluation(argv []string, script string) other {
@@ -211,8 +212,8 @@ func words(script string) ([]string, bool) {
 // replaced are the shells that put the last program of a script in their own place. dash does not.
 var replaced = map[string]bool{"bash": true, "zsh": true}
 
-// lone reports whether a script is one command of plain words. A shell of replaced does by itself what it says, or is
-// replaced by the program: nobody is started who could meet a shell with the script in its command line.
+// lone reports whether a script is one command of plain words. A shell in replaced does such a command by itself or
+// is replaced by its program, so nothing that the script starts can find a shell with the script in its command line.
 func lone(script string) bool {
 	w, ok := words(script)
 	return ok && !slices.Contains(starters, w[0])

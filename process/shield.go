@@ -8,15 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shield is what keeps this program alive and answering while the sandbox misbehaves, and what its children have in
-// place of it.
+// Shield says what Protect has done for this program, and what children get in place of it.
 type Shield struct {
 	score string // of children for the kernel's choice of whom to kill for memory; "" leaves what they inherit
 	nice  bool   // this program runs before others
 }
 
-// ownNice is the nice value of a shielded program; more would have it interrupt its own children as they end. They
-// have 0.
+// ownNice is the nice value of a shielded program; its children have 0. With a lower one it would interrupt its own
+// children as they end.
 const ownNice = -5
 
 // Protect makes this program the last that the kernel kills for memory and the first that it gives a processor, as
@@ -57,9 +56,8 @@ func renice(value int) bool {
 	}
 }
 
-// lift gives a started child what it would have without the shield. This program must not have that itself for the
-// moment of the fork, for children to inherit: memory is short just when something starts, and then it would be this
-// program that is killed.
+// lift gives a started child what it would have without the shield. This program does not drop its own shield for the
+// moment of the fork: memory runs short just when something starts, and the kernel would then kill this program.
 func (s Shield) lift(pid int) {
 	if s.nice {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, pid, 0)

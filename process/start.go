@@ -40,8 +40,6 @@ type Spec struct {
 	Linger  time.Duration // how long a background child that holds the output may delay the result; 0 means 100 ms
 
 	Streams Streams // input and output; nil means Capture{}
-
-	Files Files // in place of Streams; workspace/git alone uses it, until it calls StartPiped
 }
 
 // codeFolder marks errors about the folder rather than the program.
@@ -82,7 +80,7 @@ type launch struct {
 
 // prepare finds user, environment and program of a spec whose Dir is absolute. theirs gets what to close after the
 // start.
-func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers) (launch, error) {
+func (s *starter) prepare(spec *Spec, id string, files Files, theirs *closers) (launch, error) {
 	var as account
 	extra := spec.Env
 	if spec.User != "" {
@@ -96,8 +94,11 @@ func (s *starter) prepare(spec *Spec, id string, fds []uintptr, theirs *closers)
 	env := s.env.of(spec.Dir, id, extra)
 	_, terminal := spec.Streams.(Terminal)
 	attr := &syscall.ProcAttr{
-		Dir: spec.Dir, Env: env, Files: fds,
+		Dir: spec.Dir, Env: env,
 		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: terminal, Credential: as.credential},
+	}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
 	}
 	prog := plainProgram(spec.Argv, spec.Hidden)
 	if len(spec.Argv) == 0 {
@@ -181,8 +182,8 @@ func (m *Manager) Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// launch starts spec, whose output and end are to be followed then. mayEnd says that it may have to be ended from here,
-// with all its descendants.
+// launch starts spec; the caller follows output and end. mayEnd says that it may have to be ended from here, with all
+// its descendants.
 func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
@@ -193,9 +194,6 @@ func (m *Manager) launch(spec Spec, mayEnd bool) (*Process, error) {
 	m.observe()
 	if spec.Linger == 0 {
 		spec.Linger = 100 * time.Millisecond
-	}
-	if spec.Files != nil {
-		spec.Streams = spec.Files
 	}
 	if spec.Streams == nil {
 		spec.Streams = Capture{}
@@ -226,12 +224,12 @@ func (p *Process) start() error {
 	s := &p.m.starter
 	var theirs closers
 	defer theirs.close()
-	fds, ours, err := p.spec.Streams.open(s.null, &theirs)
+	files, ours, err := p.spec.Streams.open(s.null, &theirs)
 	p.pipes, p.streams = ours, ours.outputs()
 	if err != nil {
 		return fault.Newf(fault.Internal, "start a process%s: %w", s.limits.harm(), err)
 	}
-	l, err := s.prepare(&p.spec, p.descendants.id, fds, &theirs)
+	l, err := s.prepare(&p.spec, p.descendants.id, files, &theirs)
 	if err != nil {
 		return err
 	}
@@ -248,8 +246,8 @@ func (p *Process) start() error {
 	return nil
 }
 
-// StartCode is the exit code a shell gives for a start that failed with err; known is false where it failed before it
-// came to that.
+// StartCode is the exit code a shell gives for a start that failed with err; known is false for a bad spec and after
+// Close.
 func StartCode(err error) (code int, known bool) {
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Unprocessable:

@@ -6,14 +6,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // Streams say where a process's input comes from and where its output goes: Capture, Files or Terminal.
 type Streams interface {
-	// open makes the process's descriptors, and our ends of the pipes among them. theirs gets what to close after the
-	// start. Our ends are returned with an error too, for the caller to close.
-	open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error)
+	// open makes the files of the process's descriptors, and our ends of the pipes among them. theirs gets what to close
+	// after the start. Our ends are returned with an error too, for the caller to close.
+	open(null *os.File, theirs *closers) (files Files, ours pipes, err error)
 }
 
 // Capture gives a process its input and keeps its output in a Journal.
@@ -59,7 +60,7 @@ func (p *pipes) sync(j *journal.Journal) {
 	}
 }
 
-// outputs tells how many of the outputs there are.
+// outputs returns how many of the outputs there are.
 func (p *pipes) outputs() (n int) {
 	for _, f := range []*os.File{p.out, p.err} {
 		if f != nil {
@@ -70,11 +71,8 @@ func (p *pipes) outputs() (n int) {
 }
 
 func (p *pipes) close() {
-	for _, f := range []*os.File{p.in, p.out, p.err, p.attached} {
-		if f != nil {
-			_ = f.Close() // the start failed: nothing was written or is lost
-		}
-	}
+	all := closers{p.in, p.out, p.err, p.attached}
+	all.close() // the start failed: nothing was written or is lost
 }
 
 // attachment reads what the process has attached, and closes the file.
@@ -88,72 +86,57 @@ func (p *pipes) attachment() []byte {
 		return nil
 	}
 	data := make([]byte, min(st.Size(), maxAttachment))
-	n, _ := p.attached.ReadAt(data, 0) // it was cut meanwhile
+	n, _ := p.attached.ReadAt(data, 0) // an error means that the file was cut since
 	return data[:n]
 }
 
-func (c Capture) open(null *os.File, theirs *closers) (fds []uintptr, ours pipes, err error) {
-	fds = []uintptr{null.Fd(), 0, 0}
+func (c Capture) open(null *os.File, theirs *closers) (files Files, ours pipes, err error) {
+	files = Files{null, nil, nil}
 	if c.Input != nil {
-		r, w, err := pipe(false, true)
-		if err != nil {
+		if ours.in, files[0], err = pipe(false); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(r)
-		ours.in, fds[0] = os.NewFile(uintptr(w), "stdin"), uintptr(r)
+		*theirs = append(*theirs, files[0])
 	}
-	r, w, err := pipe(true, false)
-	if err != nil {
+	if ours.out, files[1], err = pipe(true); err != nil {
 		return nil, ours, err
 	}
-	theirs.add(w)
-	ours.out, fds[1], fds[2] = os.NewFile(uintptr(r), "output"), uintptr(w), uintptr(w)
+	*theirs = append(*theirs, files[1])
+	files[2] = files[1]
 	if c.Split {
-		if r, w, err = pipe(true, false); err != nil {
+		if ours.err, files[2], err = pipe(true); err != nil {
 			return nil, ours, err
 		}
-		theirs.add(w)
-		ours.err, fds[2] = os.NewFile(uintptr(r), "stderr"), uintptr(w)
+		*theirs = append(*theirs, files[2])
 	}
 	if c.Attachment {
-		fd, err := unix.MemfdCreate("attachment", unix.MFD_CLOEXEC)
-		if err != nil {
+		if ours.attached, err = linux.MemoryFile("attachment", nil); err != nil {
 			return nil, ours, err
 		}
-		ours.attached = os.NewFile(uintptr(fd), "attachment")
-		fds = append(fds, uintptr(fd))
+		files = append(files, ours.attached)
 	}
-	for _, f := range c.More {
-		fds = append(fds, f.Fd())
-	}
-	return fds, ours, nil
+	return append(files, c.More...), ours, nil
 }
 
-func (f Files) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	fds = make([]uintptr, len(f))
-	for i := range f {
-		fds[i] = f[i].Fd()
-	}
-	return fds, ours, nil
+func (f Files) open(*os.File, *closers) (files Files, ours pipes, err error) { return f, ours, nil }
+
+func (t Terminal) open(*os.File, *closers) (files Files, ours pipes, err error) {
+	return Files{t.File, t.File, t.File}, ours, nil
 }
 
-func (t Terminal) open(*os.File, *closers) (fds []uintptr, ours pipes, err error) {
-	return []uintptr{t.Fd(), t.Fd(), t.Fd()}, ours, nil
-}
-
-// muchOutput is how many bytes in one read call for a larger pipe.
+// muchOutput is the size of a read, in bytes, from which on the pipe is made larger.
 const muchOutput = 32 << 10
 
-// maxAttachment is the most that is read of what a process attaches.
+// maxAttachment is the most bytes that are read of what a process attaches.
 const maxAttachment = 64 << 20
 
-// maxPipe is the most that a pipe of ours can hold.
+// maxPipe is the most bytes that a pipe of ours can hold.
 const maxPipe = 1 << 20
 
-// take moves what a pipe gives into a stream of j until the pipe's end. It reports false when the pipe's read deadline
-// came first. It closes a pipe that is at its end. Once j is closed, what the pipe gives is read and forgotten, so that
-// the writer is not held back.
-func take(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
+// readInto appends what a pipe holds to a stream of j until the pipe's end, and closes the pipe. It reports false
+// when the pipe's read deadline came first. Once j is closed, it reads on and drops the bytes, so that the writer is
+// not held back.
+func readInto(f *os.File, j *journal.Journal, s journal.Stream) (ended bool) {
 	raw, err := f.SyscallConn()
 	for widened := false; err == nil; {
 		n := 0

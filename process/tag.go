@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tag tells whose descendant a process is. It lies in a limit that every process inherits and that means nothing
-// where no process is scheduled in real time (RLIMIT_RTTIME, in µs): a bit that makes it as good as unlimited, the
-// Manager's number, the process's. A new session, a wiped environment or another user do not change it; only a
-// process that sets out to escape does.
+// tag says whose descendant a process is. It is kept in a resource limit that every process inherits and that has no
+// effect unless a process is scheduled in real time (RLIMIT_RTTIME, in µs). Its parts are a bit that makes the limit
+// practically unlimited, the Manager's number and the process's number. A new session, a wiped environment or another
+// user do not change it; only a process that sets out to escape does.
 type tag uint64
 
 const (
@@ -30,9 +30,8 @@ func (t tag) of(count uint64) tag { return t | tag(count%(1<<tagManager)) }
 // children that need none.
 var ownLimit sync.RWMutex
 
-// lend gives this program the tag until giveBack is called, for the one child that is started meanwhile. For 0 it
-// sees to it that children have none; such starts do not wait for one another. Where limits cannot be set there are
-// no tags.
+// lend gives this program the tag until giveBack is called, for the one child that is started meanwhile. With tag 0
+// the child gets none, and such starts do not wait for one another. Where limits cannot be set there are no tags.
 func (t tag) lend() (giveBack func()) {
 	if t == 0 {
 		ownLimit.RLock()

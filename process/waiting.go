@@ -12,7 +12,7 @@ import (
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
-// ends takes in the ends of a process and makes its Result of them: the leader's, and that of each output.
+// ends collects the ends of a process, that of the leader and that of each output, and makes the Result of them.
 type ends struct {
 	pipes
 	output *journal.Journal
@@ -63,7 +63,7 @@ func (p *Process) await() {
 	}
 	switch {
 	case p.out == nil:
-	case take(p.out, p.output, journal.Stdout):
+	case readInto(p.out, p.output, journal.Stdout):
 		p.streamEnded()
 	default:
 		_ = p.out.SetReadDeadline(time.Time{}) // a background child may go on writing, and must not be held back
@@ -97,7 +97,7 @@ func (p *Process) leaderExited(e exit) {
 			p.result.PeakRSS = e.usage.Maxrss << 10
 		}
 		if e.code == CodeKilled && !p.asked.Load() {
-			p.result.OutOfMemory = p.m.memory.take(p.kills)
+			p.result.OutOfMemory = p.m.memory.claim(p.kills)
 		}
 	}
 	if p.streams > 0 && !p.published {
@@ -133,7 +133,7 @@ func (e *ends) streamEnded() {
 	e.endedLocked()
 }
 
-// endedLocked looks whether leader and streams are all at their end.
+// endedLocked publishes the Result if the leader and all streams are at their end.
 func (e *ends) endedLocked() {
 	if !e.exited || e.streams > 0 {
 		return
@@ -154,7 +154,7 @@ func (e *ends) publishLocked() {
 	e.result.Output = e.output
 	close(e.done)
 	if e.streams > 0 && e.out != nil {
-		_ = e.out.SetReadDeadline(time.Unix(1, 0)) // for await, if it reads
+		_ = e.out.SetReadDeadline(time.Unix(1, 0)) // ends the reading of await
 	}
 }
 
@@ -180,8 +180,8 @@ func (e *ends) unkillable() {
 
 // drain reads one of the output pipes to its end.
 func (e *ends) drain(f *os.File, s journal.Stream) {
-	for !take(f, e.output, s) {
-		_ = f.SetReadDeadline(time.Time{}) // that was for await
+	for !readInto(f, e.output, s) {
+		_ = f.SetReadDeadline(time.Time{}) // the deadline was meant for await
 	}
 	e.streamEnded()
 }
@@ -192,7 +192,7 @@ func (e *ends) feed(input []byte) {
 	_ = e.in.Close()
 }
 
-// signalName is the name of a signal with SIG, as kill -l has it without.
+// signalName returns the name of a signal, such as SIGKILL, and "" for none.
 func signalName(s syscall.Signal) string {
 	if s == 0 {
 		return ""

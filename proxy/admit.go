@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -17,20 +18,22 @@ import (
 
 var (
 	errNoCredential = fault.New(fault.Unauthenticated,
-		"no credential; send an API key as `Authorization: Bearer …`, or the preview token of the port in the header "+tokenHeader)
+		"no credential; send an API key as `Authorization: Bearer …`, "+
+			"or the preview token of the port in the header "+tokenHeader)
 	errNotAdmitted = fault.New(fault.Unauthenticated, "the credential is unknown, expired, or not for this sandbox")
 )
 
-// errNotFound answers those who have a key, for an unknown sandbox and for another organisation's alike.
+// errNotFound is the answer to a caller with a key, both for an unknown sandbox and for one of another organisation.
 func errNotFound(id string) error {
 	return fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox %q not found", serve.Cut(id, serve.MaxWords))
 }
 
-// admit lets a request to a port in, or returns why not; d is the door that it came to, nil at the toolbox. A sandbox that does not exist
-// goes through the same as p.stranger: who has no credential for a sandbox is not told whether there is one.
+// admit checks the credentials of a request to a port, and returns the one that admits it or the reason of the
+// refusal. d is the door of the request, nil for the toolbox. For a sandbox that does not exist, box is p.stranger,
+// which is checked the same way: a caller without a credential for a sandbox is not told whether it exists.
 func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *door) (by credential, err error) {
 	cookie := ""
-	if d != nil && (d.form != byPath || !isReserved(port)) { // pages of byPath doors are not kept apart by browsers
+	if d != nil && (d.form != byPath || !isReserved(port)) { // browsers do not keep the pages of byPath doors apart
 		cookie = cookieName(id, port)
 	}
 	given := credentials(r, cookie)
@@ -48,7 +51,7 @@ func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *doo
 		switch kind := fault.KindOf(err); {
 		case err == nil:
 			return c, nil
-		case kind == fault.NotFound: // a good key, but of others
+		case kind == fault.NotFound: // a valid key of another organisation
 			refusal = errNotFound(id)
 		case kind != fault.Unauthenticated:
 			return by, err
@@ -59,17 +62,18 @@ func (p *Proxy) admit(r *http.Request, box *sandbox, id string, port int, d *doo
 	return by, refusal
 }
 
-// maxGiven bounds the credentials of one request that are tried: each may cost a look-up.
+// maxGiven bounds the credentials of one request that are tried. Each may cost a look-up.
 const maxGiven = 16
 
-// try holds one credential against a port of a sandbox. Errors: fault.Unauthenticated for one that is not good for it, fault.NotFound for a
-// key of others. l is the link that it is the token of, if it is one's.
+// try checks one credential against a port of a sandbox. l is the link whose token the credential is, if it is one.
+// Errors: fault.Unauthenticated if the credential does not open the port, fault.NotFound for a key of another
+// organisation.
 func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c credential) (l Link, err error) {
 	if c.kind == byCookie && auth.Equal(c.value, cookieValue(box, port)) {
 		return l, nil
 	}
 	if c.kind != byCookie {
-		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == tokenPort(port) {
+		if of, ok := auth.PortOf(box.PreviewToken, c.value); ok && of == api.PreviewPort(port) {
 			return l, nil
 		} else if ok {
 			return l, fault.Codef(fault.Unauthenticated, "TOKEN_OF_ANOTHER_PORT",
@@ -82,21 +86,14 @@ func (p *Proxy) try(r *http.Request, box *sandbox, id string, port int, c creden
 			return l, err
 		}
 	}
-	if c.kind == byQuery || c.kind == byCookie { // keys do not stand in addresses, which others get to see
+	if c.kind == byQuery || c.kind == byCookie { // a key in an address would be shown to others
 		return Link{}, errNotAdmitted
 	}
 	return Link{}, p.byKey(r.Context(), box, id, c.value)
 }
 
-// tokenPort is the port whose token opens a port: that of the toolbox has two.
-func tokenPort(port int) int {
-	if port == 1 {
-		return toolboxPort
-	}
-	return port
-}
-
-// byKey asks whether an API key may use a sandbox, once per key, and per word that is none, while nothing changes. fault.Unauthenticated, fault.NotFound.
+// byKey checks whether an API key may use a sandbox. It asks the Locator once per key, or word that is no key, until
+// something changes. Errors: fault.Unauthenticated, fault.NotFound.
 func (p *Proxy) byKey(ctx context.Context, box *sandbox, id, key string) error {
 	hash := sha256.Sum256([]byte(key))
 	box.mu.Lock()
@@ -110,9 +107,9 @@ func (p *Proxy) byKey(ctx context.Context, box *sandbox, id, key string) error {
 	}
 	until, err := p.cfg.Locator.Admit(ctx, key, id)
 	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx) // the sandbox ended meanwhile, or the caller has left
+		return context.Cause(ctx) // the sandbox has ended, or the caller has left
 	}
-	if err == nil && box == p.stranger { // it has just come to be
+	if err == nil && box == p.stranger { // it was created in between
 		err = errNotFound(id)
 	}
 	box.mu.Lock()
@@ -134,8 +131,7 @@ var signable = map[string]string{
 	"GET /files/download": "GET", "HEAD /files/download": "GET", "POST /files/upload-v2": "POST",
 }
 
-// signed reports whether a request is let in by its signature: "v1_" and the unpadded base64url of the HMAC-SHA256 of
-// "v1:files:<METHOD>:<path>:<expires>" under the sandbox's signing key; expires is in Unix seconds, 0 for never (api.md 1.8).
+// signed reports whether the signature in the address of a request admits it (docs/wire.md, "Previews and the proxy").
 func signed(r *http.Request, box *sandbox, path string) bool {
 	method, ok := signable[r.Method+" "+path]
 	if !ok || box.SigningKey == "" || !strings.Contains(r.URL.RawQuery, "signature=") {
@@ -143,13 +139,14 @@ func signed(r *http.Request, box *sandbox, path string) bool {
 	}
 	q := r.URL.Query()
 	if len(q["path"]) != 1 || len(q["expires"]) != 1 || len(q["signature"]) != 1 {
-		return false // what is signed and what the toolbox reads must be the same
+		return false // the toolbox must read what was signed
 	}
 	expires, err := strconv.ParseInt(q.Get("expires"), 10, 64)
 	if err != nil || expires != 0 && time.Now().Unix() > expires {
 		return false
 	}
 	mac := hmac.New(sha256.New, []byte(box.SigningKey))
-	_, _ = mac.Write([]byte("v1:files:" + method + ":" + q.Get("path") + ":" + q.Get("expires"))) // a hash never fails to write
+	// A hash never fails to write.
+	_, _ = mac.Write([]byte("v1:files:" + method + ":" + q.Get("path") + ":" + q.Get("expires")))
 	return auth.Equal(q.Get("signature"), "v1_"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }

@@ -9,35 +9,39 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
 const (
-	// hostPrefix has browsers keep a cookie from being set by another host, or without HTTPS.
+	// hostPrefix makes browsers refuse the cookie from another host, or without HTTPS.
 	hostPrefix = "__Host-"
-	// framedSuffix tells the cookie that is kept for frames of other sites' pages where the plain one is kept for the page alone.
+	// framedSuffix marks the cookie for frames on pages of other sites, where the plain cookie is for pages alone.
 	framedSuffix = "-framed"
-	// framedCookie marks the requests of a frame in another site's page: browsers send it nowhere else.
+	// framedCookie marks requests of a frame on a page of another site. Browsers send it only there.
 	framedCookie = ownCookies + "framed"
-	// lastCookie tells the byPath door that a browser loaded a page of last, as {ref}/{port}.
+	// lastCookie has the byPath door whose page a browser loaded last, as {ref}/{port}.
 	lastCookie = ownCookies + "last"
 )
 
-// cookieName is that of the cookie which lets a browser in to one port of one sandbox. Browsers do not tell ports apart, nor paths well.
+// cookieName returns the name of the cookie that admits a browser to one port of one sandbox. The name has both in it,
+// because browsers send a cookie to all ports of a host, and paths do not separate cookies well.
 func cookieName(id string, port int) string {
 	return ownCookies + "preview-" + strconv.Itoa(port) + "-" + strings.ToLower(id)
 }
 
-// cookieValue is that of a browser which came with the token of a port; one that came with a link has the link's token, and ends with it.
+// cookieValue returns the cookie's value for a browser that came with the token of a port. A browser that came with a
+// link gets the link's token instead, which expires with the link.
 func cookieValue(box *sandbox, port int) string {
-	mac := hmac.New(sha256.New, []byte(auth.PortToken(box.PreviewToken, port)))
+	mac := hmac.New(sha256.New, []byte(auth.PortToken(box.PreviewToken, api.PreviewPort(port))))
 	_, _ = mac.Write([]byte("cookie")) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// setCookie sets a cookie of ours for the door's host. It has to be sent in frames of other sites' pages too, for which browsers want it to
-// be secure, and keep it apart for each such site (Partitioned). Those that do not keep secure cookies of a plain localhost have the other one.
+// setCookie sets a cookie of ours for the door's host. Browsers send it in frames on pages of other sites only if it
+// is secure and kept apart for each such site (Partitioned). A browser that does not keep secure cookies of a plain
+// localhost gets a second cookie, without these attributes.
 func (d door) setCookie(h http.Header, name, value string) {
 	c := http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	if d.secure {
@@ -52,13 +56,15 @@ func (d door) setCookie(h http.Header, name, value string) {
 	}
 }
 
-// errForeignPage answers a page that uses the cookie of another: it is not the visitor who asks.
+// errForeignPage is the answer to a page that uses the cookie of another page: the visitor did not ask.
 var errForeignPage = fault.Codef(fault.Forbidden, "FOREIGN_PAGE",
-	"a page of another site, or of another port, asks in the name of a visitor of this preview, which its own pages alone may; "+
+	"a page of another site, or of another port, asks in the name of a visitor of this preview, "+
+		"which its own pages alone may; "+
 		"have the app's server ask, with the preview token in the header "+tokenHeader+", or make the sandbox public")
 
-// fromOwnPage refuses what other pages make a browser ask with its cookie. They may show a door's pages, by link or in a frame; to ask
-// for anything else, above all what changes something, takes a page of the door. Programs, which are not led by pages, say nothing of theirs.
+// fromOwnPage refuses requests that a page of another site makes a browser send with our cookie. Such a page may show
+// the door's pages, by link or in a frame. Every other request, above all one that changes something, must come from
+// a page of the door. Programs send no headers about pages and pass.
 func (d door) fromOwnPage(r *http.Request) error {
 	h := r.Header
 	origin, site := h.Get("Origin"), h.Get("Sec-Fetch-Site")
@@ -80,11 +86,12 @@ func (d door) fromOwnPage(r *http.Request) error {
 	return errForeignPage
 }
 
-// owned reports whether a request at a byPath door, whose pages share their origin with those of other doors, can be one of its own pages.
-// A websocket does not tell its page.
+// owned reports whether a request at a byPath door can come from one of the door's own pages. All byPath doors share
+// one origin, so the Referer decides. A websocket does not name its page.
 func (d door) owned(r *http.Request, socket bool) bool {
 	from := r.Referer()
-	if socket || from == "" || !d.owns(from) || r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Method == http.MethodGet {
+	navigates := r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Method == http.MethodGet
+	if socket || from == "" || !d.owns(from) || navigates {
 		return true
 	}
 	page, err := url.Parse(from)
@@ -95,8 +102,8 @@ func (d door) owned(r *http.Request, socket bool) bool {
 	return !strings.HasPrefix(path, pathPrefix) || strings.HasPrefix(path, d.prefix+"/")
 }
 
-// isHidden reports whether a page has its browser hide its origin from itself, as Referrer-Policy: no-referrer does for forms. Frames without an
-// origin of their own are not of the same one.
+// isHidden reports whether a page has its browser hide the page's origin from its own server, as Referrer-Policy:
+// no-referrer does for forms. A frame without an origin of its own is not same-origin.
 func isHidden(r *http.Request) bool {
 	return r.Header.Get("Origin") == "null" && r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }
@@ -104,8 +111,8 @@ func isHidden(r *http.Request) bool {
 // isUpgrade reports whether a request is the beginning of a websocket.
 func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
 
-// isPage reports whether a browser loads a page, and in a frame. Where it does not say what for, as at plain http elsewhere than on this
-// machine, frames are not told from pages.
+// isPage reports whether a browser loads a page, and whether that is in a frame. Over plain HTTP to another machine a
+// browser does not say what it loads; frames then look like pages.
 func isPage(r *http.Request) (page, inFrame bool) {
 	if r.Method != http.MethodGet {
 		return false, false
@@ -121,7 +128,7 @@ func isPage(r *http.Request) (page, inFrame bool) {
 	return false, false
 }
 
-// isFramed reports whether a request comes from a frame in another site's page.
+// isFramed reports whether a request comes from a frame on a page of another site.
 func isFramed(r *http.Request) bool {
 	for _, name := range []string{hostPrefix + framedCookie, framedCookie + framedSuffix} {
 		if len(r.CookiesNamed(name)) > 0 {
@@ -131,17 +138,21 @@ func isFramed(r *http.Request) bool {
 	return isForeignFrame(r)
 }
 
-// isForeignFrame reports whether a request loads a frame in another site's page.
+// isForeignFrame reports whether a request loads a frame on a page of another site.
 func isForeignFrame(r *http.Request) bool {
 	_, inFrame := isPage(r)
 	return inFrame && r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
-// setMarks sets what later requests of the same browser are told by: that they come from a frame, and from which door.
+// setMarks sets the cookies by which later requests of the same browser are recognised: as coming from a frame, and
+// from which door.
 func (d door) setMarks(r *http.Request, h http.Header) {
 	page, _ := isPage(r)
 	if isForeignFrame(r) && d.trusted() {
-		c := http.Cookie{Name: framedCookie + framedSuffix, Value: "1", Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteNoneMode, Partitioned: true}
+		c := http.Cookie{
+			Name: framedCookie + framedSuffix, Value: "1", Path: "/", HttpOnly: true,
+			Secure: true, SameSite: http.SameSiteNoneMode, Partitioned: true,
+		}
 		if d.secure {
 			c.Name = hostPrefix + framedCookie
 		}

@@ -18,7 +18,7 @@ const TokenQuery = "DAYTONA_SANDBOX_AUTH_KEY"
 const (
 	tokenHeader = "X-Daytona-Preview-Token"
 	tokenQuery  = TokenQuery
-	// ownCookies begins the names of all cookies of ours.
+	// ownCookies is the prefix of the names of our cookies.
 	ownCookies = "sandlot-"
 )
 
@@ -34,11 +34,11 @@ const (
 type credential struct {
 	kind  kind
 	value string
-	link  Link // that it was found to be the token of; the zero value for others
+	link  Link // the link whose token it is; zero if it is none
 }
 
-// credentials lists what a request shows, in the order it is tried. Cookies count at doors alone: those of name, and there may be several,
-// since an app can set one of the same name for a part of its paths.
+// credentials lists the credentials that a request shows, in the order they are tried. Only the cookie of that name
+// counts; "" means none. There may be several of one name, since an app can set one for a part of its paths.
 func credentials(r *http.Request, cookie string) []credential {
 	var given []credential
 	add := func(k kind, v string) {
@@ -67,14 +67,15 @@ func credentials(r *http.Request, cookie string) []credential {
 	return given
 }
 
-// strip takes every credential of ours off a request, wherever it stands and whatever it opens: apps are others' code and see none. An app's
-// own credentials pass.
+// strip removes every credential of ours from a request, wherever it stands and whatever it opens: apps are others'
+// code and must see none. An app's own credentials stay.
 func (p *Proxy) strip(r *http.Request, box *sandbox, d *door) {
 	h := r.Header
 	h.Del(tokenHeader)
 	h.Del("X-Daytona-Authorization")
 	if lines := h["Authorization"]; len(lines) > 0 {
-		h["Authorization"] = slices.DeleteFunc(slices.Clone(lines[:min(len(lines), maxGiven)]), func(line string) bool { return p.holdsOurs(r.Context(), box, line) })
+		lines = slices.Clone(lines[:min(len(lines), maxGiven)])
+		h["Authorization"] = slices.DeleteFunc(lines, func(line string) bool { return p.holdsOurs(r.Context(), box, line) })
 	}
 	r.URL.RawQuery = dropQuery(r.URL.RawQuery, tokenQuery)
 	p.stripPages(h, d)
@@ -89,13 +90,14 @@ func (p *Proxy) strip(r *http.Request, box *sandbox, d *door) {
 	}
 }
 
-// stripPages takes credentials off what a request tells of pages: a token in an address, and the addresses of links but for pages of the door
-// itself, which disguise hides.
+// stripPages removes credentials from the headers that name pages: tokens in addresses, and addresses of links.
+// Addresses of the door's own pages stay, because disguise rewrites them.
 func (p *Proxy) stripPages(h http.Header, d *door) {
 	if from := h.Get("Referer"); from != "" {
 		page, err := url.Parse(from)
+		isOwn := err == nil && d != nil && d.owns(from) && strings.HasPrefix(page.EscapedPath(), d.prefix+"/")
 		switch {
-		case err != nil, p.isLink(page) && (d == nil || !d.owns(from) || !strings.HasPrefix(page.EscapedPath(), d.prefix+"/")):
+		case err != nil, p.isLink(page) && !isOwn:
 			h.Del("Referer")
 		case page.RawQuery != "":
 			if kept := dropQuery(page.RawQuery, tokenQuery); kept != page.RawQuery {
@@ -110,7 +112,7 @@ func (p *Proxy) stripPages(h http.Header, d *door) {
 	}
 }
 
-// isLink reports whether a page is one of a signed link's door.
+// isLink reports whether a page belongs to the door of a signed link.
 func (p *Proxy) isLink(page *url.URL) bool {
 	if label, ok := p.previewLabel(page.Host); ok {
 		_, ref, _ := strings.Cut(label, "-")
@@ -120,7 +122,7 @@ func (p *Proxy) isLink(page *url.URL) bool {
 	return err == nil && strings.HasPrefix(page.EscapedPath(), pathPrefix) && isLinkRef(ref)
 }
 
-// holdsOurs reports whether a line of Authorization, of whatever scheme, holds a credential of ours.
+// holdsOurs reports whether a line of Authorization, of any scheme, holds a credential of ours.
 func (p *Proxy) holdsOurs(ctx context.Context, box *sandbox, line string) bool {
 	texts := []string{line}
 	scheme, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
@@ -136,7 +138,7 @@ func (p *Proxy) holdsOurs(ctx context.Context, box *sandbox, line string) bool {
 		if p.cfg.Key != "" && strings.Contains(text, p.cfg.Key) {
 			return true
 		}
-		words := strings.FieldsFunc(text, func(r rune) bool { // what none of our tokens has
+		words := strings.FieldsFunc(text, func(r rune) bool { // these characters occur in none of our tokens
 			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
 		})
 		if slices.ContainsFunc(words, func(w string) bool {
@@ -148,19 +150,19 @@ func (p *Proxy) holdsOurs(ctx context.Context, box *sandbox, line string) bool {
 		links := slices.DeleteFunc(words, func(w string) bool { return !auth.IsLink(w) })
 		return slices.ContainsFunc(links[:min(len(links), maxLinks)], func(w string) bool {
 			_, err := p.cfg.Locator.Link(ctx, w)
-			return fault.KindOf(err) != fault.NotFound // what cannot be found out counts as ours
+			return fault.KindOf(err) != fault.NotFound // a failed look-up counts as ours
 		})
 	})
 }
 
 const (
-	// maxLinks bounds the words of a line that are looked up as tokens of links.
+	// maxLinks bounds the look-ups of words of one line as tokens of links.
 	maxLinks = 2
-	// maxForeign bounds the words that are none of ours, such as an app's own tokens, remembered per sandbox.
+	// maxForeign bounds the foreign words, such as an app's own tokens, that are remembered per sandbox.
 	maxForeign = 1024
 )
 
-// dropQuery takes parameters out of a query, however their names are encoded, and leaves the rest as it was, byte for byte.
+// dropQuery removes parameters from a query, however their names are encoded, and keeps the rest byte for byte.
 func dropQuery(raw string, names ...string) string {
 	if raw == "" {
 		return raw
@@ -178,7 +180,7 @@ func dropQuery(raw string, names ...string) string {
 	return strings.Join(kept, "&")
 }
 
-// dropCookies takes our cookies out of a line of the Cookie header, and leaves the others as they are.
+// dropCookies removes our cookies from a line of the Cookie header and keeps the others unchanged.
 func dropCookies(line string) string {
 	if !strings.Contains(strings.ToLower(line), ownCookies) {
 		return line
@@ -186,14 +188,16 @@ func dropCookies(line string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(line, ";") {
 		name, value, _ := strings.Cut(pair, "=")
-		if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) { // one without a name is sent as its value
+		// Browsers send a cookie without a name as its value alone.
+		if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) {
 			kept = append(kept, strings.TrimSpace(pair))
 		}
 	}
 	return strings.Join(kept, "; ")
 }
 
-// isOwnCookie reports whether a cookie's name is one of ours. Browsers tell names apart by case, and prefixes without.
+// isOwnCookie reports whether a cookie's name is one of ours. Browsers compare names with case, and the prefixes
+// without.
 func isOwnCookie(name string) bool {
 	name = strings.ToLower(strings.TrimSpace(name))
 	for _, prefix := range []string{"__host-", "__secure-"} {

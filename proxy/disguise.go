@@ -11,20 +11,22 @@ import (
 	"strings"
 )
 
-// An app in a sandbox is told that it is at http://localhost:PORT, as it would be on the machine of whoever wrote it: development servers
-// refuse other names, and many apps refuse requests whose Origin is not their own. What it says of that address becomes the door's.
+// An app in a sandbox sees itself at http://localhost:PORT, as it would on a developer's machine: development servers
+// refuse other host names, and many apps refuse requests whose Origin is not their own. disguise rewrites the
+// requests, and reveal rewrites that address in the answers to the door's.
 
-// local is the app's host as it is told.
+// local returns the host that the app sees itself at.
 func (d door) local() string { return "localhost:" + strconv.Itoa(d.port) }
 
-// disguise makes a request that came to the door one to the app's own address: Host, and Origin and Referer where they are the door's. Those of
-// others stay as they are. X-Forwarded-Host and -Proto tell the door, for apps that write their address into pages; with an Origin that has become
-// the app's own they tell that, since apps hold the two against each other.
+// disguise rewrites a request to the door into one to the app's own address. It changes Host, and Origin and Referer
+// where they name the door; those of other sites stay. X-Forwarded-Host and -Proto name the door, for apps that write
+// their address into pages. Where the Origin was rewritten they name the app's own address too, since apps compare
+// the two.
 func (d door) disguise(out *http.Request) {
 	h := out.Header
 	out.Host = d.local()
 	seen, scheme, prefix := d.host, d.scheme(), d.prefix
-	if isLinkRef(d.ref) { // whose address is a credential
+	if isLinkRef(d.ref) { // the address is a credential
 		seen, scheme, prefix = d.local(), "http", ""
 	}
 	if origin := h.Get("Origin"); origin != "" && (d.owns(origin) || isHidden(out)) {
@@ -40,12 +42,16 @@ func (d door) disguise(out *http.Request) {
 	if prefix != "" {
 		h.Set("X-Forwarded-Prefix", prefix)
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Real-Ip", "X-Original-Url"} {
-		h.Del(name) // a visitor's own words
+	for _, name := range []string{ // a visitor could have written them
+		"Forwarded", "X-Forwarded-Port", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Real-Ip",
+		"X-Original-Url",
+	} {
+		h.Del(name)
 	}
 }
 
-// below returns path and query of a page of the door as the app knows them; of another byPath door's, which has the same host, nothing.
+// below returns path and query of a page of the door as the app knows them, and "/" for a page of another byPath
+// door, which has the same host.
 func (d door) below(page string) string {
 	u, err := url.Parse(page)
 	if err != nil {
@@ -63,8 +69,9 @@ func (d door) below(page string) string {
 	return path
 }
 
-// reveal makes what an answer says of the app's address say the door's: where it leads to, and whom its cookies are for. addr is the
-// sandbox's. Browsers keep no cookie in a frame of another site's page that does not ask for it.
+// reveal rewrites an answer's mentions of the app's address to the door's: in redirects, and in the domains and paths
+// of cookies. addr is the sandbox's address. In a frame on a page of another site browsers keep only cookies that ask
+// for it, so reveal adds the attributes.
 func (d door) reveal(h http.Header, addr netip.Addr) {
 	for _, name := range []string{"Location", "Content-Location"} {
 		if v := h.Get(name); v != "" {
@@ -75,10 +82,10 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 		h.Set("Refresh", v[1]+d.public(v[2], addr))
 	}
 	if d.form == byPath {
-		h.Del("Service-Worker-Allowed") // one for all paths would see what comes to other sandboxes
+		h.Del("Service-Worker-Allowed") // a worker for all paths would see requests to other sandboxes
 	}
 	if d.form != byAddress {
-		h.Del("Clear-Site-Data") // it would hold for the pages of other sandboxes too
+		h.Del("Clear-Site-Data") // it would clear the data of other sandboxes too
 	}
 	if isLinkRef(d.ref) {
 		h.Set("Referrer-Policy", "same-origin") // the address is a credential
@@ -90,7 +97,8 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 		var kept []string
 		for _, line := range lines {
 			name, value, _ := strings.Cut(line, "=")
-			if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) { // an app could have the visitor shut out
+			// With a cookie of our name, an app could lock the visitor out.
+			if !isOwnCookie(name) && (strings.TrimSpace(name) != "" || !isOwnCookie(value)) {
 				line = d.cookie(line, addr)
 				kept = append(kept, line)
 				if d.prefix != "" {
@@ -102,19 +110,20 @@ func (d door) reveal(h http.Header, addr netip.Addr) {
 	}
 }
 
-// refresh is an answer's Refresh: a time, and an address with or without its name.
+// refresh matches the Refresh header of an answer: a time, and an address with or without its name.
 var refresh = regexp.MustCompile(`(?i)^(\s*[\d.]*\s*[;,]\s*(?:url\s*=\s*)?)["']?([^"']+)["']?\s*$`)
 
-// public returns what an address that an app gave is for the door's visitors. Addresses that are not the app's own stay as they are.
+// public translates an address that an app gave for the door's visitors. Addresses that are not the app's own are
+// returned unchanged.
 func (d door) public(given string, addr netip.Addr) string {
 	u, err := url.Parse(given)
-	named := false // by the proxy's own host
+	named := false // the address has the proxy's own host
 	switch {
 	case err != nil || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
 		return given
 	case u.Host == "":
 		if !strings.HasPrefix(given, "/") {
-			return given // from the page's own path on
+			return given // relative to the page's own path
 		}
 	case d.isLocal(u, addr):
 		u.Scheme, u.Host = d.scheme(), d.host
@@ -149,7 +158,8 @@ func isLocalName(name string, addr netip.Addr) bool {
 	return err == nil && (ip.IsLoopback() || ip.IsUnspecified() || ip == addr)
 }
 
-// cookie returns what a cookie that an app sets is for the door's visitors: never for more hosts than the door's.
+// cookie translates a cookie that an app sets for the door's visitors. The result is never valid for more hosts than
+// the door's.
 func (d door) cookie(line string, addr netip.Addr) string {
 	host := d.host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -170,7 +180,8 @@ func (d door) cookie(line string, addr netip.Addr) string {
 	for i, part := range parts[1:] {
 		name, value, _ := strings.Cut(part, "=")
 		value = strings.TrimSpace(value)
-		if d.prefix != "" && strings.EqualFold(strings.TrimSpace(name), "path") && value != d.prefix && !strings.HasPrefix(value, d.prefix+"/") &&
+		if d.prefix != "" && strings.EqualFold(strings.TrimSpace(name), "path") &&
+			value != d.prefix && !strings.HasPrefix(value, d.prefix+"/") &&
 			!strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "__host-") {
 			parts[i+1] = " Path=" + d.prefix + "/" + strings.TrimPrefix(value, "/")
 		}
@@ -181,8 +192,9 @@ func (d door) cookie(line string, addr netip.Addr) string {
 	return strings.Join(parts, ";")
 }
 
-// copy returns a copy of a cookie for all of a byPath door, as d.cookie made it, which is for all paths of the proxy: stray websockets have nothing else.
-// It is one of ours, so that it reaches no other door.
+// copy returns a copy, valid for all paths of the proxy, of a cookie that is valid for all of a byPath door. line is
+// as d.cookie returned it. Websockets that lack the door's prefix carry no other cookie. The copy has a name of ours,
+// so that it reaches no other door.
 func (d door) copy(line string) []string {
 	pair, rest, _ := strings.Cut(line, ";")
 	everywhere := strings.Replace(rest+";", " Path="+d.prefix+"/;", " Path=/;", 1)
@@ -196,7 +208,7 @@ func (d door) copyPrefix() string {
 	return ownCookies + "app-" + strconv.Itoa(d.port) + "-" + d.ref + "-"
 }
 
-// copies returns the cookies whose copies a request has, but for those that it has themselves.
+// copies returns the cookies of which a request has only the copies.
 func (d door) copies(r *http.Request) (cookies []*http.Cookie) {
 	for _, c := range r.Cookies() {
 		if name, ok := strings.CutPrefix(c.Name, d.copyPrefix()); ok && len(r.CookiesNamed(name)) == 0 {

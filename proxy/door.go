@@ -12,7 +12,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// form is how an address tells the sandbox and the port.
+// form says where an address has sandbox and port.
 type form int
 
 const (
@@ -21,29 +21,29 @@ const (
 	byAddress             // a loopback address of the sandbox's own, with the app's own port
 )
 
-// door is an address at which visitors meet a port of a sandbox.
+// door is an address at which visitors reach a port of a sandbox.
 type door struct {
 	form   form
 	ref    string // the sandbox's id, or a link's token
 	port   int
-	prefix string // of paths, before the app's own; "" but for byPath
+	prefix string // of paths, in front of the app's own; "" unless byPath
 	host   string // as visitors see it, with its port if it has one
 	secure bool   // visitors come by HTTPS
 	stray  bool   // the request came without prefix
-	framed bool   // the request is one of a frame in another site's page
+	framed bool   // the request comes from a frame on a page of another site
 }
 
 const pathPrefix = "/p/"
 
-// door finds the door that a request came to. is reports whether it came to one at all. Error: fault.NotFound for an address of a door that
-// is written wrongly.
+// door finds the door that a request came to; is reports whether there is one. Error: fault.NotFound for a malformed
+// address of a door.
 func (p *Proxy) door(r *http.Request) (d door, is bool, err error) {
 	d.host, d.secure = r.Host, isSecure(r)
-	if v := first(r.Header.Get("X-Forwarded-Host")); v != "" && isHost(v) { // of a proxy before this one
+	if v := first(r.Header.Get("X-Forwarded-Host")); v != "" && isHost(v) { // set by a proxy in front of this one
 		d.host = v
 	}
 	if own, ok := p.doors.at(r); ok {
-		if !sameHost(withPort("http", r.Host), own.at.String()) { // a name that somebody made lead here
+		if !sameHost(withPort("http", r.Host), own.at.String()) { // somebody made this name resolve to the address
 			return d, true, fault.Newf(fault.NotFound, "this is http://%s, not %q", own.at, serve.Cut(r.Host, serve.MaxWords))
 		}
 		d.form, d.ref, d.port = byAddress, own.sandbox, int(own.at.Port())
@@ -61,19 +61,22 @@ func (p *Proxy) door(r *http.Request) (d door, is bool, err error) {
 	return d, false, nil
 }
 
-// stray finds the door of a request that lacks its prefix, as when the page of a byPath door names what it needs by absolute paths: by the
-// page that it comes from, else, as for websockets, by the page that this browser loaded last.
+// stray finds the door of a request that lacks the door's prefix, as when a page of a byPath door refers to its parts
+// by absolute paths. The page that the request comes from decides, else, as for websockets, the page that this
+// browser loaded last.
 func (p *Proxy) stray(r *http.Request, d door) (door, bool) {
 	if !p.cfg.Paths {
 		return d, false
 	}
 	d.form = byPath
 	var err error
-	if from, bad := url.Parse(r.Referer()); bad == nil && sameHost(from.Host, d.host) && strings.HasPrefix(from.EscapedPath(), pathPrefix) {
+	from, bad := url.Parse(r.Referer())
+	if bad == nil && sameHost(from.Host, d.host) && strings.HasPrefix(from.EscapedPath(), pathPrefix) {
 		d.ref, d.port, d.prefix, err = splitPath(from.EscapedPath())
 		return d, err == nil
 	}
-	for _, name := range []string{hostPrefix + lastCookie, lastCookie + framedSuffix, lastCookie} { // a frame has its own
+	// Frames have one of their own.
+	for _, name := range []string{hostPrefix + lastCookie, lastCookie + framedSuffix, lastCookie} {
 		for _, c := range r.CookiesNamed(name) {
 			if d.ref, d.port, d.prefix, err = splitPath(pathPrefix + c.Value); err == nil {
 				return d, true
@@ -97,18 +100,20 @@ func splitLabel(label string) (port int, ref string, err error) {
 	digits, ref, _ := strings.Cut(label, "-")
 	port, ok := portOf(digits)
 	if !ok || ref == "" {
-		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}", serve.Cut(label, serve.MaxWords))
+		return 0, "", fault.Newf(fault.NotFound, "%q is not the host of a preview; they look like 3000-{sandboxId}",
+			serve.Cut(label, serve.MaxWords))
 	}
 	return port, ref, nil
 }
 
-// splitPath reads /p/{ref}/{port} and what follows; prefix is that without what follows.
+// splitPath reads /p/{ref}/{port} and ignores what follows; prefix is the part that was read.
 func splitPath(escaped string) (ref string, port int, prefix string, err error) {
 	ref, rest, _ := strings.Cut(strings.TrimPrefix(escaped, pathPrefix), "/")
 	digits, _, _ := strings.Cut(rest, "/")
 	port, ok := portOf(digits)
 	if !ok || ref == "" || strings.ContainsAny(ref, "%;\"") {
-		return "", 0, "", fault.Newf(fault.NotFound, "%q is not the path of a preview; they look like /p/{sandboxId}/3000/", serve.Cut(escaped, serve.MaxWords))
+		return "", 0, "", fault.Newf(fault.NotFound,
+			"%q is not the path of a preview; they look like /p/{sandboxId}/3000/", serve.Cut(escaped, serve.MaxWords))
 	}
 	return strings.ToLower(ref), port, pathPrefix + ref + "/" + digits, nil
 }
@@ -119,7 +124,7 @@ func portOf(digits string) (port int, ok bool) {
 	return port, err == nil && port >= 1 && port <= 65535 && strconv.Itoa(port) == digits
 }
 
-// origin is the door as the browser's Origin says it.
+// origin returns the door as a browser writes it in Origin.
 func (d door) origin() string { return d.scheme() + "://" + d.host }
 
 func (d door) scheme() string {
@@ -129,21 +134,23 @@ func (d door) scheme() string {
 	return "http"
 }
 
-// owns reports whether a page or origin belongs to this door. One of plain http does not where visitors come by HTTPS; where they seem to
-// come by http, a proxy before this one may not have told.
+// owns reports whether a page or origin belongs to this door. Where visitors come by HTTPS, a page of plain HTTP does
+// not. Where they seem to come by HTTP, both do: a proxy in front of this one may not have told.
 func (d door) owns(page string) bool {
 	u, err := url.Parse(page)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && !d.secure) && sameHost(withPort(u.Scheme, u.Host), withPort(u.Scheme, d.host))
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http" && !d.secure) &&
+		sameHost(withPort(u.Scheme, u.Host), withPort(u.Scheme, d.host))
 }
 
-// trusted reports whether browsers count the door as secure, and so keep a cookie that says Secure.
+// trusted reports whether browsers consider the door secure, and so keep a cookie with the attribute Secure.
 func (d door) trusted() bool {
 	name := d.host
 	if h, _, err := net.SplitHostPort(name); err == nil {
 		name = h
 	}
 	ip, err := netip.ParseAddr(strings.Trim(name, "[]"))
-	return d.secure || err == nil && ip.IsLoopback() || strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
+	return d.secure || err == nil && ip.IsLoopback() ||
+		strings.EqualFold(name, "localhost") || strings.HasSuffix(strings.ToLower(name), ".localhost")
 }
 
 // isSecure reports whether a visitor came by HTTPS: to this server, or to a proxy before it.
@@ -165,7 +172,7 @@ func isHost(text string) bool {
 
 func sameHost(a, b string) bool { return a != "" && strings.EqualFold(a, b) }
 
-// withPort adds the port that a scheme stands for.
+// withPort adds the scheme's default port to a host that has none.
 func withPort(scheme, host string) string {
 	if _, _, err := net.SplitHostPort(host); err == nil {
 		return host

@@ -18,21 +18,22 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// doors are ports of sandboxes at loopback addresses of this machine, for browsers and programs that know no names: each sandbox has an
-// address of its own, so that browsers keep their pages apart, and each app its own port. It is safe for concurrent use.
+// doors opens ports of sandboxes at loopback addresses of this machine, for browsers and programs that resolve no
+// names. Each sandbox has an address of its own, so that browsers keep the pages of sandboxes apart, and each app
+// keeps its own port. It is safe for concurrent use.
 type doors struct {
 	handler http.Handler
 	drain   time.Duration
 	logger  *slog.Logger
 
 	begun chan struct{}   // closed when ctx is set
-	ctx   context.Context //nolint:containedctx // of Run
+	ctx   context.Context //nolint:containedctx // it is the context of Run
 
 	mu     sync.Mutex
 	owners map[netip.Addr]string
 	open   map[netip.AddrPort]*ownDoor
 	closed bool           // Run has ended
-	work   sync.WaitGroup // one more while not closed
+	work   sync.WaitGroup // has one extra until closed
 }
 
 type ownDoor struct {
@@ -45,7 +46,10 @@ type ownDoor struct {
 const maxDoors = 64
 
 func newDoors(handler http.Handler, drain time.Duration, logger *slog.Logger) *doors {
-	return &doors{handler: handler, drain: drain, logger: logger, begun: make(chan struct{}), owners: map[netip.Addr]string{}, open: map[netip.AddrPort]*ownDoor{}}
+	return &doors{
+		handler: handler, drain: drain, logger: logger, begun: make(chan struct{}),
+		owners: map[netip.Addr]string{}, open: map[netip.AddrPort]*ownDoor{},
+	}
 }
 
 func (s *doors) begin(ctx context.Context) {
@@ -63,9 +67,10 @@ func (s *doors) end() {
 	s.work.Wait()
 }
 
-// Open lets visitors reach a port of a sandbox at a loopback address, and returns that, and whether it was not open before. It is always the same for a sandbox, and stays open
-// until the sandbox is gone. It waits for Run to begin. Errors: fault.Conflict when the port cannot be had there: something else listens on
-// it, it is below 1024 and this program not root's, or there are too many; fault.Unavailable once Run has ended.
+// Open lets visitors reach a port of a sandbox at a loopback address; opened reports whether it was not open before.
+// The address is always the same for a sandbox, and stays open until the sandbox is gone. Open waits for Run to
+// begin. Errors: fault.Conflict when the port cannot be opened there: it is in use, it is below 1024 and this program
+// is not root's, or the sandbox has too many; fault.Unavailable once Run has ended.
 func (p *Proxy) Open(ctx context.Context, id string, port int) (at netip.AddrPort, opened bool, err error) {
 	s := p.doors
 	at = netip.AddrPortFrom(addressOf(id), uint16(port))
@@ -76,7 +81,7 @@ func (p *Proxy) Open(ctx context.Context, id string, port int) (at netip.AddrPor
 	}
 	opened, err = s.listen(id, at)
 	if opened {
-		p.open.check(id) // it may have been deleted meanwhile
+		p.open.enqueue(id) // it may have been deleted in between
 	}
 	return at, opened, err
 }
@@ -120,17 +125,17 @@ func (s *doors) listen(id string, at netip.AddrPort) (opened bool, err error) {
 	return true, nil
 }
 
-// visitorSilence is the time after which a visitor that acknowledges nothing counts as vanished.
+// visitorSilence is how long a visitor may acknowledge nothing before its connection is closed.
 const visitorSilence = 5 * time.Minute
 
-// addressOf returns a sandbox's loopback address: one of the four million of 127.64.0.0/10, by its id.
+// addressOf derives a sandbox's loopback address from its id: one of the four million of 127.64.0.0/10.
 func addressOf(id string) netip.Addr {
 	sum := sha256.Sum256([]byte(id))
 	n := binary.BigEndian.Uint32(sum[:])
 	return netip.AddrFrom4([4]byte{127, 64 | byte(n>>16)&63, byte(n >> 8), byte(n)})
 }
 
-// at returns the door whose address a request came to.
+// at returns the door at whose address a request arrived.
 func (s *doors) at(r *http.Request) (ownDoor, bool) {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok {

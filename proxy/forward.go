@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -37,15 +37,17 @@ func (b *bufferPool) Put(buf []byte) {
 	}
 }
 
-// newsWithin bounds the wait for the news of a sandbox's end by a request that has met its end.
-const newsWithin = 800 * time.Millisecond
+// lostWithin bounds the wait, after a connection broke, for the report that the sandbox has ended.
+const lostWithin = 800 * time.Millisecond
 
-// forward passes a request on to its sandbox and the answer back: to the port of its door, or to the toolbox if that is nil.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *request, d *door, escapedPath string) error {
+// forward sends a request to its sandbox and returns the answer: to the port of door d, to the toolbox if d is nil.
+func (p *Proxy) forward(
+	w http.ResponseWriter, r *http.Request, in *body, q *request, d *door, escapedPath string,
+) error {
 	if err := q.refused(); err != nil {
 		return err
 	}
-	box, port := q.to, toolboxPort
+	box, port := q.to, api.ToolboxPort
 	if d != nil {
 		port = d.port
 	}
@@ -55,30 +57,27 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 	}
 	path, err := url.PathUnescape(escapedPath)
 	if err != nil {
-		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s", serve.Cut(err.Error(), serve.MaxWords))
+		return fault.Newf(fault.Invalid, "the path is not percent-encoded correctly: %s",
+			serve.Cut(err.Error(), serve.MaxWords))
 	}
-	var failed error
-	carried := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
-	patience := time.Duration(0)
-	defer func() { carried.Finish(patience) }()
-	rp := httputil.ReverseProxy{
+	x := &upstream.Exchange{Pool: box.transport, Port: port, W: w, Body: in}
+	return x.Forward(r, httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL.Scheme, pr.Out.URL.Host = "http", netip.AddrPortFrom(box.Addr, uint16(port)).String()
 			pr.Out.URL.Path, pr.Out.URL.RawPath = path, escapedPath
-			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came: ReverseProxy would drop what it cannot parse
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: ReverseProxy would drop what it cannot parse
 			pr.Out.Host = net.JoinHostPort("localhost", strconv.Itoa(port))
 			pr.SetXForwarded()
-			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", secretHeader} {
+			for _, name := range []string{"X-Daytona-Skip-Last-Activity-Update", "X-Daytona-Disable-CORS", api.SecretHeader} {
 				pr.Out.Header.Del(name)
 			}
 			if d != nil {
 				d.disguise(pr.Out)
 			}
 			if isToolboxd(port) {
-				pr.Out.Header.Set(secretHeader, box.Secret)
+				pr.Out.Header.Set(api.SecretHeader, box.Secret)
 			}
 		},
-		Transport:  carried,
 		BufferPool: &buffers,
 		ModifyResponse: func(res *http.Response) error {
 			if d != nil {
@@ -87,67 +86,65 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, in *body, q *req
 			if res.StatusCode == http.StatusSwitchingProtocols {
 				return p.upgrade(r.Context(), q, res)
 			}
-			if res.StatusCode < 200 {
-				return fmt.Errorf("status %03d is none", res.StatusCode)
-			}
 			in.mark(res.Header)
 			for name := range res.Header {
 				if name != "Set-Cookie" && name != "Vary" {
-					w.Header().Del(name) // the app's own word counts, and is not said twice
+					w.Header().Del(name) // the app's header replaces ours
 				}
 			}
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:     p.log,
-	}
-	rp.ServeHTTP(w, r)
-	if failed == nil {
-		patience = restWithin
-		return nil
-	}
+		ErrorLog: p.log,
+	}, func(err error) error { return p.notReached(w, r, in, q, port, err) })
+}
+
+// notReached explains why a sandbox gave no answer to a request.
+func (p *Proxy) notReached(w http.ResponseWriter, r *http.Request, in *body, q *request, port int, err error) error {
 	if why := p.lost(r.Context(), q); why != nil {
-		w.Header().Set("Connection", "close") // it has deadlines now
+		w.Header().Set("Connection", "close") // cut has set deadlines on it
 		return why
 	}
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the caller has left, or the server is stopping: nobody is there to be told
+		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
 	}
 	if in.broken.Load() {
-		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(failed))
+		return fault.Newf(fault.Invalid, "the request's body is not as its header says: %w", serve.Short(err))
 	}
-	if errors.Is(failed, syscall.ECONNREFUSED) && !isToolboxd(port) {
-		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, box.ID)
+	id := q.to.ID
+	if errors.Is(err, syscall.ECONNREFUSED) && !isToolboxd(port) {
+		return fault.Codef(fault.Upstream, "PORT_CLOSED", "nothing listens on port %d of sandbox %s", port, id)
 	}
-	p.cfg.Logger.Info("sandbox not reached", logkey.Sandbox, box.ID, "port", port, logkey.Err, serve.Cut(failed.Error(), serve.MaxWords))
-	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", box.ID, serve.Short(failed))
+	p.cfg.Logger.Info("sandbox not reached",
+		logkey.Sandbox, id, "port", port, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
+	return fault.Codef(fault.Upstream, "SANDBOX_UNREACHABLE", "sandbox %s did not answer: %w", id, serve.Short(err))
 }
 
-// lost returns why the sandbox of a request whose connection broke is gone; nil if its toolbox still answers, if the caller has left, or if no
-// news comes in time. A connection breaks some time before whoever watches the sandbox can tell.
+// lost returns why the sandbox of a request whose connection broke has ended. It returns nil if the toolbox still
+// answers, if the caller has left, or if no report comes in time: the connection breaks some time before whoever
+// watches the sandbox can tell.
 func (p *Proxy) lost(ctx context.Context, q *request) error {
 	if ctx.Err() == nil {
-		wait, stop := context.WithTimeout(ctx, newsWithin)
+		wait, stop := context.WithTimeout(ctx, lostWithin)
 		defer stop()
 		if p.toolboxAnswers(wait, q.to) {
 			return q.ended()
 		}
 		<-wait.Done()
 		if ctx.Err() == nil {
-			p.Forget(q.to.ID) // whatever happened, it is not where it was
+			p.Forget(q.to.ID) // it does not answer where it was
 		}
 	}
 	return q.ended()
 }
 
-// toolboxAnswers reports whether a toolbox says anything before ctx ends. That it takes a connection is not enough: the kernel takes some for a
-// process that is just being killed.
+// toolboxAnswers reports whether a toolbox answers before ctx ends. An accepted connection is no proof: the kernel
+// accepts some for a process that is just being killed.
 func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, toolboxPort).String())
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(box.Addr, api.ToolboxPort).String())
 	if err != nil {
 		return false
 	}
-	defer conn.Close() // it has been asked all
+	defer conn.Close() // nothing more is asked
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if _, err := io.WriteString(conn, "HEAD /version HTTP/1.1\r\nHost: toolbox\r\nConnection: close\r\n\r\n"); err != nil {
@@ -157,7 +154,8 @@ func (p *Proxy) toolboxAnswers(ctx context.Context, box *sandbox) bool {
 	return n == 1
 }
 
-// upgrade makes a connection that has become another protocol's end with its sandbox.
+// upgrade takes charge of a connection that has switched to another protocol: a websocket will be told of its sandbox's
+// end.
 func (p *Proxy) upgrade(ctx context.Context, q *request, res *http.Response) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// farewell bounds what a client may take to read the answer, or the close frame, of a request that was ended here.
+	// farewell bounds the time a client has to read the answer, or the close frame, of a request that the proxy ended.
 	farewell = 500 * time.Millisecond
 	// lookUpWithin bounds one look-up after a change.
 	lookUpWithin = 5 * time.Second
-	// lookUpAgain is the wait after a look-up that failed.
-	lookUpAgain = time.Second
+	// retryAfter is the wait after a look-up that failed.
+	retryAfter = time.Second
 )
 
-// registry holds, by sandbox, what is known of it and which requests to it are open. It is safe for concurrent use.
+// registry knows the sandboxes and their open requests. It is safe for concurrent use.
 //
-// A request is registered before its sandbox is looked up, and a look-up that a change overtook is repeated. So every request either saw the
-// sandbox after the change, or is found when the change is looked at.
+// A request is registered before its sandbox is looked up, and a look-up that a change overtook is repeated. So a
+// request either has seen the sandbox after the change, or is found when the change is examined.
 type registry struct {
 	locator Locator
 	doors   *doors
 	logger  *slog.Logger
-	wake    chan struct{} // of capacity 1: changed is not empty
+	wake    chan struct{} // capacity 1; full while changed is not empty
 
 	mu      sync.Mutex
 	entries map[string]*entry
-	changed map[string]struct{} // sandboxes with open requests that have to be looked up again
+	changed map[string]struct{} // sandboxes to examine
 }
 
 // entry is kept while a sandbox is known or has open requests.
@@ -45,14 +45,14 @@ type entry struct {
 
 // request is one open request to a sandbox.
 type request struct {
-	to     *sandbox // nil while it is looked up
+	to     *sandbox // nil during the look-up
 	in     *body
 	cancel context.CancelCauseFunc
 	client *http.ResponseController
 
 	mu       sync.Mutex
-	link     string // the token of the link that let it in
-	trusted  bool   // by a credential: may be told reasons
+	link     string // the token of the link that admitted it
+	trusted  bool   // it showed a credential and may be told reasons
 	upgraded bool
 	left     bool
 	why      error // why the proxy ended it; nil while it did not
@@ -60,11 +60,13 @@ type request struct {
 
 func newRegistry(locator Locator, doors *doors, logger *slog.Logger) *registry {
 	return &registry{
-		locator: locator, doors: doors, logger: logger, wake: make(chan struct{}, 1), entries: map[string]*entry{}, changed: map[string]struct{}{},
+		locator: locator, doors: doors, logger: logger, wake: make(chan struct{}, 1),
+		entries: map[string]*entry{}, changed: map[string]struct{}{},
 	}
 }
 
-// begin registers a request to a sandbox, sets q.to, and looks the sandbox up if it is not known. end has to follow a nil error.
+// begin registers a request to a sandbox, sets q.to, and looks the sandbox up if it is not known. The caller calls
+// end after a nil error.
 func (g *registry) begin(ctx context.Context, id string, q *request) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -86,7 +88,7 @@ func (g *registry) begin(ctx context.Context, id string, q *request) error {
 		if e.changes != changes {
 			continue
 		}
-		if !t.Addr.IsValid() { // looked up again by the next request: it may come back without a change
+		if !t.Addr.IsValid() { // not kept: the sandbox may come back without a change
 			q.to = newSandbox(t)
 			return nil
 		}
@@ -98,7 +100,7 @@ func (g *registry) begin(ctx context.Context, id string, q *request) error {
 	return nil
 }
 
-// end removes a request. It is not ended by the registry after that.
+// end removes a request. The registry does not end it any more.
 func (g *registry) end(q *request) {
 	q.mu.Lock()
 	q.left = true
@@ -115,7 +117,7 @@ func (g *registry) removeLocked(id string, e *entry, q *request) {
 	}
 }
 
-// forget drops what is known of a sandbox, "" of all, and has run look after the open requests. It does not block.
+// forget drops what is known of a sandbox, "" means all, and has run examine the open requests. It does not block.
 func (g *registry) forget(id string) {
 	g.mu.Lock()
 	ids := []string{id}
@@ -131,7 +133,7 @@ func (g *registry) forget(id string) {
 		if e == nil && !g.doors.has(id) {
 			continue
 		}
-		g.checkLocked(id)
+		g.enqueueLocked(id)
 		if e == nil {
 			continue
 		}
@@ -150,14 +152,14 @@ func (g *registry) forget(id string) {
 	}
 }
 
-// check has run look after a sandbox, and so close its doors if it is gone. It does not block.
-func (g *registry) check(id string) {
+// enqueue has run examine a sandbox, which closes the doors of one that is gone. It does not block.
+func (g *registry) enqueue(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.checkLocked(id)
+	g.enqueueLocked(id)
 }
 
-func (g *registry) checkLocked(id string) {
+func (g *registry) enqueueLocked(id string) {
 	g.changed[id] = struct{}{}
 	select {
 	case g.wake <- struct{}{}:
@@ -165,7 +167,8 @@ func (g *registry) checkLocked(id string) {
 	}
 }
 
-// run ends the open requests of sandboxes that no longer run, until ctx ends. A change only wakes it: what counts is what the Locator says.
+// run ends the open requests of sandboxes that no longer run, until ctx ends. A change only wakes it: the Locator
+// says what the sandbox is now.
 func (g *registry) run(ctx context.Context) {
 	var again <-chan time.Time
 	for {
@@ -181,19 +184,20 @@ func (g *registry) run(ctx context.Context) {
 		g.changed = map[string]struct{}{}
 		g.mu.Unlock()
 		for id := range changed {
-			if err := g.look(ctx, id); err != nil && ctx.Err() == nil {
-				g.logger.Warn("sandbox not looked up after a change; trying again", logkey.Sandbox, id, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
+			if err := g.examine(ctx, id); err != nil && ctx.Err() == nil {
+				g.logger.Warn("sandbox not looked up after a change; trying again",
+					logkey.Sandbox, id, logkey.Err, serve.Cut(err.Error(), serve.MaxWords))
 				g.mu.Lock()
 				g.changed[id] = struct{}{}
 				g.mu.Unlock()
-				again = time.After(lookUpAgain)
+				again = time.After(retryAfter)
 			}
 		}
 	}
 }
 
-// look ends the open requests of one sandbox that were sent to a run of it which is over.
-func (g *registry) look(ctx context.Context, id string) error {
+// examine ends the open requests of one sandbox that were sent to a run that is over.
+func (g *registry) examine(ctx context.Context, id string) error {
 	g.mu.Lock()
 	e := g.entries[id]
 	if e == nil && !g.doors.has(id) {
@@ -216,7 +220,7 @@ func (g *registry) look(ctx context.Context, id string) error {
 	}
 	g.mu.Lock()
 	var over, linked []*request
-	if e != nil && e.changes == changes { // else a newer look follows, and requests may be open that know more than now
+	if e != nil && e.changes == changes { // else another change came: it is examined again, and newer requests may be open
 		for q := range e.open {
 			switch {
 			case q.to != nil && !q.to.sameRun(now):
@@ -228,7 +232,8 @@ func (g *registry) look(ctx context.Context, id string) error {
 	}
 	g.mu.Unlock()
 	if len(over) > 0 {
-		g.logger.Info("open requests ended with their sandbox", logkey.Sandbox, id, logkey.State, now.State, "requests", len(over))
+		g.logger.Info("open requests ended with their sandbox",
+			logkey.Sandbox, id, logkey.State, now.State, "requests", len(over))
 	}
 	for _, q := range over {
 		q.stop(now)
@@ -243,7 +248,8 @@ func (g *registry) look(ctx context.Context, id string) error {
 	return nil
 }
 
-// admittedBy notes the link that let the request in, with which it ends. The caller calls stop when the request has ended.
+// admittedBy records the link that admitted the request, which ends with the link. The caller calls stop when the
+// request has ended.
 func (q *request) admittedBy(token string, l Link) (stop func() bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -251,14 +257,14 @@ func (q *request) admittedBy(token string, l Link) (stop func() bool) {
 	return time.AfterFunc(time.Until(l.Until), func() { q.cut(errNoLink) }).Stop
 }
 
-// byLink returns the token of the link that let the request in, "" for none.
+// byLink returns the token of the link that admitted the request, "" for none.
 func (q *request) byLink() string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.link
 }
 
-// stop ends a request because of what its sandbox is now.
+// stop ends a request because of the state that its sandbox is in now.
 func (q *request) stop(now Target) {
 	q.mu.Lock()
 	trusted := q.trusted
@@ -275,21 +281,21 @@ func (q *request) cut(why error) {
 	}
 	q.why = why
 	q.cancel(why)
-	// The handler may be in a read of what the client does not send, or in a write of what it does not take.
+	// The handler may be blocked in a read or write of a client that neither sends nor reads.
 	if q.upgraded {
-		q.sayFarewell()
+		q.allowFarewell()
 		return
 	}
-	_ = q.client.SetWriteDeadline(time.Now().Add(farewell)) // fails for connections that are gone, where nothing waits
+	_ = q.client.SetWriteDeadline(time.Now().Add(farewell)) // fails on a closed connection, where nothing waits
 	if !q.in.whole.Load() {
 		_ = q.client.SetReadDeadline(time.Now()) // likewise
 	}
 }
 
-// sayFarewell lets the client of a websocket take the close frame and answer it.
-func (q *request) sayFarewell() {
+// allowFarewell gives the client of a websocket time to receive the close frame and answer it.
+func (q *request) allowFarewell() {
 	at := time.Now().Add(farewell)
-	_ = q.client.SetWriteDeadline(at) // as in stop
+	_ = q.client.SetWriteDeadline(at) // as in cut
 	_ = q.client.SetReadDeadline(at)
 }
 
@@ -300,14 +306,15 @@ func (q *request) ended() error {
 	return q.why
 }
 
-// admitted notes that a credential let the request in.
+// admitted records that a credential admitted the request.
 func (q *request) admitted() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.trusted = true
 }
 
-// refused says why a request cannot be sent to its sandbox as that was when the request began; nil if it can.
+// refused returns why a request cannot be sent to its sandbox in the state that the sandbox had when the request
+// began; nil if it can.
 func (q *request) refused() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -315,7 +322,8 @@ func (q *request) refused() error {
 	case t.Addr.IsValid():
 		return nil
 	case t.State == started:
-		return fault.Newf(fault.Unavailable, "sandbox %s cannot be reached: its runner has lost the container engine; try again", t.ID)
+		return fault.Newf(fault.Unavailable,
+			"sandbox %s cannot be reached: its runner has lost the container engine; try again", t.ID)
 	default:
 		return notStarted(t, q.trusted)
 	}
@@ -324,7 +332,7 @@ func (q *request) refused() error {
 // started is the one state in which a sandbox takes requests.
 const started = "started"
 
-// inState says of each state but started what a sandbox in it is, and what to do about that.
+// inState has, for each state but started, words for the state and for what the caller can do.
 var inState = map[string][2]string{
 	"creating":   {"is being created", "try again in a moment"},
 	"starting":   {"is starting", "try again in a moment"},
@@ -335,8 +343,8 @@ var inState = map[string][2]string{
 	"destroyed":  {"is deleted", "make a new one"},
 }
 
-// notStarted is the answer to a request whose sandbox does not run, or no longer in the run that it was sent to. Reasons are for those who
-// showed a credential.
+// notStarted is the answer to a request whose sandbox does not run, or not any more in the run that the request was
+// sent to. Only callers that showed a credential are told the reason.
 func notStarted(t Target, trusted bool) error {
 	words, known := inState[t.State]
 	if !known {

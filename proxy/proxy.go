@@ -23,17 +23,17 @@ import (
 // Source is what error bodies of this server say in their source field.
 const Source = "DAYTONA_PROXY"
 
-// Target is where a sandbox is, and what lets a caller in besides an API key.
+// Target says where a sandbox is, and what admits a caller besides an API key.
 type Target struct {
 	ID           string
 	State        string     // in the words of the wire
-	Reason       string     // why it is in that state, where there is more to say
-	Since        time.Time  // when it became so: each run of a sandbox has its own
+	Reason       string     // why it is in that state; may be empty
+	Since        time.Time  // when it entered the state; differs between runs
 	Addr         netip.Addr // valid while it runs
 	Secret       string     // for its toolbox
 	Public       bool
 	PreviewToken string
-	SigningKey   string // of signed file addresses; "" lets none in
+	SigningKey   string // of signed file addresses; "" admits none
 }
 
 // Locator is what a Proxy asks of the coordinator.
@@ -42,7 +42,8 @@ type Locator interface {
 	Locate(ctx context.Context, id string) (Target, error)
 	// Admit returns until when an API key may use a sandbox, zero for no end. fault.Unauthenticated, fault.NotFound.
 	Admit(ctx context.Context, key, id string) (time.Time, error)
-	// Link returns what a signed link opens. fault.NotFound for one that is unknown, revoked, or of a sandbox that is gone.
+	// Link returns what a signed link opens. fault.NotFound for one that is unknown, revoked, or of a sandbox that is
+	// gone.
 	Link(ctx context.Context, token string) (Link, error)
 	// Touch notes activity: opened is +1 when a request begins and -1 when it ends.
 	Touch(id string, opened int)
@@ -59,9 +60,9 @@ type Link struct {
 type Config struct {
 	Locator Locator       // required
 	Domain  string        // preview hosts are {port}-{id}.Domain, without a port; required
-	Key     string        // the API key that the settings name, which may have any form; "" for none
+	Key     string        // the API key of the settings, which may have any form; "" for none
 	Paths   bool          // previews are also at /p/{id}/{port}/, where browsers do not keep the pages of sandboxes apart
-	Drain   time.Duration // that open requests of ports opened by Open have to end when Run ends
+	Drain   time.Duration // how long requests at addresses of Open may last after Run ends
 	Logger  *slog.Logger  // required
 }
 
@@ -72,24 +73,28 @@ type Proxy struct {
 	open     *registry
 	doors    *doors
 	stranger *sandbox    // stands for every sandbox that does not exist
-	log      *log.Logger // of what net/http has to say
+	log      *log.Logger // for net/http
 }
 
 // sandbox is what is known of one sandbox until the next change.
 type sandbox struct {
 	Target
-	transport *upstream.Pool // its own: no connection outlives what is known
+	transport *upstream.Pool // no connection outlives this value
 
 	mu       sync.Mutex
-	admitted map[[sha256.Size]byte]time.Time // hash of an API key → until when; zero: no end
-	foreign  map[[sha256.Size]byte]struct{}  // hashes of what stood in Authorization and is none of ours
+	admitted map[[sha256.Size]byte]time.Time // by hash of an API key: until when; zero means no end
+	foreign  map[[sha256.Size]byte]struct{}  // hashes of foreign words of Authorization
 }
 
 func newSandbox(t Target) *sandbox {
-	return &sandbox{Target: t, transport: newTransport(t), admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{}}
+	return &sandbox{
+		Target: t, transport: newTransport(t),
+		admitted: map[[sha256.Size]byte]time.Time{}, foreign: map[[sha256.Size]byte]struct{}{},
+	}
 }
 
-// sameRun reports whether a sandbox that was t still runs, and has not ended since. One whose address is not known at the moment does.
+// sameRun reports whether a sandbox that was t still runs and has not ended in between. A sandbox whose address is
+// unknown at the moment counts as running.
 func (t Target) sameRun(now Target) bool {
 	return now.State == t.State && now.Since.Equal(t.Since) && (now.Addr == t.Addr || !now.Addr.IsValid())
 }
@@ -104,13 +109,15 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	nobody := newSandbox(Target{PreviewToken: auth.NewToken()})
-	p := &Proxy{cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, stranger: nobody, log: log.New(words, "", 0)}
+	p := &Proxy{
+		cfg: cfg, face: serve.Face{Source: Source, Logger: cfg.Logger}, stranger: nobody, log: log.New(words, "", 0),
+	}
 	p.doors = newDoors(p, cfg.Drain, cfg.Logger)
 	p.open = newRegistry(cfg.Locator, p.doors, cfg.Logger)
 	return p, nil
 }
 
-// Run ends the open requests of sandboxes that end, until ctx ends. Without it they end with their connections.
+// Run ends the open requests of sandboxes that end, until ctx ends. Without Run they end with their connections.
 func (p *Proxy) Run(ctx context.Context) error {
 	p.doors.begin(ctx)
 	p.open.run(ctx)
@@ -118,14 +125,15 @@ func (p *Proxy) Run(ctx context.Context) error {
 	return nil
 }
 
-// Forget drops what is known of a sandbox, and ends its open requests if it has left the run they were sent to; "" means all sandboxes. It
-// is to be called after every change of one, and does not block: Run asks the Locator what the change was.
+// Forget drops what is known of a sandbox, "" means all, and has Run end its open requests if the sandbox has left
+// the run that they were sent to. Call it after every change of a sandbox. It does not block: Run asks the Locator
+// what changed.
 func (p *Proxy) Forget(id string) { p.open.forget(id) }
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Without this the server closes the request's body when the answer begins, and the transport, which may not have seen the
-	// body's end yet, takes that for a broken request and cuts the answer off. HTTP/2 has it always.
+	// Without this the server closes the request's body when the answer begins, and the transport, which may not have
+	// seen the body's end yet, takes that for a broken request and cuts the answer off. HTTP/2 has it always.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	in := &body{ReadCloser: r.Body}
 	in.whole.Store(r.ContentLength == 0)
@@ -133,16 +141,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, in, err)
 	}
 	if !in.whole.Load() {
-		// The server reads on to the body's end, so that the client has the answer before the connection is closed.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restWithin)) // fails on connections that are gone
+		// The server reads on to the body's end, so that the client gets the answer before the connection is closed. The
+		// call fails on closed connections.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(upstream.RestWithin))
 	}
 }
 
-// restWithin bounds how long a client may send on after its answer.
-const restWithin = time.Second
-
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
-	if r.Method == http.MethodOptions || r.URL.Path == "/health" { // answered here, mostly, and the body is of no use
+	if r.Method == http.MethodOptions || r.URL.Path == "/health" { // mostly answered here, without the body
 		in.mark(w.Header())
 	}
 	d, isDoor, err := p.door(r)
@@ -164,7 +170,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, in *body) error {
 	if d, ok := p.stray(r, d); ok {
 		return p.strayed(w, r, in, d)
 	}
-	return fault.Newf(fault.NotFound, "Cannot %s %s: toolboxes are at /toolbox/{sandboxId}/, ports of sandboxes where their preview link says",
+	return fault.Newf(fault.NotFound,
+		"Cannot %s %s: toolboxes are at /toolbox/{sandboxId}/, ports of sandboxes where their preview link says",
 		r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 }
 
@@ -192,8 +199,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// mark says in the header of an answer that the connection ends with it if the request has not come whole: what is left of the request must
-// not be taken for the next one.
+// mark announces in the header of an answer that the connection closes if the request has not come whole: the rest of
+// the request must not be taken for the next one.
 func (b *body) mark(h http.Header) {
 	if !b.whole.Load() {
 		h.Set("Connection", "close")

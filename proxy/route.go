@@ -8,26 +8,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// toolboxd listens on these ports before any program of the image runs: no app can be there in its place.
-const (
-	toolboxPort  = 2280
-	terminalPort = 22222
-)
-
 // isToolboxd reports whether toolboxd itself answers on a port. It alone is given the sandbox's secret.
-func isToolboxd(port int) bool { return port == toolboxPort || port == terminalPort }
+func isToolboxd(port int) bool { return port == api.ToolboxPort || port == api.TerminalPort }
 
-// secretHeader carries a sandbox's secret to its toolbox.
-const secretHeader = "X-Sandlot-Secret"
-
-// isReserved reports whether a port belongs to toolboxd or to the desktop: such ports need a credential on public sandboxes too.
+// isReserved reports whether a port belongs to toolboxd or to the desktop. Reserved ports need a credential on public
+// sandboxes too.
 func isReserved(port int) bool {
 	switch port {
-	case 1, toolboxPort, 22220, terminalPort, 33333, 5901, 6080:
+	case 1, api.ToolboxPort, 22220, api.TerminalPort, 33333, 5901, 6080:
 		return true
 	}
 	return false
@@ -42,7 +35,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 	return p.enter(w, r, in, id, func(r *http.Request, box *sandbox, q *request) error {
 		if signed(r, box, "/"+rest) {
 			r.URL.RawQuery = dropQuery(r.URL.RawQuery, "signature", "expires")
-		} else if _, err := p.admit(r, box, id, toolboxPort, nil); err != nil {
+		} else if _, err := p.admit(r, box, id, api.ToolboxPort, nil); err != nil {
 			return err
 		} else {
 			q.admitted()
@@ -55,7 +48,7 @@ func (p *Proxy) toolbox(w http.ResponseWriter, r *http.Request, in *body) error 
 	})
 }
 
-// isClaim reports whether a path of the toolbox is that by which its runner claims a sandbox.
+// isClaim reports whether a path of the toolbox is the one by which its runner claims it for a sandbox.
 func isClaim(escapedPath string) bool {
 	path, err := url.PathUnescape(escapedPath)
 	return err == nil && strings.Trim(path, "/") == "init"
@@ -65,7 +58,7 @@ func isClaim(escapedPath string) bool {
 func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door) error {
 	path := r.URL.EscapedPath()
 	if d.form == byPath {
-		if page, _ := isPage(r); page && path == d.prefix { // what it names by relative paths lies below
+		if page, _ := isPage(r); page && path == d.prefix { // relative addresses on the page need the slash
 			to := d.prefix + "/"
 			if r.URL.RawQuery != "" {
 				to += "?" + r.URL.RawQuery
@@ -97,7 +90,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 				defer q.admittedBy(by.value, by.link)()
 			}
 			if by.kind == byQuery {
-				value := by.value // a link's token
+				value := by.value // the token of a link
 				if !isLinkRef(value) {
 					value = cookieValue(box, d.port)
 				}
@@ -105,7 +98,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 			}
 		}
 		if page, inFrame := isPage(r); page && !inFrame && dropQuery(r.URL.RawQuery, tokenQuery) != r.URL.RawQuery {
-			// The token is not to stay in the address that is shown and kept.
+			// The token must not stay in the address, which browsers show and keep.
 			to := d.origin() + r.URL.EscapedPath()
 			if query := dropQuery(r.URL.RawQuery, tokenQuery); query != "" {
 				to += "?" + query
@@ -116,7 +109,7 @@ func (p *Proxy) preview(w http.ResponseWriter, r *http.Request, in *body, d door
 	})
 }
 
-// linked forwards a request that came by a signed link: its address is the credential.
+// linked forwards a request that came by a signed link. The address is the credential.
 func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door, path string) error {
 	l, err := p.link(r.Context(), d.ref)
 	if err == nil && l.Port != d.port {
@@ -130,7 +123,8 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 			return errNotAdmitted
 		}
 		defer q.admittedBy(d.ref, l)()
-		if page, _ := isPage(r); page && d.form == byPath && !isReserved(d.port) { // pages of other sandboxes on this origin could find the link
+		// Pages of other sandboxes on this origin could find the link.
+		if page, _ := isPage(r); page && d.form == byPath && !isReserved(d.port) {
 			d.setCookie(w.Header(), cookieName(box.ID, d.port), d.ref)
 			to := pathPrefix + box.ID + "/" + strconv.Itoa(d.port) + path
 			if r.URL.RawQuery != "" {
@@ -142,7 +136,7 @@ func (p *Proxy) linked(w http.ResponseWriter, r *http.Request, in *body, d door,
 	})
 }
 
-// pass forwards a request that has been let in through a door.
+// pass forwards a request that was admitted at a door.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *request, d door, path string) error {
 	d.framed = isFramed(r)
 	var cookies []*http.Cookie
@@ -153,15 +147,15 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, in *body, q *reques
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}
-	if d.port == toolboxPort && isClaim(path) {
+	if d.port == api.ToolboxPort && isClaim(path) {
 		return fault.Newf(fault.NotFound, "Cannot %s %s", r.Method, serve.Cut(r.URL.Path, serve.MaxWords))
 	}
 	d.setMarks(r, w.Header())
 	return p.forward(w, r, in, q, &d, path)
 }
 
-// strayed serves a request that lacks the prefix of its byPath door. A browser is led to where it belongs, so that what it finds there names
-// the right place in turn, and its cookies go along. Websockets cannot be led anywhere.
+// strayed serves a request that lacks the prefix of its byPath door. It redirects browsers to the door, so that
+// relative addresses on the page found there are right and its cookies are sent. Websockets cannot be redirected.
 func (p *Proxy) strayed(w http.ResponseWriter, r *http.Request, in *body, d door) error {
 	if isUpgrade(r) {
 		d.stray = true
@@ -178,7 +172,7 @@ func redirect(w http.ResponseWriter, in *body, to string) error {
 	in.mark(w.Header())
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "same-origin")
-	w.Header().Set("Location", to) // http.Redirect would tidy up paths
+	w.Header().Set("Location", to) // http.Redirect would clean the path
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }
@@ -188,7 +182,8 @@ const linkLength = 16
 
 func isLinkRef(ref string) bool { return len(ref) == linkLength && !strings.Contains(ref, "-") }
 
-var errNoLink = fault.Codef(fault.Unauthenticated, "LINK_EXPIRED", "this link is unknown or has expired; ask for a new one")
+var errNoLink = fault.Codef(fault.Unauthenticated, "LINK_EXPIRED",
+	"this link is unknown or has expired; ask for a new one")
 
 // link finds what a signed link opens. fault.Unauthenticated for one that is unknown, revoked or over.
 func (p *Proxy) link(ctx context.Context, token string) (Link, error) {
@@ -202,8 +197,11 @@ func (p *Proxy) link(ctx context.Context, token string) (Link, error) {
 	return l, nil
 }
 
-// enter registers a request to a sandbox for as long as do lasts. A sandbox that is not there is p.stranger to do, which admits nobody to it.
-func (p *Proxy) enter(w http.ResponseWriter, r *http.Request, in *body, id string, do func(*http.Request, *sandbox, *request) error) error {
+// enter registers a request to a sandbox while do runs. For a sandbox that does not exist do gets p.stranger, which
+// admits nobody.
+func (p *Proxy) enter(
+	w http.ResponseWriter, r *http.Request, in *body, id string, do func(*http.Request, *sandbox, *request) error,
+) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	r = r.WithContext(ctx)

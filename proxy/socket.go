@@ -8,30 +8,31 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// socket is a sandbox's end of a websocket. It passes bytes on as they are, and adds a close frame when the sandbox ends without one.
+// socket is the sandbox's end of a websocket. It forwards bytes unchanged, and adds a close frame when the sandbox ends
+// without one.
 type socket struct {
 	io.ReadWriteCloser
-	q      *request
-	lost   func() error // why the sandbox is gone, nil if it is not; may take a moment to find out
-	frames frames
-	said   bool        // the close frame was given to the reader
-	over   atomic.Bool // the reader was told of the end
+	q         *request
+	lost      func() error // why the sandbox is gone, nil if it is not; may take a moment
+	frames    frames
+	closeSent bool        // the close frame was given to the reader
+	over      atomic.Bool // the reader was told of the end
 }
 
 // Read implements io.Reader.
 func (s *socket) Read(b []byte) (int, error) {
-	if s.said {
+	if s.closeSent {
 		return 0, io.EOF
 	}
 	n, err := s.ReadWriteCloser.Read(b)
 	s.frames.pass(b[:n])
 	if err == nil || n > 0 {
-		return n, nil // an error comes again
+		return n, nil // the error comes again
 	}
 	if s.frames.canClose() {
 		if why := s.lost(); why != nil {
-			s.said = true
-			s.q.sayFarewell()
+			s.closeSent = true
+			s.q.allowFarewell()
 			return copy(b, closeFrame(why.Error())), nil
 		}
 	}
@@ -39,8 +40,8 @@ func (s *socket) Read(b []byte) (int, error) {
 	return 0, err
 }
 
-// Write implements io.Writer. What the client sends to a sandbox that is gone is dropped until Read has told of that, because an error would
-// end the connection before.
+// Write implements io.Writer. While the sandbox is gone and Read has not said so yet, Write drops the client's bytes:
+// an error would end the connection before the close frame.
 func (s *socket) Write(b []byte) (int, error) {
 	n, err := s.ReadWriteCloser.Write(b)
 	if err != nil && (s.q.ended() != nil || !s.over.Load()) {
@@ -57,7 +58,7 @@ func (s *socket) CloseWrite() error {
 	return nil
 }
 
-// closeFrame is a server's frame that closes a websocket with code 1001, going away (RFC 6455, 5.5.1 and 7.4.1).
+// closeFrame returns a server's frame that closes a websocket with code 1001, going away (RFC 6455, 5.5.1 and 7.4.1).
 func closeFrame(reason string) []byte {
 	const goingAway = 1001
 	reason = serve.Cut(reason, 123)
@@ -74,7 +75,7 @@ type frames struct {
 	closed bool     // a close frame has begun
 }
 
-// pass notes the next bytes of the stream.
+// pass takes account of the next bytes of the stream.
 func (f *frames) pass(b []byte) {
 	for len(b) > 0 {
 		if f.left > 0 {

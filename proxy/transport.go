@@ -12,21 +12,21 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
-// dialWithin bounds how long a port of a sandbox may take to accept a connection. On the way there is nothing but a bridge of this machine.
+// dialWithin bounds the time a port of a sandbox may take to accept a connection. Only a bridge of this machine lies in
+// between.
 const dialWithin = 5 * time.Second
 
-// tunnelProtocol is what toolboxd's /proxy/{port} upgrades to: the bytes of a connection to that port of the sandbox's loopback.
-const tunnelProtocol = "sandlot-tcp"
-
-// newTransport returns the connections to a sandbox: to its own address, or, when an app listens on loopback only, through its toolbox.
+// newTransport returns the connections to a sandbox: to its own address or, where an app listens on loopback only,
+// through its toolbox.
 func newTransport(t Target) *upstream.Pool {
 	dialer := net.Dialer{
 		Timeout: dialWithin,
-		// If the news of a sandbox's end is lost, its silence tells.
+		// If the report of a sandbox's end is lost, the missing acknowledgements show it.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	dial := func(ctx context.Context, port int) (net.Conn, error) {
@@ -37,25 +37,28 @@ func newTransport(t Target) *upstream.Pool {
 		if !errors.Is(err, syscall.ECONNREFUSED) || isToolboxd(port) {
 			return conn, err
 		}
-		if conn, err = dial(ctx, toolboxPort); err != nil {
+		if conn, err = dial(ctx, api.ToolboxPort); err != nil {
 			return nil, err
 		}
 		if err := tunnel(ctx, conn, port, t.Secret); err != nil {
-			_ = conn.Close() // it is of no use
+			_ = conn.Close() // it cannot be used
 			return nil, err
 		}
 		return conn, nil
 	})
 }
 
-// tunnel makes a connection to a toolbox one to a port of the sandbox's loopback. syscall.ECONNREFUSED if nothing listens there.
+// tunnel turns a connection to a toolbox into one to a port of the sandbox's loopback. Error: syscall.ECONNREFUSED if
+// nothing listens there.
 func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := conn.SetDeadline(time.Now().Add(dialWithin)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(conn, "GET /proxy/%d HTTP/1.1\r\nHost: toolbox\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n", port, tunnelProtocol, secretHeader, secret)
+	_, err := fmt.Fprintf(conn,
+		"GET /proxy/%d HTTP/1.1\r\nHost: toolbox\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n",
+		port, api.TunnelProtocol, api.SecretHeader, secret)
 	if err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 	if err != nil {
 		return fmt.Errorf("the toolbox, asked for port %d: %w", port, err)
 	}
-	defer res.Body.Close() // it is short, and not of interest
+	defer res.Body.Close() // it is short, and nobody reads it
 	switch res.StatusCode {
 	case http.StatusSwitchingProtocols:
 	case http.StatusBadGateway:
@@ -72,7 +75,7 @@ func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 		return fmt.Errorf("the toolbox, asked for port %d, answered %s", port, serve.Cut(res.Status, serve.MaxWords))
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		// The toolbox cannot tell a connection that was closed from one that is half-closed; one that was reset it can.
+		// The toolbox cannot tell a closed connection from a half-closed one, but it sees a reset.
 		if err := tcp.SetLinger(0); err != nil {
 			return err
 		}
@@ -80,10 +83,10 @@ func tunnel(ctx context.Context, conn net.Conn, port int, secret string) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// maxUpgrade bounds, in bytes, what a toolbox says before it passes on the bytes of a port.
+// maxUpgrade bounds, in bytes, the toolbox's answer to an upgrade.
 const maxUpgrade = 8 << 10
 
-// byByte gives out no more than was asked for: what follows belongs to whoever uses the connection next.
+// byByte reads no more than it is asked for: the bytes that follow belong to the next user of the connection.
 type byByte struct {
 	from io.Reader
 	left int

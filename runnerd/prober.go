@@ -2,27 +2,26 @@ package runnerd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"syscall"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
+	"github.com/sandlot-dev/sandlot/api/client"
+	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
-
-// toolboxPort is where toolboxd listens.
-const toolboxPort = 2280
 
 // prober asks toolboxes whether they are there.
 type prober struct{}
 
-// Ready implements sandbox.Toolbox. The daemon listens before the engine says that its container has started, so the first
-// attempt succeeds; an engine that is faster than that costs a few repeats, 1 ms and then twice as long each, 50 ms at most.
+// Ready implements sandbox.Toolbox. The daemon usually listens before the engine answers that its container has
+// started, so the first attempt succeeds. Otherwise Ready tries again after 1 ms, then after twice as long each time,
+// 50 ms at most.
 func (prober) Ready(ctx context.Context, at sandbox.Address) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -39,25 +38,18 @@ func (prober) Ready(ctx context.Context, at sandbox.Address) (string, error) {
 	}
 }
 
+// ask asks a toolbox for its version. Errors have no kind, and quote little of what may be hostile: whoever asked for the
+// sandbox is not to blame for what its toolbox answers the runner.
 func ask(ctx context.Context, at sandbox.Address) (version string, err error) {
-	url := "http://" + netip.AddrPortFrom(at.Addr, toolboxPort).String() + "/version"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
+	toolbox := client.NewToolbox("http://"+netip.AddrPortFrom(at.Addr, api.ToolboxPort).String(), http.Header{
+		api.SecretHeader: {at.Secret},
+	}, &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{}).DialContext}})
+	version, state, err := toolbox.Version(ctx)
+	if refused, ok := errors.AsType[*client.Error](err); ok {
+		return "", fmt.Errorf("toolbox answered %d %s to /version", refused.StatusCode, http.StatusText(refused.StatusCode))
 	}
-	req.Header.Set("X-Sandlot-Secret", at.Secret)
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{}).DialContext}}
-	res, err := client.Do(req)
-	if err != nil {
-		return "", err
+	if err == nil && state != "" {
+		err = fmt.Errorf("toolbox is %s", serve.Cut(state, serve.MaxWords))
 	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("toolbox answered %s to /version", res.Status)
-	}
-	var body struct{ Version, State string }
-	if err = json.NewDecoder(io.LimitReader(res.Body, 4096)).Decode(&body); err == nil && body.State != "" {
-		err = fmt.Errorf("toolbox is %s", body.State)
-	}
-	return body.Version, err
+	return version, err
 }

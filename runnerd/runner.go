@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sandlot-dev/sandlot/internal/auth"
 	"github.com/sandlot-dev/sandlot/runnerd/docker"
 	"github.com/sandlot-dev/sandlot/runnerd/inject"
 	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
@@ -31,7 +30,7 @@ type Config struct {
 	Profile  string
 	Runtime  string
 	Pids     int64
-	Env      map[string]string // variables that every sandbox gets
+	Env      map[string]string // variables of every sandbox
 	CABundle string            // PEM file that sandboxes trust; "" none
 	MinRoom  uint64            // bytes that must be free for a create
 	Key      []byte            // secrets of sandboxes are derived from it
@@ -52,15 +51,15 @@ func New(cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("runner: install toolboxd: %w", err)
 	}
 	engine, err := docker.New(docker.Config{
-		Host: cfg.Host, Instance: cfg.Instance, Network: cfg.Network, Inject: folder, CA: hasCA, Proc: filepath.Join(cfg.Data, "proc"), Env: cfg.Env, Profile: cfg.Profile,
-		Runtime: cfg.Runtime, PidsLimit: cfg.Pids,
-		SecretHash: func(id string) string { return auth.Hash(auth.SandboxSecret(cfg.Key, id)) },
+		Host: cfg.Host, Instance: cfg.Instance, Network: cfg.Network, Online: filepath.Join(folder, onlineFolder),
+		Proc: filepath.Join(cfg.Data, "proc"), Profile: cfg.Profile, Runtime: cfg.Runtime, PidsLimit: cfg.Pids,
 	})
 	if err != nil {
 		return nil, err
 	}
 	m, err := sandbox.New(sandbox.Config{
-		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, MinRoom: cfg.MinRoom, Logger: cfg.Logger,
+		Runner: cfg.ID, After: cfg.After, Driver: engine, Toolbox: prober{}, Key: cfg.Key, Inject: folder, CA: hasCA,
+		Env: cfg.Env, MinFree: cfg.MinRoom, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
@@ -73,10 +72,14 @@ func (r *Runner) Run(ctx context.Context, to sandbox.Reporter) error {
 	return errors.Join(r.Manager.Run(ctx, to), r.engine.Close())
 }
 
-// Close gives up the connections of a Runner that was never run.
+// Close closes the connections of a Runner that was never run.
 func (r *Runner) Close() error { return r.engine.Close() }
 
-// install writes toolboxd, the certificates and what says the number of cores into a folder named by their content.
+// onlineFolder is where install writes a file for each number of cores, see docker.Config.
+const onlineFolder = "online"
+
+// install writes toolboxd, the certificates and the files that tell the number of cores into a folder named by their
+// content.
 func install(data, caBundle string) (folder string, hasCA bool, err error) {
 	program, err := inject.Toolboxd()
 	if err != nil {
@@ -99,15 +102,19 @@ func install(data, caBundle string) (folder string, hasCA bool, err error) {
 		return folder, ca != nil, nil
 	}
 	parts := folder + ".new"
-	online := filepath.Join(parts, docker.OnlineFolder)
+	online := filepath.Join(parts, onlineFolder)
 	if err := errors.Join(os.RemoveAll(parts), os.MkdirAll(online, 0o755)); err != nil {
 		return "", false, err
 	}
 	write := func(name string, content []byte, mode fs.FileMode) error {
 		path := filepath.Join(parts, name)
-		return errors.Join(os.WriteFile(path, content, mode), os.Chmod(path, mode)) // any user of a container reads them, whatever the umask
+		// Every user of a container has to read them, so the mode must not depend on the umask.
+		return errors.Join(os.WriteFile(path, content, mode), os.Chmod(path, mode))
 	}
-	err = errors.Join(os.Chmod(filepath.Dir(parts), 0o755), os.Chmod(parts, 0o755), os.Chmod(online, 0o755), write("toolboxd", program, 0o755))
+	for _, dir := range []string{filepath.Dir(parts), parts, online} {
+		err = errors.Join(err, os.Chmod(dir, 0o755))
+	}
+	err = errors.Join(err, write("toolboxd", program, 0o755))
 	if err == nil && ca != nil {
 		err = write("ca-certificates.crt", ca, 0o644)
 	}
@@ -116,7 +123,7 @@ func install(data, caBundle string) (folder string, hasCA bool, err error) {
 		if n > 1 {
 			list = fmt.Sprintf("0-%d\n", n-1)
 		}
-		err = write(filepath.Join(docker.OnlineFolder, strconv.Itoa(n)), []byte(list), 0o644)
+		err = write(filepath.Join(onlineFolder, strconv.Itoa(n)), []byte(list), 0o644)
 	}
 	if err == nil {
 		err = os.Rename(parts, folder)

@@ -2,50 +2,53 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
-// Command is one command of a session.
+// Command is one command of a session, or the entrypoint's.
 type Command struct {
-	ID    string    // a UUID
+	ID    string    // a UUID, or EntrypointCommand
 	Text  string    // as it was given
 	Given time.Time // when it was given
 
 	output *journal.Journal
-	echo   bool // input is part of the output
 	async  bool
+	echo   bool // input is part of the output
 
-	pending *outcome // its end, when only its output's is missing; the session's lock guards it
-
-	stdinPath string // of its standard input, "" for none; the session's lock guards it
-	kills     int64  // for memory, before it began; guarded likewise
+	pending   *outcome // its end, once it has one; the lock of streams guards it
+	stdinPath string   // of the FIFO of its standard input, "" for none; set before it begins
+	kills     int64    // count of kills for memory before it began
 
 	mu    sync.Mutex
-	stdin int // our end of its standard input; less than 0 when there is none
 	begun bool
+	stdin int         // our end of its standard input, less than 0 for none
+	late  *time.Timer // completes it, nil if none was set
 
 	done chan struct{} // closed when the fields below are set
-	exit int
-	err  error // set when it has no exit code: it never ran, or its session was deleted
-	end  int64 // size of output then
-	oom  *process.OutOfMemory
+	outcome
+	end int64 // size of the output then
+	oom *process.OutOfMemory
 }
 
+// outcome is how a command ended.
 type outcome struct {
 	code int
-	err  error
+	err  error // set when it has no exit code: it did not run, or its session was deleted
+}
+
+func newCommand(id, text string, output *journal.Journal) *Command {
+	return &Command{ID: id, Text: text, Given: time.Now(), output: output, stdin: -1, done: make(chan struct{})}
 }
 
 // Done is closed when the command has ended and its output is there.
@@ -55,7 +58,7 @@ func (c *Command) Done() <-chan struct{} { return c.done }
 func (c *Command) ExitCode() (code int, ok bool) {
 	select {
 	case <-c.done:
-		return c.exit, true
+		return c.code, true
 	default:
 		return 0, false
 	}
@@ -76,18 +79,20 @@ func (c *Command) OutOfMemory() *process.OutOfMemory {
 // Output returns the journal of what the command wrote, and of the input it was given if that is echoed.
 func (c *Command) Output() *journal.Journal { return c.output }
 
-// Follow gives the output from an offset on to each, as it comes, until the command is done and all of its output was given, ctx ends, or
-// each returns an error. The chunk is valid during the call alone.
+// Follow calls each with the output from an offset on, as it comes. It ends when the command is done and all of its
+// output was given, when ctx ends, or when each returns an error. The chunk is valid during the call alone.
 func (c *Command) Follow(ctx context.Context, from int64, each func(journal.Chunk) error) error {
 	live, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
 	defer stop()
-	go func() {
+	watch.Go(func() {
 		select {
 		case <-c.done:
 			stop()
 		case <-live.Done():
 		}
-	}()
+	})
 	r := c.output.Follow(from)
 	defer func() { r.Close() }()
 	for snapshot := false; ; {
@@ -104,7 +109,7 @@ func (c *Command) Follow(ctx context.Context, from int64, each func(journal.Chun
 			return context.Cause(ctx)
 		case snapshot:
 			return err
-		default: // done: what is left is there. Later output of background processes is not waited for.
+		default: // The command is done. It does not wait for later output of background processes.
 			snapshot = true
 			r.Close()
 			r = c.output.Until(from, c.end)
@@ -112,8 +117,15 @@ func (c *Command) Follow(ctx context.Context, from int64, each func(journal.Chun
 	}
 }
 
+// begin is called when the shell was told to run the command.
+func (c *Command) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = true
+}
+
 // complete sets how the command ended. Later calls do nothing.
-func (c *Command) complete(exit int, err error) {
+func (c *Command) complete(o outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	select {
@@ -121,21 +133,34 @@ func (c *Command) complete(exit int, err error) {
 		return
 	default:
 	}
-	c.exit, c.err, c.end = exit, err, c.output.Size(0)
-	c.closeStdinLocked()
-	close(c.done)
-}
-
-func (c *Command) closeStdinLocked() {
+	if c.late != nil {
+		c.late.Stop()
+	}
+	c.outcome, c.end = o, c.output.Size(0)
 	if c.stdin >= 0 {
 		_ = unix.Close(c.stdin)
 		c.stdin = -1
 	}
+	close(c.done)
 }
 
-// Input gives data to a command's standard input and, unless that was turned off, adds it to the output. It never waits: fault.Conflict when
-// the command has 64 KiB that it has not read. Other errors: ErrCompleted, fault.Conflict for a command that has no input or has not
-// begun.
+// completeAfter is complete at a later time.
+func (c *Command) completeAfter(d time.Duration, o outcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = time.AfterFunc(d, func() { c.complete(o) })
+}
+
+// fail completes a command that did not run. Its error output says why.
+func (c *Command) fail(err error, message string) {
+	c.output.Append(journal.Stderr, []byte(message+"\n"))
+	c.complete(outcome{code: -1, err: err})
+	c.output.Settle()
+}
+
+// Input gives data to the command's standard input and, unless that was turned off, adds it to the output. It never
+// waits. Errors: fault.Conflict when the command has not read 64 KiB of input, has no input, or has not begun;
+// ErrCompleted.
 func (c *Command) Input(data []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,44 +175,25 @@ func (c *Command) Input(data []byte) error {
 	case !c.begun:
 		return fault.Newf(fault.Conflict, "command %s waits for the one before it and takes no input yet", c.ID)
 	}
-	if room, err := unix.FcntlInt(uintptr(c.stdin), unix.F_GETPIPE_SZ, 0); err == nil {
-		if waiting, err := unix.IoctlGetInt(c.stdin, unix.TIOCINQ); err == nil && room-waiting < len(data) {
-			return fault.Newf(fault.Conflict, "command %s has %d bytes of input that it has not read yet; there is room for %d, not for %d",
-				c.ID, waiting, room-waiting, len(data))
+	if size, err := unix.FcntlInt(uintptr(c.stdin), unix.F_GETPIPE_SZ, 0); err == nil {
+		if waiting, err := unix.IoctlGetInt(c.stdin, unix.TIOCINQ); err == nil && size-waiting < len(data) {
+			return fault.Newf(fault.Conflict,
+				"command %s has %d bytes of input that it has not read yet; there is room for %d, not for %d",
+				c.ID, waiting, size-waiting, len(data))
 		}
 	}
 	if c.echo { // before the command can answer it
 		c.output.Append(journal.Stdout, data)
 	}
-	for given := data; len(given) > 0; {
-		n, err := unix.Write(c.stdin, given)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+	for len(data) > 0 {
+		n, err := linux.RetryValue(func() (int, error) { return unix.Write(c.stdin, data) })
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EPIPE) {
 			return fault.Newf(fault.Conflict, "command %s does not read its input: %w", c.ID, err)
 		}
 		if err != nil {
 			return fault.System("give input to command "+c.ID, err)
 		}
-		given = given[n:]
-	}
-	return nil
-}
-
-// newID makes a random UUID (RFC 9562, version 4).
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-func find(commands []*Command, id string) *Command {
-	for _, c := range slices.Backward(commands) { // the newest are asked for most
-		if c.ID == id {
-			return c
-		}
+		data = data[n:]
 	}
 	return nil
 }

@@ -1,11 +1,7 @@
 package session
 
 import (
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,12 +12,6 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
-)
-
-// The session of the image's own program, and its one command.
-const (
-	EntrypointID      = "entrypoint"
-	EntrypointCommand = "entrypoint_command"
 )
 
 // What one sandbox may ask for.
@@ -36,11 +26,14 @@ var (
 	ErrNotFound        = fault.New(fault.NotFound, "there is no such session; create it first")
 	ErrCommandNotFound = fault.New(fault.NotFound, "there is no such command in the session")
 	ErrExists          = fault.New(fault.Conflict, "a session of this id is running; delete it first or take another id")
-	ErrReserved        = fault.New(fault.Invalid, `the session "entrypoint" belongs to the image's own program: it can be read, not used`)
-	ErrEnded           = &fault.Error{Kind: fault.Gone, Code: "SESSION_ENDED", Msg: "the session's shell has ended; create the session again to go on"}
-	ErrDeaf            = &fault.Error{Kind: fault.Gone, Code: "SESSION_ENDED", Msg: "the session's shell no longer answers; create the session again to go on"}
-	ErrCompleted       = &fault.Error{Kind: fault.Gone, Code: "COMMAND_ALREADY_COMPLETED", Msg: "the command has completed and takes no input any more"}
+	ErrReserved        = fault.New(fault.Invalid,
+		`the session "entrypoint" belongs to the image's own program: it can be read, not used`)
+	ErrEnded        = gone("SESSION_ENDED", "the session's shell has ended; create the session again to go on")
+	ErrUnresponsive = gone("SESSION_ENDED", "the session's shell no longer answers; create the session again to go on")
+	ErrCompleted    = gone("COMMAND_ALREADY_COMPLETED", "the command has completed and takes no input any more")
 )
+
+func gone(code, msg string) *fault.Error { return &fault.Error{Kind: fault.Gone, Code: code, Msg: msg} }
 
 // Config is what a Manager needs.
 type Config struct {
@@ -50,14 +43,17 @@ type Config struct {
 	Shell     string           // path of the sessions' shell; "" means the sandbox's own
 }
 
-// Manager owns the sessions of a sandbox.
+// Manager owns the sessions of a sandbox, and its entrypoint.
 type Manager struct {
-	cfg       Config
-	attending atomic.Int32 // callers that wait for a short command in their own thread
+	cfg        Config
+	entrypoint *Entrypoint
+	inline     atomic.Int32   // callers that poll for a short command on their own thread
+	goroutines sync.WaitGroup // of all sessions, also of deleted ones
 
-	mu         sync.Mutex
-	order      []*Session // by creation
-	entrypoint *Session
+	mu      sync.Mutex
+	closed  bool
+	order   []*Session            // by creation
+	watched map[*Session]struct{} // those with a watch, also deleted ones that a process can write to
 }
 
 // NewManager checks cfg and returns a Manager. It starts nothing.
@@ -68,18 +64,17 @@ func NewManager(cfg Config) (*Manager, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = 5 * time.Second
 	}
-	m := &Manager{cfg: cfg}
-	m.entrypoint = &Session{m: m, id: EntrypointID, ended: true}
-	return m, nil
+	return &Manager{cfg: cfg, entrypoint: newEntrypoint(cfg), watched: map[*Session]struct{}{}}, nil
 }
 
-// Create starts the shell of a new session in a folder; "" is the default one. A session of the same id whose shell has ended is replaced, its logs included,
-// once the new shell runs. Errors: fault.Invalid for a bad id, ErrReserved, ErrExists, fault.Limited, and those of process.Manager.Start.
+// Create starts the shell of a new session in a folder; "" is the default one. A session of the same id whose shell has
+// ended is replaced, its logs included, once the new shell runs. Errors: fault.Invalid for a bad id, ErrReserved,
+// ErrExists, fault.Limited, process.ErrClosed after Close, and those of process.Manager.Start.
 func (m *Manager) Create(id, dir string) (*Session, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	s := &Session{m: m, id: id, fifos: map[int32]fifo{}, over: make(chan struct{})}
+	s := &Session{m: m, id: id, ended: make(chan struct{})}
 	s.starting.Lock()
 	defer s.starting.Unlock()
 	replaced, err := m.add(s)
@@ -87,13 +82,27 @@ func (m *Manager) Create(id, dir string) (*Session, error) {
 		return nil, err
 	}
 	if err := s.start(dir); err != nil {
-		m.takeBack(s, replaced)
+		m.undoAdd(s, replaced)
 		return nil, fmt.Errorf("session %q: %w", id, err)
 	}
 	if replaced != nil {
 		replaced.discard()
 	}
 	return s, nil
+}
+
+// run starts the goroutines of a session whose shell runs.
+func (m *Manager) run(s *Session) {
+	m.mu.Lock()
+	m.watched[s] = struct{}{}
+	m.mu.Unlock()
+	m.goroutines.Go(func() {
+		s.watch()
+		m.mu.Lock()
+		delete(m.watched, s)
+		m.mu.Unlock()
+	})
+	m.goroutines.Go(s.awaitShell)
 }
 
 func checkID(id string) error {
@@ -108,29 +117,32 @@ func checkID(id string) error {
 	return nil
 }
 
-// add takes the id before the shell starts, so that of two calls at once one fails. The caller holds starting until then.
+// add reserves the id before the shell starts: of two calls at once, one fails. The caller holds starting until then.
 func (m *Manager) add(s *Session) (replaced *Session, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.indexLocked(s.id)
 	switch {
+	case m.closed:
+		return nil, fmt.Errorf("session %q: %w", s.id, process.ErrClosed)
 	case i >= 0 && !m.order[i].Ended():
 		return nil, fmt.Errorf("session %q: %w", s.id, ErrExists)
 	case i >= 0:
 		replaced = m.order[i]
 		m.order = slices.Delete(m.order, i, i+1)
 	case len(m.order) >= maxSessions:
-		return nil, fault.Newf(fault.Limited, "the sandbox has %d sessions, which is the limit; delete some first", maxSessions)
+		return nil, fault.Newf(fault.Limited,
+			"the sandbox has %d sessions, which is the limit; delete some first", maxSessions)
 	}
 	m.order = append(m.order, s)
 	return replaced, nil
 }
 
-// takeBack undoes add.
-func (m *Manager) takeBack(s, replaced *Session) {
+// undoAdd puts back what was there before add.
+func (m *Manager) undoAdd(s, replaced *Session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := slices.Index(m.order, s) // it is there: who deletes it waits for starting
+	i := slices.Index(m.order, s) // s is there, since DeleteWith waits for starting
 	if replaced != nil {
 		m.order[i] = replaced
 		return
@@ -153,8 +165,11 @@ func (m *Manager) indexLocked(id string) int {
 	return slices.IndexFunc(m.order, func(s *Session) bool { return s.id == id })
 }
 
-// Get returns a session, the entrypoint's too, which is always there. Error: ErrNotFound.
+// Get returns a session. Errors: ErrNotFound, ErrReserved for the id of the entrypoint.
 func (m *Manager) Get(id string) (*Session, error) {
+	if id == EntrypointID {
+		return nil, ErrReserved
+	}
 	for {
 		s := m.find(id)
 		if s == nil {
@@ -172,16 +187,23 @@ func (m *Manager) Get(id string) (*Session, error) {
 func (m *Manager) find(id string) *Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if id == EntrypointID {
-		return m.entrypoint
-	}
 	if i := m.indexLocked(id); i >= 0 {
 		return m.order[i]
 	}
 	return nil
 }
 
-// List returns the sessions by age, without the entrypoint's.
+// Entrypoint returns the image's own program, which is always there, also if the image starts nothing.
+func (m *Manager) Entrypoint() *Entrypoint { return m.entrypoint }
+
+// StartEntrypoint runs the image's own program. It is called once at most. A program that cannot be started gives a
+// command that has failed as in a shell, with exit code 127 or 126, and with the reason as its output; the error says
+// the same. It is process.ErrClosed after Close.
+func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
+	return m.entrypoint.start(argv)
+}
+
+// List returns the sessions by age.
 func (m *Manager) List() []*Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -191,12 +213,10 @@ func (m *Manager) List() []*Session {
 // Delete is DeleteWith of the session's own processes: what made itself independent, by setsid or nohup, lives on.
 func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
 
-// DeleteWith ends a session's shell and, of all that it started, what scope says, and forgets the session and its logs. A caller that waits for one of
-// its commands gets ErrEnded. It returns when the processes are gone. Errors: ErrReserved, ErrNotFound.
+// DeleteWith ends a session's shell and, of all that it started, what scope says, and forgets the session and its logs.
+// A caller that waits for one of its commands gets ErrEnded. It returns when the processes are gone. Errors:
+// ErrReserved, ErrNotFound.
 func (m *Manager) DeleteWith(id string, scope process.Scope) error {
-	if id == EntrypointID {
-		return ErrReserved
-	}
 	s, err := m.Get(id)
 	if err != nil {
 		return err
@@ -209,61 +229,32 @@ func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	return nil
 }
 
-// StartEntrypoint runs the image's own program as the entrypoint session. It is to be called at most once. A program that cannot be
-// started gives a session whose command has failed as in a shell, with 127 or 126, and with the reason as its output; the error says the same.
-func (m *Manager) StartEntrypoint(argv []string) (*process.Process, error) {
-	quoted := make([]string, len(argv))
-	for i, a := range argv {
-		quoted[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-	}
-	c := &Command{ID: EntrypointCommand, Text: strings.Join(quoted, " "), Given: time.Now(), stdin: -1, done: make(chan struct{})}
-	p, err := m.cfg.Processes.Start(process.Spec{Argv: argv, Streams: process.Capture{Split: true, Limits: m.cfg.Limits}})
-	if err != nil {
-		c.output = m.cfg.Processes.NewJournal(m.cfg.Limits)
-		c.output.Append(journal.Stderr, []byte(err.Error()+"\n"))
-		code, _ := process.StartCode(err)
-		c.complete(code, nil)
-		c.output.Settle()
-	} else {
-		c.output = p.Output()
-		go func() {
-			res := p.Result()
-			c.oom = res.OutOfMemory
-			c.complete(res.ExitCode, nil)
-			<-p.Drained()
-			c.output.Settle()
-		}()
-	}
+// Close ends all sessions and the entrypoint, with all that they started, and returns when their goroutines have ended.
+// It takes up to Config.Grace; after process.Manager.Close it takes no time, since nothing runs any more. What
+// processes of deleted sessions still write is lost. Create fails from then on.
+func (m *Manager) Close() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.entrypoint = &Session{m: m, id: EntrypointID, commands: []*Command{c}, ended: true}
-	return p, err
+	m.closed = true
+	m.mu.Unlock()
+	var all sync.WaitGroup
+	for _, s := range m.List() {
+		all.Go(func() { _ = m.DeleteWith(s.id, process.Descendants) }) // an error means that it is deleted already
+	}
+	all.Go(m.entrypoint.close)
+	all.Wait()
+	m.mu.Lock()
+	for s := range m.watched {
+		s.poll.Close() // ends its watch
+	}
+	m.mu.Unlock()
+	m.goroutines.Wait()
 }
 
-// mayAttend takes a place among the callers that hold a thread; one processor is left to all else, if there are several.
-func (m *Manager) mayAttend() bool {
-	if int(m.attending.Add(1)) <= max(runtime.GOMAXPROCS(0)-1, 1) {
+// mayPollInline reserves a thread for a caller that polls. One processor is left for all else, if there are several.
+func (m *Manager) mayPollInline() bool {
+	if int(m.inline.Add(1)) <= max(runtime.GOMAXPROCS(0)-1, 1) {
 		return true
 	}
-	m.attending.Add(-1)
+	m.inline.Add(-1)
 	return false
-}
-
-// scratch makes the folder of a session's files, where memory is best: a disk would cost more than the commands.
-func scratch() (string, error) {
-	var errs []error
-	for _, parent := range []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."} {
-		var err error
-		for range 100 { // a short name: some shells read it byte by byte, for each command
-			dir := filepath.Join(parent, "sl-"+strings.ToLower(rand.Text()[:5]))
-			if err = os.Mkdir(dir, 0o700); err == nil {
-				return filepath.Abs(dir)
-			}
-			if !errors.Is(err, os.ErrExist) {
-				break
-			}
-		}
-		errs = append(errs, err)
-	}
-	return "", fault.Newf(fault.Full, "a session needs a folder to write to (/dev/shm, /tmp or /var/tmp): %w", errors.Join(errs...))
 }

@@ -95,7 +95,7 @@ func (g *Gate) claim(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s.token.Store(&req.Token)
+	s.system.token.Store(&req.Token)
 	h := s.Handler()
 	g.claimed.Store(&h)
 	c.JSON(http.StatusOK, api.Strings{"message": "claimed"})

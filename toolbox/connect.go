@@ -36,7 +36,7 @@ const firstWithin = 10 * time.Second
 
 // connectCommand handles GET /process/execute/connect, which is beyond the contract (docs/toolbox.md): a command with all three streams, byte
 // for byte and at the pace of who reads. A client that leaves ends the command and all its descendants.
-func (s *Server) connectCommand(c *gin.Context) error {
+func (a *commandAPI) connectCommand(c *gin.Context) error {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		return fault.New(fault.Invalid, "this call opens a websocket; to run a command without one, POST /process/execute")
 	}
@@ -49,7 +49,7 @@ func (s *Server) connectCommand(c *gin.Context) error {
 	defer first.Stop()
 	select {
 	case req := <-con.begin:
-		err = con.run(s.cfg.Process, req)
+		err = con.run(a.processes, req)
 	case <-con.ws.Context().Done():
 		err = context.Cause(con.ws.Context())
 	case <-first.C:

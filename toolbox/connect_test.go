@@ -18,10 +18,9 @@ import (
 // connecting returns our client's Connect to a new server.
 func connecting(t *testing.T) func(ctx context.Context, command string, streams client.Streams) (int, error) {
 	t.Helper()
-	base := newServer(t, process.Config{})
-	box := api.Sandbox{SandboxListItem: api.SandboxListItem{ID: "box", ToolboxProxyURL: base + "/process/execute/connect?"}} // what the client adds is the query
+	box := client.NewToolbox(newServer(t, process.Config{}), nil, nil)
 	return func(ctx context.Context, command string, streams client.Streams) (int, error) {
-		return client.New("", "").Connect(ctx, box, api.ConnectRequest{Command: command}, streams)
+		return box.Connect(ctx, api.ConnectRequest{Command: command}, streams)
 	}
 }
 

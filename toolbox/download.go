@@ -21,12 +21,12 @@ import (
 )
 
 // download handles GET and HEAD /files/download, with ranges and conditions.
-func (s *Server) download(c *gin.Context) error {
+func (a *fileAPI) download(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	file, info, err := s.files.Open(name)
+	file, info, err := a.files.Open(name)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func fileName(name string) string {
 
 // bulkDownload handles POST /files/bulk-download: one part for each path, in order, files and errors alike. When a file cannot be
 // read to its end the connection is broken off before the closing delimiter.
-func (s *Server) bulkDownload(c *gin.Context) error {
+func (a *fileAPI) bulkDownload(c *gin.Context) error {
 	var req api.FilesDownloadRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
@@ -147,9 +147,9 @@ func (s *Server) bulkDownload(c *gin.Context) error {
 	c.Status(http.StatusOK)
 	buf, give := workspace.Buffer(-1)
 	defer give()
-	p := &parts{c: c, face: &s.face, boundary: boundary, buf: buf}
+	p := &parts{c: c, face: a.face, boundary: boundary, buf: buf}
 	for _, name := range req.Paths {
-		if err := p.add(s.files, name); err != nil {
+		if err := p.add(a.files, name); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,85 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
+// fileAPI serves /files.
+type fileAPI struct {
+	face    *serve.Face
+	files   *workspace.Files
+	watches *workspace.Manager
+}
+
+var fileRoutes = []serve.Route[*fileAPI]{
+	{
+		Method: "DELETE", Path: "/files", Query: []string{"path", "recursive?"}, Status: 204,
+		Summary: "Delete a file, or a folder with all it holds", Do: (*fileAPI).remove,
+	},
+	{
+		Method: "GET", Path: "/files", Query: []string{"path?", "depth?"},
+		Summary: "List a folder, to any depth", Out: []api.FileInfo{}, Do: (*fileAPI).list,
+	},
+	{
+		Method: "GET", Path: "/files/", Query: []string{"path?", "depth?"},
+		Summary: "Same as /files, for older clients", Out: []api.FileInfo{}, Do: (*fileAPI).list,
+	},
+	{
+		Method: "POST", Path: "/files/bulk-download",
+		Summary: "Read many files as one form", In: api.FilesDownloadRequest{}, Do: (*fileAPI).bulkDownload,
+	},
+	{
+		Method: "POST", Path: "/files/bulk-upload",
+		Summary: "Write many files from one form", Out: api.BulkUpload{}, Do: (*fileAPI).bulkUpload,
+	},
+	{
+		Method: "GET", Path: "/files/download", Query: []string{"path"},
+		Summary: "Read a file or a range of it", Do: (*fileAPI).download,
+	},
+	{
+		Method: "HEAD", Path: "/files/download", Query: []string{"path"},
+		Summary: "Headers of a download", Do: (*fileAPI).download,
+	},
+	{
+		Method: "GET", Path: "/files/find", Query: []string{"path", "pattern"},
+		Summary: "Find lines that hold a text", Out: []api.Match{}, Do: (*fileAPI).findText,
+	},
+	{
+		Method: "POST", Path: "/files/folder", Query: []string{"path", "mode"}, Status: 201,
+		Summary: "Make a folder and its parents", Do: (*fileAPI).makeFolder,
+	},
+	{
+		Method: "GET", Path: "/files/info", Query: []string{"path"},
+		Summary: "Describe a file", Out: api.FileInfo{}, Do: (*fileAPI).info,
+	},
+	{
+		Method: "POST", Path: "/files/move", Query: []string{"source", "destination"},
+		Summary: "Rename a file or folder; nothing is overwritten", Do: (*fileAPI).move,
+	},
+	{
+		Method: "POST", Path: "/files/permissions", Query: []string{"path", "owner?", "group?", "mode?"},
+		Summary: "Change mode, owner and group", Do: (*fileAPI).setPermissions,
+	},
+	{
+		Method: "POST", Path: "/files/replace",
+		Summary: "Replace a text in files", In: api.ReplaceRequest{}, Out: []api.ReplaceResult{}, Do: (*fileAPI).replaceText,
+	},
+	{
+		Method: "GET", Path: "/files/search", Query: []string{"path", "pattern"},
+		Summary: "Find files by name", Out: api.SearchFilesResponse{}, Do: (*fileAPI).searchNames,
+	},
+	{
+		Method: "POST", Path: "/files/upload", Query: []string{"path"},
+		Summary: "Same as /files/upload-v2, for older clients", Out: api.UploadedFile{}, Do: (*fileAPI).upload,
+	},
+	{
+		Method: "POST", Path: "/files/upload-v2", Query: []string{"path"},
+		Summary: "Write one file", Out: api.UploadedFile{}, Do: (*fileAPI).upload,
+	},
+	{
+		Method: "GET", Path: "/files/watch",
+		Summary: "Follow changes below a folder, by websocket or server-sent events",
+		Out:     api.FileEvent{}, Do: (*fileAPI).watch,
+	},
+}
+
 // need returns a query value that must be there.
 func need(c *gin.Context, key string) (string, error) {
 	if v := c.Query(key); v != "" {
@@ -35,8 +114,8 @@ func octal(c *gin.Context, key string) (*uint32, error) {
 	return &mode, nil
 }
 
-// listFiles handles GET /files.
-func (s *Server) listFiles(c *gin.Context) error {
+// list handles GET /files.
+func (a *fileAPI) list(c *gin.Context) error {
 	depth := 1
 	if text := c.Query("depth"); text != "" {
 		var err error
@@ -46,19 +125,19 @@ func (s *Server) listFiles(c *gin.Context) error {
 	}
 	out := newListing(c, "[", "]")
 	var enc infoEncoder
-	err := s.files.List(c.Request.Context(), c.Query("path"), depth, func(i *workspace.Info) error {
+	err := a.files.List(c.Request.Context(), c.Query("path"), depth, func(i *workspace.Info) error {
 		return out.add(func(b []byte) []byte { return enc.append(b, i) })
 	})
 	return out.end(err)
 }
 
-// fileInfo handles GET /files/info.
-func (s *Server) fileInfo(c *gin.Context) error {
+// info handles GET /files/info.
+func (a *fileAPI) info(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	info, err := s.files.Stat(name)
+	info, err := a.files.Stat(name)
 	if err != nil {
 		return err
 	}
@@ -68,7 +147,7 @@ func (s *Server) fileInfo(c *gin.Context) error {
 }
 
 // makeFolder handles POST /files/folder.
-func (s *Server) makeFolder(c *gin.Context) error {
+func (a *fileAPI) makeFolder(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
@@ -80,28 +159,28 @@ func (s *Server) makeFolder(c *gin.Context) error {
 	if mode == nil {
 		return fault.New(fault.Invalid, `the query value "mode" is missing; give an octal mode such as 0755`)
 	}
-	if err := s.files.MakeFolder(name, *mode); err != nil {
+	if err := a.files.MakeFolder(name, *mode); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
 	return nil
 }
 
-// deleteFile handles DELETE /files.
-func (s *Server) deleteFile(c *gin.Context) error {
+// remove handles DELETE /files.
+func (a *fileAPI) remove(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	if err := s.files.Delete(name, c.Query("recursive") == "true"); err != nil {
+	if err := a.files.Delete(name, c.Query("recursive") == "true"); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-// moveFile handles POST /files/move.
-func (s *Server) moveFile(c *gin.Context) error {
+// move handles POST /files/move.
+func (a *fileAPI) move(c *gin.Context) error {
 	source, err := need(c, "source")
 	if err != nil {
 		return err
@@ -110,11 +189,11 @@ func (s *Server) moveFile(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.files.Move(source, destination)
+	return a.files.Move(source, destination)
 }
 
 // setPermissions handles POST /files/permissions.
-func (s *Server) setPermissions(c *gin.Context) error {
+func (a *fileAPI) setPermissions(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
@@ -123,11 +202,11 @@ func (s *Server) setPermissions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.files.SetPermissions(name, workspace.Permissions{Mode: mode, Owner: c.Query("owner"), Group: c.Query("group")})
+	return a.files.SetPermissions(name, workspace.Permissions{Mode: mode, Owner: c.Query("owner"), Group: c.Query("group")})
 }
 
 // findText handles GET /files/find.
-func (s *Server) findText(c *gin.Context) error {
+func (a *fileAPI) findText(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
@@ -137,7 +216,7 @@ func (s *Server) findText(c *gin.Context) error {
 		return err
 	}
 	out := newListing(c, "[", "]")
-	return out.end(s.files.Find(c.Request.Context(), name, text, func(m workspace.Match) error {
+	return out.end(a.files.Find(c.Request.Context(), name, text, func(m workspace.Match) error {
 		return out.add(func(b []byte) []byte {
 			b = appendString(append(b, `{"file":`...), m.File)
 			b = strconv.AppendInt(append(b, `,"line":`...), int64(m.Line), 10)
@@ -151,7 +230,7 @@ func (s *Server) findText(c *gin.Context) error {
 }
 
 // searchNames handles GET /files/search.
-func (s *Server) searchNames(c *gin.Context) error {
+func (a *fileAPI) searchNames(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err != nil {
 		return err
@@ -161,18 +240,18 @@ func (s *Server) searchNames(c *gin.Context) error {
 		return err
 	}
 	out := newListing(c, `{"files":[`, `]}`)
-	return out.end(s.files.Search(c.Request.Context(), name, pattern, func(p string) error {
+	return out.end(a.files.Search(c.Request.Context(), name, pattern, func(p string) error {
 		return out.add(func(b []byte) []byte { return appendString(b, p) })
 	}))
 }
 
 // replaceText handles POST /files/replace.
-func (s *Server) replaceText(c *gin.Context) error {
+func (a *fileAPI) replaceText(c *gin.Context) error {
 	var req api.ReplaceRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	done, err := s.files.Replace(c.Request.Context(), req.Files, req.Pattern, *req.NewValue)
+	done, err := a.files.Replace(c.Request.Context(), req.Files, req.Pattern, *req.NewValue)
 	if err != nil {
 		return err
 	}
@@ -180,7 +259,7 @@ func (s *Server) replaceText(c *gin.Context) error {
 	for i, d := range done {
 		results[i] = api.ReplaceResult{File: d.File, Success: d.Err == nil}
 		if d.Err != nil {
-			s.face.Note(c.Request, d.Err)
+			a.face.Note(c.Request, d.Err)
 			results[i].Error = serve.NewBody(Source, c.Request, d.Err).Message
 		}
 	}

@@ -23,7 +23,7 @@ type framer struct {
 // chunk sends what is whole of a journal's chunk, and says where output is missing.
 func (f *framer) chunk(c journal.Chunk) error {
 	if c.Skipped > 0 {
-		if err := f.add(max(c.Stream, journal.Stdout), droppedNotice(c.Skipped)); err != nil {
+		if err := f.add(max(c.Stream, journal.Stdout), journal.DroppedNotice(c.Skipped)); err != nil {
 			return err
 		}
 	}

@@ -10,25 +10,108 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace/git"
 )
 
-// gitClone handles POST /git/clone.
-func (s *Server) gitClone(c *gin.Context) error {
+// gitAPI serves /git.
+type gitAPI struct {
+	repositories *git.Manager
+}
+
+var gitRoutes = []serve.Route[*gitAPI]{
+	{Method: "POST", Path: "/git/add", Summary: "Stage files", In: api.GitAddRequest{}, Do: (*gitAPI).add},
+	{
+		Method: "DELETE", Path: "/git/branches", Status: 204,
+		Summary: "Delete a branch", In: api.GitBranchRequest{}, Do: (*gitAPI).deleteBranch,
+	},
+	{
+		Method: "GET", Path: "/git/branches", Query: []string{"path"},
+		Summary: "List local branches", Out: api.GitBranches{}, Do: (*gitAPI).branches,
+	},
+	{
+		Method: "POST", Path: "/git/branches", Status: 201,
+		Summary: "Make a branch and check it out", In: api.GitBranchRequest{}, Do: (*gitAPI).createBranch,
+	},
+	{
+		Method: "POST", Path: "/git/checkout",
+		Summary: "Check out a branch or revision", In: api.GitCheckoutRequest{}, Do: (*gitAPI).checkout,
+	},
+	{Method: "POST", Path: "/git/clone", Summary: "Clone a repository", In: api.GitCloneRequest{}, Do: (*gitAPI).clone},
+	{
+		Method: "POST", Path: "/git/commit",
+		Summary: "Commit what is staged", In: api.GitCommitRequest{}, Out: api.GitCommitResponse{}, Do: (*gitAPI).commit,
+	},
+	{
+		Method: "GET", Path: "/git/config", Query: []string{"key", "path?", "scope?"},
+		Summary: "Read a setting of git", Out: api.GitConfigResponse{}, Do: (*gitAPI).config,
+	},
+	{
+		Method: "POST", Path: "/git/config",
+		Summary: "Change a setting of git", In: api.GitSetConfigRequest{}, Do: (*gitAPI).setConfig,
+	},
+	{
+		Method: "POST", Path: "/git/config/user",
+		Summary: "Set the name and address of commits", In: api.GitConfigureUserRequest{}, Do: (*gitAPI).configureUser,
+	},
+	{
+		Method: "POST", Path: "/git/credentials",
+		Summary: "Store credentials for a host in plain text",
+		In:      api.GitAuthenticateRequest{}, Do: (*gitAPI).storeCredentials,
+	},
+	{
+		Method: "GET", Path: "/git/history", Query: []string{"path"},
+		Summary: "List commits, newest first", Out: []api.GitCommitInfo{}, Do: (*gitAPI).history,
+	},
+	{
+		Method: "POST", Path: "/git/init", Status: 201,
+		Summary: "Make a repository", In: api.GitInitRequest{}, Do: (*gitAPI).init,
+	},
+	{
+		Method: "POST", Path: "/git/pull",
+		Summary: "Fast-forward to the remote branch", In: api.GitTransferRequest{}, Do: (*gitAPI).pull,
+	},
+	{
+		Method: "POST", Path: "/git/push",
+		Summary: "Send a branch to a remote", In: api.GitTransferRequest{}, Do: (*gitAPI).push,
+	},
+	{
+		Method: "GET", Path: "/git/remotes", Query: []string{"path"},
+		Summary: "List remotes", Out: api.GitRemotes{}, Do: (*gitAPI).remotes,
+	},
+	{
+		Method: "POST", Path: "/git/remotes", Status: 201,
+		Summary: "Add a remote", In: api.GitAddRemoteRequest{}, Do: (*gitAPI).addRemote,
+	},
+	{
+		Method: "POST", Path: "/git/reset",
+		Summary: "Reset the branch, index or work tree", In: api.GitResetRequest{}, Do: (*gitAPI).reset,
+	},
+	{
+		Method: "POST", Path: "/git/restore",
+		Summary: "Bring files back from index or revision", In: api.GitRestoreRequest{}, Do: (*gitAPI).restore,
+	},
+	{
+		Method: "GET", Path: "/git/status", Query: []string{"path"},
+		Summary: "Describe the work tree", Out: api.GitStatus{}, Do: (*gitAPI).status,
+	},
+}
+
+// clone handles POST /git/clone.
+func (a *gitAPI) clone(c *gin.Context) error {
 	var req api.GitCloneRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.Clone(c.Request.Context(), git.CloneSpec{
+	return a.repositories.Clone(c.Request.Context(), git.CloneSpec{
 		URL: req.URL, Path: req.Path, Branch: req.Branch, CommitID: req.CommitID, Depth: req.Depth, InsecureSkipTLS: req.InsecureSkipTLS,
 		Credentials: git.Credentials{Username: req.Username, Password: req.Password},
 	})
 }
 
-// gitStatus handles GET /git/status.
-func (s *Server) gitStatus(c *gin.Context) error {
+// status handles GET /git/status.
+func (a *gitAPI) status(c *gin.Context) error {
 	path, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	st, err := s.git.Status(c.Request.Context(), path)
+	st, err := a.repositories.Status(c.Request.Context(), path)
 	if err != nil {
 		return err
 	}
@@ -43,22 +126,22 @@ func (s *Server) gitStatus(c *gin.Context) error {
 	return nil
 }
 
-// gitAdd handles POST /git/add.
-func (s *Server) gitAdd(c *gin.Context) error {
+// add handles POST /git/add.
+func (a *gitAPI) add(c *gin.Context) error {
 	var req api.GitAddRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.Add(c.Request.Context(), req.Path, req.Files)
+	return a.repositories.Add(c.Request.Context(), req.Path, req.Files)
 }
 
-// gitCommit handles POST /git/commit.
-func (s *Server) gitCommit(c *gin.Context) error {
+// commit handles POST /git/commit.
+func (a *gitAPI) commit(c *gin.Context) error {
 	var req api.GitCommitRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	hash, err := s.git.Commit(c.Request.Context(), git.CommitSpec{
+	hash, err := a.repositories.Commit(c.Request.Context(), git.CommitSpec{
 		Path: req.Path, Message: req.Message, Author: req.Author, Email: req.Email, AllowEmpty: req.AllowEmpty,
 	})
 	if err != nil {
@@ -68,13 +151,13 @@ func (s *Server) gitCommit(c *gin.Context) error {
 	return nil
 }
 
-// gitBranches handles GET /git/branches.
-func (s *Server) gitBranches(c *gin.Context) error {
+// branches handles GET /git/branches.
+func (a *gitAPI) branches(c *gin.Context) error {
 	path, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	b, err := s.git.Branches(c.Request.Context(), path)
+	b, err := a.repositories.Branches(c.Request.Context(), path)
 	if err != nil {
 		return err
 	}
@@ -82,43 +165,43 @@ func (s *Server) gitBranches(c *gin.Context) error {
 	return nil
 }
 
-// gitCreateBranch handles POST /git/branches: the branch is checked out too, as clients expect.
-func (s *Server) gitCreateBranch(c *gin.Context) error {
+// createBranch handles POST /git/branches: the branch is checked out too, as clients expect.
+func (a *gitAPI) createBranch(c *gin.Context) error {
 	var req api.GitBranchRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
-	return s.git.CreateBranch(c.Request.Context(), req.Path, req.Name)
+	return a.repositories.CreateBranch(c.Request.Context(), req.Path, req.Name)
 }
 
-// gitDeleteBranch handles DELETE /git/branches, whose body says which.
-func (s *Server) gitDeleteBranch(c *gin.Context) error {
+// deleteBranch handles DELETE /git/branches, whose body says which.
+func (a *gitAPI) deleteBranch(c *gin.Context) error {
 	var req api.GitBranchRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
-	return s.git.DeleteBranch(c.Request.Context(), req.Path, req.Name)
+	return a.repositories.DeleteBranch(c.Request.Context(), req.Path, req.Name)
 }
 
-// gitCheckout handles POST /git/checkout.
-func (s *Server) gitCheckout(c *gin.Context) error {
+// checkout handles POST /git/checkout.
+func (a *gitAPI) checkout(c *gin.Context) error {
 	var req api.GitCheckoutRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.Checkout(c.Request.Context(), req.Path, req.Branch)
+	return a.repositories.Checkout(c.Request.Context(), req.Path, req.Branch)
 }
 
-// gitHistory handles GET /git/history.
-func (s *Server) gitHistory(c *gin.Context) error {
+// history handles GET /git/history.
+func (a *gitAPI) history(c *gin.Context) error {
 	path, err := need(c, "path")
 	if err != nil {
 		return err
 	}
 	out := newListing(c, "[", "]")
-	return out.end(s.git.History(c.Request.Context(), path, func(k git.Commit) error {
+	return out.end(a.repositories.History(c.Request.Context(), path, func(k git.Commit) error {
 		return out.add(func(b []byte) []byte {
 			b = appendString(append(b, `{"hash":`...), k.Hash)
 			b = appendString(append(b, `,"author":`...), k.Author)
@@ -140,61 +223,61 @@ func transferSpec(c *gin.Context) (git.TransferSpec, error) {
 	}, err
 }
 
-// gitPush handles POST /git/push.
-func (s *Server) gitPush(c *gin.Context) error {
+// push handles POST /git/push.
+func (a *gitAPI) push(c *gin.Context) error {
 	spec, err := transferSpec(c)
 	if err != nil {
 		return err
 	}
-	return s.git.Push(c.Request.Context(), spec)
+	return a.repositories.Push(c.Request.Context(), spec)
 }
 
-// gitPull handles POST /git/pull.
-func (s *Server) gitPull(c *gin.Context) error {
+// pull handles POST /git/pull.
+func (a *gitAPI) pull(c *gin.Context) error {
 	spec, err := transferSpec(c)
 	if err != nil {
 		return err
 	}
-	return s.git.Pull(c.Request.Context(), spec)
+	return a.repositories.Pull(c.Request.Context(), spec)
 }
 
-// gitInit handles POST /git/init.
-func (s *Server) gitInit(c *gin.Context) error {
+// init handles POST /git/init.
+func (a *gitAPI) init(c *gin.Context) error {
 	var req api.GitInitRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
-	return s.git.Init(c.Request.Context(), req.Path, req.Bare, req.InitialBranch)
+	return a.repositories.Init(c.Request.Context(), req.Path, req.Bare, req.InitialBranch)
 }
 
-// gitReset handles POST /git/reset.
-func (s *Server) gitReset(c *gin.Context) error {
+// reset handles POST /git/reset.
+func (a *gitAPI) reset(c *gin.Context) error {
 	var req api.GitResetRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.Reset(c.Request.Context(), git.ResetSpec{Path: req.Path, Mode: req.Mode, Target: req.Target, Files: req.Files})
+	return a.repositories.Reset(c.Request.Context(), git.ResetSpec{Path: req.Path, Mode: req.Mode, Target: req.Target, Files: req.Files})
 }
 
-// gitRestore handles POST /git/restore.
-func (s *Server) gitRestore(c *gin.Context) error {
+// restore handles POST /git/restore.
+func (a *gitAPI) restore(c *gin.Context) error {
 	var req api.GitRestoreRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.Restore(c.Request.Context(), git.RestoreSpec{
+	return a.repositories.Restore(c.Request.Context(), git.RestoreSpec{
 		Path: req.Path, Files: req.Files, Staged: req.Staged, Worktree: req.Worktree, Source: req.Source,
 	})
 }
 
-// gitRemotes handles GET /git/remotes.
-func (s *Server) gitRemotes(c *gin.Context) error {
+// remotes handles GET /git/remotes.
+func (a *gitAPI) remotes(c *gin.Context) error {
 	path, err := need(c, "path")
 	if err != nil {
 		return err
 	}
-	remotes, err := s.git.Remotes(c.Request.Context(), path)
+	remotes, err := a.repositories.Remotes(c.Request.Context(), path)
 	if err != nil {
 		return err
 	}
@@ -206,23 +289,23 @@ func (s *Server) gitRemotes(c *gin.Context) error {
 	return nil
 }
 
-// gitAddRemote handles POST /git/remotes.
-func (s *Server) gitAddRemote(c *gin.Context) error {
+// addRemote handles POST /git/remotes.
+func (a *gitAPI) addRemote(c *gin.Context) error {
 	var req api.GitAddRemoteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
-	return s.git.AddRemote(c.Request.Context(), req.Path, git.Remote{Name: req.Name, URL: req.URL}, req.Fetch, req.Overwrite)
+	return a.repositories.AddRemote(c.Request.Context(), req.Path, git.Remote{Name: req.Name, URL: req.URL}, req.Fetch, req.Overwrite)
 }
 
-// gitConfig handles GET /git/config.
-func (s *Server) gitConfig(c *gin.Context) error {
+// config handles GET /git/config.
+func (a *gitAPI) config(c *gin.Context) error {
 	key, err := need(c, "key")
 	if err != nil {
 		return err
 	}
-	value, err := s.git.Config(c.Request.Context(), c.Query("scope"), c.Query("path"), key)
+	value, err := a.repositories.Config(c.Request.Context(), c.Query("scope"), c.Query("path"), key)
 	if err != nil {
 		return err
 	}
@@ -230,29 +313,29 @@ func (s *Server) gitConfig(c *gin.Context) error {
 	return nil
 }
 
-// gitSetConfig handles POST /git/config.
-func (s *Server) gitSetConfig(c *gin.Context) error {
+// setConfig handles POST /git/config.
+func (a *gitAPI) setConfig(c *gin.Context) error {
 	var req api.GitSetConfigRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.SetConfig(c.Request.Context(), req.Scope, req.Path, [2]string{req.Key, *req.Value})
+	return a.repositories.SetConfig(c.Request.Context(), req.Scope, req.Path, [2]string{req.Key, *req.Value})
 }
 
-// gitConfigureUser handles POST /git/config/user.
-func (s *Server) gitConfigureUser(c *gin.Context) error {
+// configureUser handles POST /git/config/user.
+func (a *gitAPI) configureUser(c *gin.Context) error {
 	var req api.GitConfigureUserRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.SetConfig(c.Request.Context(), req.Scope, req.Path, [2]string{"user.name", req.Name}, [2]string{"user.email", req.Email})
+	return a.repositories.SetConfig(c.Request.Context(), req.Scope, req.Path, [2]string{"user.name", req.Name}, [2]string{"user.email", req.Email})
 }
 
-// gitCredentials handles POST /git/credentials.
-func (s *Server) gitCredentials(c *gin.Context) error {
+// storeCredentials handles POST /git/credentials.
+func (a *gitAPI) storeCredentials(c *gin.Context) error {
 	var req api.GitAuthenticateRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.git.StoreCredentials(c.Request.Context(), req.Protocol, req.Host, git.Credentials{Username: req.Username, Password: req.Password})
+	return a.repositories.StoreCredentials(c.Request.Context(), req.Protocol, req.Host, git.Credentials{Username: req.Username, Password: req.Password})
 }

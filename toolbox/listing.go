@@ -7,14 +7,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/sandlot-dev/sandlot/workspace"
 )
-
-const jsonType = "application/json; charset=utf-8"
 
 // listing streams a JSON list whose elements are written by hand: encoding by reflection costs more than finding them, and a long
 // list is never whole in memory. The answer begins with the first full buffer, so an error before that still gets its own status.
@@ -135,46 +132,4 @@ func appendFraction(b []byte, nano int) []byte {
 		end--
 	}
 	return append(b, digits[:end]...)
-}
-
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string, with U+FFFD for bytes that are not UTF-8.
-func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r != utf8.RuneError || size > 1 {
-				i += size
-				continue
-			}
-			b = append(append(b, s[from:i]...), `\ufffd`...)
-			i++
-			from = i
-			continue
-		}
-		b = append(b, s[from:i]...)
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		from = i
-	}
-	return append(append(b, s[from:]...), '"')
 }

@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
@@ -24,8 +24,24 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
-// listPorts handles GET /port.
-func (s *Server) listPorts(c *gin.Context) error {
+// portAPI serves /port and /proxy/{port}.
+type portAPI struct {
+	face  *serve.Face
+	admit func(*http.Request) error // of the Server
+	pool  *upstream.Pool
+	log   *log.Logger // takes the lines of net/http
+}
+
+var portRoutes = []serve.Route[*portAPI]{
+	{Method: "GET", Path: "/port", Summary: "List ports that are listened on", Out: api.PortList{}, Do: (*portAPI).list},
+	{
+		Method: "GET", Path: "/port/:port/in-use",
+		Summary: "Tell whether a port from 3000 to 9999 is listened on", Out: api.PortInUse{}, Do: (*portAPI).inUse,
+	},
+}
+
+// list handles GET /port.
+func (a *portAPI) list(c *gin.Context) error {
 	ports, err := measure.Ports()
 	if err != nil {
 		return fault.Newf(fault.Internal, "%w", err)
@@ -34,9 +50,9 @@ func (s *Server) listPorts(c *gin.Context) error {
 	return nil
 }
 
-// portInUse handles GET /port/:port/in-use.
-func (s *Server) portInUse(c *gin.Context) error {
-	port, err := portParam(c, 3000, 9999)
+// inUse handles GET /port/:port/in-use.
+func (a *portAPI) inUse(c *gin.Context) error {
+	port, err := portOf(c.Param("port"), 3000, 9999)
 	if err != nil {
 		return err
 	}
@@ -48,13 +64,10 @@ func (s *Server) portInUse(c *gin.Context) error {
 	return nil
 }
 
-func portParam(c *gin.Context, least, most int) (int, error) {
-	return portOf(c.Param("port"), least, most)
-}
-
+// portOf reads a port, which has one form: 080 is refused.
 func portOf(text string, least, most int) (int, error) {
 	port, err := strconv.Atoi(text)
-	if err != nil || port < least || port > most || strconv.Itoa(port) != text { // one form of each port: what compares texts is not led astray
+	if err != nil || port < least || port > most || strconv.Itoa(port) != text {
 		return 0, fault.Newf(fault.Invalid, "port %q is not a whole number from %d to %d", text, least, most)
 	}
 	return port, nil
@@ -72,44 +85,37 @@ func dialPort(ctx context.Context, port int) (net.Conn, error) {
 	return conn, err
 }
 
-// tunnelProtocol is what /proxy/{port} upgrades to: the bytes of a connection to that port.
-const tunnelProtocol = "sandlot-tcp"
-
-// proxyPort handles /proxy/{port} and all below it, any method, websockets too. It stands before the router, which knows nine methods and no
-// interim answers.
-func (s *Server) proxyPort(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Request-Id", newRequestID())
-	err := s.checkSecret(r)
+// proxy handles /proxy/{port} and all below it, any method, websockets too. It stands before the router, which knows nine methods
+// and no interim answers.
+func (a *portAPI) proxy(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(requestID, uuid.NewString())
+	err := a.admit(r)
 	if err == nil {
-		s.cfg.Process.Observe()
-		err = s.toPort(w, r)
+		err = a.forward(w, r)
 	}
 	if err == nil {
 		return
 	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
+		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody reads an answer
 	}
-	s.face.Note(r, err)
+	a.face.Note(r, err)
 	serve.Answer(w, serve.NewBody(Source, r, err))
 }
 
-// toPort forwards a request to a port. An error has not been answered.
-func (s *Server) toPort(w http.ResponseWriter, r *http.Request) error {
+// forward forwards a request to a port. An error has not been answered.
+func (a *portAPI) forward(w http.ResponseWriter, r *http.Request) error {
 	text, path, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/proxy/"), "/")
 	port, err := portOf(text, 1, 65535)
 	if err != nil {
 		return err
 	}
-	if strings.EqualFold(r.Header.Get("Upgrade"), tunnelProtocol) {
+	if strings.EqualFold(r.Header.Get("Upgrade"), api.TunnelProtocol) {
 		return tunnel(w, r, port)
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // else an answer that begins early is cut off: see the proxy room
-	var failed error
-	x := &upstream.Exchange{Pool: s.ports, Port: port, W: w, Body: r.Body}
-	patience := time.Duration(0)
-	defer func() { x.Finish(patience) }()
-	p := httputil.ReverseProxy{
+	x := &upstream.Exchange{Pool: a.pool, Port: port, W: w, Body: r.Body}
+	return x.Forward(r, httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			host := "localhost:" + text
 			r.Out.URL = &url.URL{Scheme: "http", Host: host, RawPath: "/" + path, RawQuery: r.In.URL.RawQuery}
@@ -121,29 +127,15 @@ func (s *Server) toPort(w http.ResponseWriter, r *http.Request) error {
 				}
 			}
 		},
-		Transport: x,
 		ModifyResponse: func(res *http.Response) error {
-			if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
-				return fmt.Errorf("status %03d is none", res.StatusCode)
-			}
-			if res.Header.Get("X-Request-Id") != "" {
-				w.Header().Del("X-Request-Id") // the app has its own
+			if res.Header.Get(requestID) != "" {
+				w.Header().Del(requestID) // the app has its own
 			}
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		ErrorLog:     s.log,
-	}
-	p.ServeHTTP(w, r)
-	if failed == nil {
-		patience = restWithin
-		return nil
-	}
-	return notReached(port, failed)
+		ErrorLog: a.log,
+	}, func(err error) error { return notReached(port, err) })
 }
-
-// restWithin bounds how long a client may send on after its answer.
-const restWithin = time.Second
 
 // notReached is the answer for a port that could not be reached, or whose server did not answer as one should.
 func notReached(port int, err error) error {
@@ -158,111 +150,4 @@ func notReached(port int, err error) error {
 		return err // descriptors or memory are wanting here
 	}
 	return fault.Newf(fault.Upstream, "the server on port %d of the sandbox did not answer as one should: %w", port, short)
-}
-
-// tunnel makes the client's connection one to a port, for as long as both ends want, and returns when that is over.
-func tunnel(w http.ResponseWriter, r *http.Request, port int) error {
-	to, err := dialPort(r.Context(), port)
-	if err != nil {
-		return notReached(port, err)
-	}
-	defer to.Close() // both ends have said all
-	from, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return fault.Newf(fault.Invalid, "a tunnel needs a connection of HTTP/1.1: %w", err)
-	}
-	defer from.Close() // likewise
-	stop := context.AfterFunc(r.Context(), func() { _, _ = from.Close(), to.Close() })
-	defer stop()
-	client, ok1 := from.(*net.TCPConn)
-	app, ok2 := to.(*net.TCPConn)
-	if !ok1 || !ok2 {
-		return nil // never so: both were made by TCP listeners and dialers
-	}
-	if _, err := io.WriteString(client, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+tunnelProtocol+"\r\n\r\n"); err != nil {
-		return nil //nolint:nilerr // the client has left
-	}
-	if early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()); len(early) > 0 {
-		_, _ = app.Write(early) // what comes next fails too
-	}
-	relay(client, app)
-	return nil
-}
-
-// relay passes bytes on between a client and an app until both have ended. An end of one is passed on to the other; a client whose connection
-// was reset has left, and the app's is closed. The client hears of an app's reset as of its end, because what the app said before comes first.
-func relay(client, app *net.TCPConn) {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if upwards(app, client) != nil {
-			_ = app.Close() // ends the other direction, too
-		} else {
-			_ = app.CloseWrite() // it may have left
-		}
-	}()
-	if downwards(client, app) != nil {
-		_ = app.Close() // what it still says goes nowhere
-	}
-	_ = client.CloseWrite() // likewise
-	<-ended
-}
-
-const (
-	// quietBuffer is what a quiet direction of a tunnel holds in memory, in bytes.
-	quietBuffer = 4 << 10
-	// straightPiece is in what pieces the bytes of a busy app go from socket to socket, without a copy here. The kernel holds a pipe meanwhile.
-	straightPiece = 1 << 20
-)
-
-var busyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
-
-// upwards copies from a client to an app until the client ends, and returns why if that was no ordinary end. When the app takes no more, the
-// rest is dropped: what it has said before is on its way, and the client has to come to it.
-func upwards(app, client *net.TCPConn) error {
-	quiet := make([]byte, quietBuffer)
-	var busy *[64 << 10]byte // nil while it is quiet
-	broken := false
-	for {
-		b := quiet
-		if busy != nil {
-			b = busy[:]
-		}
-		n, err := client.Read(b)
-		if n > 0 && !broken {
-			_, failed := app.Write(b[:n])
-			broken = failed != nil
-		}
-		switch isFull := n == len(b); {
-		case isFull && busy == nil:
-			busy, _ = busyBuffers.Get().(*[64 << 10]byte)
-		case !isFull && busy != nil:
-			busyBuffers.Put(busy)
-			busy = nil
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-// downwards copies from an app to a client until the app ends. Error: the client takes no more.
-func downwards(client, app *net.TCPConn) error {
-	quiet := make([]byte, quietBuffer)
-	for {
-		n, err := app.Read(quiet)
-		if n > 0 {
-			if _, err := client.Write(quiet[:n]); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return nil //nolint:nilerr // that is its end
-		}
-		if n == len(quiet) {
-			_, _ = io.CopyN(client, app, straightPiece) // the next read or write tells what has failed
-		}
-	}
 }

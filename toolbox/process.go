@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -21,44 +20,67 @@ import (
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
+// commandAPI serves /process/execute and /process/code-run.
+type commandAPI struct {
+	processes *process.Manager
+	runs      process.Once // those that were given a key
+}
+
+var commandRoutes = []serve.Route[*commandAPI]{
+	{
+		Method: "POST", Path: "/process/code-run",
+		Summary: "Run a program given as text and wait for it",
+		In:      api.CodeRunRequest{}, Out: api.ExecuteResponse{}, Do: (*commandAPI).codeRun,
+	},
+	{
+		Method: "POST", Path: "/process/execute",
+		Summary: "Run a command and wait for it",
+		In:      api.ExecuteRequest{}, Out: api.ExecuteResponse{}, Do: (*commandAPI).execute,
+	},
+	{
+		Method: "GET", Path: "/process/execute/connect", Status: 101,
+		Summary: "Run a command with its streams on a websocket", Do: (*commandAPI).connectCommand,
+	},
+}
+
 // execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
 // the header Idempotency-Key is run once: a second one of the same key gets the first one's answer.
-func (s *Server) execute(c *gin.Context) error {
+func (a *commandAPI) execute(c *gin.Context) error {
 	var req api.ExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return s.answerRun(c, req, req.Split, process.Spec{
+	return a.answerRun(c, req, req.Split, process.Spec{
 		Script: req.Command, Dir: req.Cwd, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
 		Streams: process.Capture{Split: req.Split},
 	})
 }
 
 // codeRun handles POST /process/code-run, as execute does its own.
-func (s *Server) codeRun(c *gin.Context) error {
+func (a *commandAPI) codeRun(c *gin.Context) error {
 	var req api.CodeRunRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, s.cfg.Process.LookPath)
+	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, a.processes.LookPath)
 	if err != nil {
 		return err
 	}
 	defer cmd.Close()
-	return s.answerRun(c, req, req.Split, process.Spec{
+	return a.answerRun(c, req, req.Split, process.Spec{
 		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
 		Streams: process.Capture{Input: cmd.Input, Split: req.Split},
 	})
 }
 
 // answerRun runs spec, which was made of a request's body, and streams its answer.
-func (s *Server) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
+func (a *commandAPI) answerRun(c *gin.Context, body any, split bool, spec process.Spec) error {
 	ctx := context.WithoutCancel(c.Request.Context())
-	run := func() (process.Result, error) { return s.cfg.Process.Run(ctx, spec) }
+	run := func() (process.Result, error) { return a.processes.Run(ctx, spec) }
 	var res process.Result
 	var err error
 	if key := c.GetHeader("Idempotency-Key"); key != "" {
-		res, err = s.runs.Run(ctx, key, body, run)
+		res, err = a.runs.Run(ctx, key, body, run)
 	} else {
 		res, err = run()
 	}
@@ -69,15 +91,13 @@ func (s *Server) answerRun(c *gin.Context, body any, split bool, spec process.Sp
 	return writeRun(c, res, spec.Timeout, split)
 }
 
-// writers are for answers that are too long to be built in memory.
-var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 32<<10) }}
-
 // writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
 func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split bool) error {
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {
 		body := serve.NewBody(Source, c.Request, fault.Codef(fault.Timeout, "PROCESS_EXECUTION_TIMEOUT",
-			"the command ran longer than its timeout of %d s; it was ended with all its processes, and its output up to then is in result", timeout/time.Second))
+			"the command ran longer than its timeout of %d s; it was ended with all its processes, "+
+				"and its output up to then is in result", timeout/time.Second))
 		status = body.StatusCode
 		data, err := json.Marshal(body)
 		if err != nil {
@@ -89,23 +109,20 @@ func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split b
 	if err != nil {
 		return fmt.Errorf("execute: %w", err)
 	}
-	w := writers.Get().(*bufio.Writer)
-	defer writers.Put(w)
-	w.Reset(c.Writer)
-	c.Header("Content-Type", "application/json; charset=utf-8")
-	c.Status(status)
-	_, _ = w.Write(head) // errors stay in w until Flush
-	_, _ = fmt.Fprintf(w, `"exitCode":%d,"result":"`, res.ExitCode)
-	err = writeText(w, res.Output, 0)
-	if split {
-		_, _ = w.WriteString(`","stdout":"`)
-		err = errors.Join(err, writeText(w, res.Output, journal.Stdout))
-		_, _ = w.WriteString(`","stderr":"`)
-		err = errors.Join(err, writeText(w, res.Output, journal.Stderr))
-	}
-	_, _ = w.WriteString(`",`)
-	_, _ = w.Write(facts[1:])
-	return errors.Join(err, w.Flush())
+	return stream(c, status, jsonType, func(w *bufio.Writer) error {
+		_, _ = w.Write(head)
+		_, _ = fmt.Fprintf(w, `"exitCode":%d,`, res.ExitCode)
+		err := outputText{}.writeMember(w, "result", res.Output.Snapshot(0))
+		if split {
+			_ = w.WriteByte(',')
+			err = errors.Join(err, outputText{stream: journal.Stdout}.writeMember(w, "stdout", res.Output.Snapshot(0)))
+			_ = w.WriteByte(',')
+			err = errors.Join(err, outputText{stream: journal.Stderr}.writeMember(w, "stderr", res.Output.Snapshot(0)))
+		}
+		_ = w.WriteByte(',')
+		_, _ = w.Write(facts[1:])
+		return err
+	})
 }
 
 // facts is api.ExecuteResponse without what answerRun streams.
@@ -131,24 +148,4 @@ func runFacts(res process.Result) facts {
 	}
 }
 
-func wireOutOfMemory(o *process.OutOfMemory) *api.OutOfMemory {
-	if o == nil {
-		return nil
-	}
-	return &api.OutOfMemory{PeakBytes: o.Peak, LimitBytes: o.Limit, Message: o.String()}
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// writeText writes one stream of a journal, both for 0, as the inside of a JSON string. Where the oldest bytes are missing it says so.
-func writeText(w *bufio.Writer, j *journal.Journal, s journal.Stream) error {
-	t := textWriter{w: w}
-	err := logText(j.Snapshot(0), s, false, t.write)
-	t.end()
-	return err
-}
-
-// droppedNotice stands where output is missing.
-func droppedNotice(n int64) []byte {
-	return fmt.Appendf(nil, "[sandlot: %d bytes of output were dropped here; the limit of what is kept was reached]\n", n)
-}

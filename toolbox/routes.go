@@ -1,127 +1,43 @@
 package toolbox
 
 import (
-	"github.com/sandlot-dev/sandlot/api"
+	"slices"
+
+	"github.com/gin-gonic/gin"
+
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-type route = serve.Route[*Server]
+// unbuilt is a route of a feature that this release has not: it answers 501.
+type unbuilt = serve.Route[struct{}]
 
-// routes is every operation of the toolbox contract, those of newer clients and the unlisted ones included.
-var routes = []route{
-	{Method: "POST", Path: "/computeruse/a11y/find", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/a11y/node/focus", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/a11y/node/invoke", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/a11y/node/value", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/a11y/tree", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/display/info", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/display/windows", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/keyboard/down", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/keyboard/hotkey", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/keyboard/key", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/keyboard/type", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/keyboard/up", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/click", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/down", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/drag", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/move", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/mouse/position", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/scroll", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/mouse/up", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/process-status", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/process/:processName/errors", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/process/:processName/logs", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/process/:processName/restart", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/process/:processName/status", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/recordings", Feature: "computer use"},
-	{Method: "DELETE", Path: "/computeruse/recordings/:id", Status: 204, Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/recordings/:id", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/recordings/:id/download", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/recordings/start", Status: 201, Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/recordings/stop", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/screenshot", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/screenshot/compressed", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/screenshot/region", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/screenshot/region/compressed", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/start", Feature: "computer use"},
-	{Method: "GET", Path: "/computeruse/status", Feature: "computer use"},
-	{Method: "POST", Path: "/computeruse/stop", Feature: "computer use"},
-	{Method: "POST", Path: "/env", Summary: "Change the environment of later processes", In: api.UpdateEnvRequest{}, Out: api.Strings{}, Do: (*Server).updateEnv},
-	{Method: "DELETE", Path: "/files", Query: []string{"path", "recursive?"}, Status: 204, Summary: "Delete a file, or a folder with all it holds", Do: (*Server).deleteFile},
-	{Method: "GET", Path: "/files", Query: []string{"path?", "depth?"}, Summary: "List a folder, to any depth", Out: []api.FileInfo{}, Do: (*Server).listFiles},
-	{Method: "GET", Path: "/files/", Query: []string{"path?", "depth?"}, Summary: "Same as /files, for older clients", Out: []api.FileInfo{}, Do: (*Server).listFiles},
-	{Method: "POST", Path: "/files/bulk-download", Summary: "Read many files as one form", In: api.FilesDownloadRequest{}, Do: (*Server).bulkDownload},
-	{Method: "POST", Path: "/files/bulk-upload", Summary: "Write many files from one form", Out: api.BulkUpload{}, Do: (*Server).bulkUpload},
-	{Method: "GET", Path: "/files/download", Query: []string{"path"}, Summary: "Read a file or a range of it", Do: (*Server).download},
-	{Method: "HEAD", Path: "/files/download", Query: []string{"path"}, Summary: "Headers of a download", Do: (*Server).download},
-	{Method: "GET", Path: "/files/find", Query: []string{"path", "pattern"}, Summary: "Find lines that hold a text", Out: []api.Match{}, Do: (*Server).findText},
-	{Method: "POST", Path: "/files/folder", Query: []string{"path", "mode"}, Status: 201, Summary: "Make a folder and its parents", Do: (*Server).makeFolder},
-	{Method: "GET", Path: "/files/info", Query: []string{"path"}, Summary: "Describe a file", Out: api.FileInfo{}, Do: (*Server).fileInfo},
-	{Method: "POST", Path: "/files/move", Query: []string{"source", "destination"}, Summary: "Rename a file or folder; nothing is overwritten", Do: (*Server).moveFile},
-	{Method: "POST", Path: "/files/permissions", Query: []string{"path", "owner?", "group?", "mode?"}, Summary: "Change mode, owner and group", Do: (*Server).setPermissions},
-	{Method: "POST", Path: "/files/replace", Summary: "Replace a text in files", In: api.ReplaceRequest{}, Out: []api.ReplaceResult{}, Do: (*Server).replaceText},
-	{Method: "GET", Path: "/files/search", Query: []string{"path", "pattern"}, Summary: "Find files by name", Out: api.SearchFilesResponse{}, Do: (*Server).searchNames},
-	{Method: "POST", Path: "/files/upload", Query: []string{"path"}, Summary: "Same as /files/upload-v2, for older clients", Out: api.UploadedFile{}, Do: (*Server).upload},
-	{Method: "POST", Path: "/files/upload-v2", Query: []string{"path"}, Summary: "Write one file", Out: api.UploadedFile{}, Do: (*Server).upload},
-	{Method: "GET", Path: "/files/watch", Summary: "Follow changes below a folder, by websocket or server-sent events", Out: api.FileEvent{}, Do: (*Server).watchFiles},
-	{Method: "POST", Path: "/git/add", Summary: "Stage files", In: api.GitAddRequest{}, Do: (*Server).gitAdd},
-	{Method: "DELETE", Path: "/git/branches", Status: 204, Summary: "Delete a branch", In: api.GitBranchRequest{}, Do: (*Server).gitDeleteBranch},
-	{Method: "GET", Path: "/git/branches", Query: []string{"path"}, Summary: "List local branches", Out: api.GitBranches{}, Do: (*Server).gitBranches},
-	{Method: "POST", Path: "/git/branches", Status: 201, Summary: "Make a branch and check it out", In: api.GitBranchRequest{}, Do: (*Server).gitCreateBranch},
-	{Method: "POST", Path: "/git/checkout", Summary: "Check out a branch or revision", In: api.GitCheckoutRequest{}, Do: (*Server).gitCheckout},
-	{Method: "POST", Path: "/git/clone", Summary: "Clone a repository", In: api.GitCloneRequest{}, Do: (*Server).gitClone},
-	{Method: "POST", Path: "/git/commit", Summary: "Commit what is staged", In: api.GitCommitRequest{}, Out: api.GitCommitResponse{}, Do: (*Server).gitCommit},
-	{Method: "GET", Path: "/git/config", Query: []string{"key", "path?", "scope?"}, Summary: "Read a setting of git", Out: api.GitConfigResponse{}, Do: (*Server).gitConfig},
-	{Method: "POST", Path: "/git/config", Summary: "Change a setting of git", In: api.GitSetConfigRequest{}, Do: (*Server).gitSetConfig},
-	{Method: "POST", Path: "/git/config/user", Summary: "Set the name and address of commits", In: api.GitConfigureUserRequest{}, Do: (*Server).gitConfigureUser},
-	{Method: "POST", Path: "/git/credentials", Summary: "Store credentials for a host in plain text", In: api.GitAuthenticateRequest{}, Do: (*Server).gitCredentials},
-	{Method: "GET", Path: "/git/history", Query: []string{"path"}, Summary: "List commits, newest first", Out: []api.GitCommitInfo{}, Do: (*Server).gitHistory},
-	{Method: "POST", Path: "/git/init", Status: 201, Summary: "Make a repository", In: api.GitInitRequest{}, Do: (*Server).gitInit},
-	{Method: "POST", Path: "/git/pull", Summary: "Fast-forward to the remote branch", In: api.GitTransferRequest{}, Do: (*Server).gitPull},
-	{Method: "POST", Path: "/git/push", Summary: "Send a branch to a remote", In: api.GitTransferRequest{}, Do: (*Server).gitPush},
-	{Method: "GET", Path: "/git/remotes", Query: []string{"path"}, Summary: "List remotes", Out: api.GitRemotes{}, Do: (*Server).gitRemotes},
-	{Method: "POST", Path: "/git/remotes", Status: 201, Summary: "Add a remote", In: api.GitAddRemoteRequest{}, Do: (*Server).gitAddRemote},
-	{Method: "POST", Path: "/git/reset", Summary: "Reset the branch, index or work tree", In: api.GitResetRequest{}, Do: (*Server).gitReset},
-	{Method: "POST", Path: "/git/restore", Summary: "Bring files back from index or revision", In: api.GitRestoreRequest{}, Do: (*Server).gitRestore},
-	{Method: "GET", Path: "/git/status", Query: []string{"path"}, Summary: "Describe the work tree", Out: api.GitStatus{}, Do: (*Server).gitStatus},
-	{Method: "POST", Path: "/init", Summary: "Take the telemetry token; before there is a sandbox, claim the toolbox for one", In: api.InitializeRequest{}, Out: api.Strings{}, Do: (*Server).initialize},
-	{Method: "POST", Path: "/lsp/completions", Feature: "language servers"},
-	{Method: "POST", Path: "/lsp/did-close", Feature: "language servers"},
-	{Method: "POST", Path: "/lsp/did-open", Feature: "language servers"},
-	{Method: "GET", Path: "/lsp/document-symbols", Feature: "language servers"},
-	{Method: "POST", Path: "/lsp/start", Feature: "language servers"},
-	{Method: "POST", Path: "/lsp/stop", Feature: "language servers"},
-	{Method: "GET", Path: "/lsp/workspacesymbols", Feature: "language servers"},
-	{Method: "GET", Path: "/metrics", Summary: "Measurements for Prometheus", Do: (*Server).prometheus},
-	{Method: "GET", Path: "/port", Summary: "List ports that are listened on", Out: api.PortList{}, Do: (*Server).listPorts},
-	{Method: "GET", Path: "/port/:port/in-use", Summary: "Tell whether a port from 3000 to 9999 is listened on", Out: api.PortInUse{}, Do: (*Server).portInUse},
-	{Method: "POST", Path: "/process/code-run", Summary: "Run a program given as text and wait for it", In: api.CodeRunRequest{}, Out: api.ExecuteResponse{}, Do: (*Server).codeRun},
-	{Method: "POST", Path: "/process/execute", Summary: "Run a command and wait for it", In: api.ExecuteRequest{}, Out: api.ExecuteResponse{}, Do: (*Server).execute},
-	{Method: "GET", Path: "/process/execute/connect", Status: 101, Summary: "Run a command with its streams on a websocket", Do: (*Server).connectCommand},
-	{Method: "GET", Path: "/process/interpreter/context", Feature: "the interpreter"},
-	{Method: "POST", Path: "/process/interpreter/context", Feature: "the interpreter"},
-	{Method: "DELETE", Path: "/process/interpreter/context/:id", Feature: "the interpreter"},
-	{Method: "GET", Path: "/process/interpreter/execute", Status: 101, Feature: "the interpreter"},
-	{Method: "GET", Path: "/process/pty", Summary: "List terminals", Out: api.PtyListResponse{}, Do: (*Server).listPTYs},
-	{Method: "POST", Path: "/process/pty", Status: 201, Summary: "Open a terminal", In: api.PtyCreateRequest{}, Out: api.PtyCreateResponse{}, Do: (*Server).createPTY},
-	{Method: "DELETE", Path: "/process/pty/:sessionId", Query: []string{"descendants?"}, Summary: "Kill a terminal and its processes; with descendants=all, those too that left its session", Out: api.Strings{}, Do: (*Server).deletePTY},
-	{Method: "GET", Path: "/process/pty/:sessionId", Summary: "Describe a terminal", Out: api.PtySessionInfo{}, Do: (*Server).getPTY},
-	{Method: "GET", Path: "/process/pty/:sessionId/connect", Status: 101, Summary: "Attach to a terminal by websocket", Do: (*Server).connectPTY},
-	{Method: "POST", Path: "/process/pty/:sessionId/resize", Summary: "Change a terminal's size", In: api.PtyResizeRequest{}, Out: api.PtySessionInfo{}, Do: (*Server).resizePTY},
-	{Method: "GET", Path: "/process/pty/create-connect", Query: []string{"id?", "cols?", "rows?", "cwd?"}, Status: 101, Summary: "Open a terminal and attach to it by websocket", Do: (*Server).createConnectPTY},
-	{Method: "GET", Path: "/process/session", Summary: "List shell sessions", Out: []api.Session{}, Do: (*Server).listSessions},
-	{Method: "POST", Path: "/process/session", Status: 201, Summary: "Start a shell session", In: api.CreateSessionRequest{}, Do: (*Server).createSession},
-	{Method: "DELETE", Path: "/process/session/:sessionId", Query: []string{"descendants?"}, Status: 204, Summary: "End a session and its processes; with descendants=all, those too that left it", Do: (*Server).deleteSession},
-	{Method: "GET", Path: "/process/session/:sessionId", Summary: "Describe a session", Out: api.Session{}, Do: (*Server).getSession},
-	{Method: "GET", Path: "/process/session/:sessionId/command/:commandId", Summary: "Describe a command of a session", Out: api.SessionCommand{}, Do: (*Server).getSessionCommand},
-	{Method: "POST", Path: "/process/session/:sessionId/command/:commandId/input", Status: 204, Summary: "Give input to a running command", In: api.SessionSendInputRequest{}, Do: (*Server).sessionInput},
-	{Method: "GET", Path: "/process/session/:sessionId/command/:commandId/logs", Query: []string{"follow?", "stream?", "offset?"}, Summary: "Read a command's output; by websocket, follow it", Out: api.SessionCommandLogsResponse{}, Do: (*Server).sessionLogs},
-	{Method: "POST", Path: "/process/session/:sessionId/exec", Summary: "Run a command in a session", In: api.SessionExecuteRequest{}, Out: api.SessionExecuteResponse{}, Do: (*Server).sessionExec},
-	{Method: "GET", Path: "/process/session/entrypoint", Summary: "Describe the image's own program", Out: api.Session{}, Do: (*Server).getSession},
-	{Method: "GET", Path: "/process/session/entrypoint/logs", Query: []string{"follow?", "stream?", "offset?"}, Summary: "Read the output of the image's own program; by websocket, follow it", Out: api.SessionCommandLogsResponse{}, Do: (*Server).sessionLogs},
-	{Method: "GET", Path: "/project-dir", Summary: "Home of the sandbox user, for older clients", Out: api.Dir{}, Do: (*Server).homeDir},
-	{Method: "GET", Path: "/system/metrics", Summary: "What the sandbox may use and uses", Out: api.SystemMetrics{}, Do: (*Server).metrics},
-	{Method: "GET", Path: "/user-home-dir", Summary: "Home of the sandbox user", Out: api.Dir{}, Do: (*Server).homeDir},
-	{Method: "GET", Path: "/version", Summary: "Version of the daemon; answers as soon as it is ready", Out: api.Strings{}, Do: (*Server).version},
-	{Method: "GET", Path: "/work-dir", Summary: "Folder that relative paths start from", Out: api.Dir{}, Do: (*Server).workDir},
+// mount adds all routes to r. Each feature has a type that holds what it needs, and a table of its routes; together the tables
+// hold every operation of the toolbox contract, those of newer clients and the unlisted ones included.
+func (s *Server) mount(r gin.IRouter) {
+	serve.Mount(&s.face, r, &s.system, systemRoutes)
+	serve.Mount(&s.face, r, &s.commands, commandRoutes)
+	serve.Mount(&s.face, r, &s.sessions, sessionRoutes)
+	serve.Mount(&s.face, r, &s.terminals, terminalRoutes)
+	serve.Mount(&s.face, r, &s.files, fileRoutes)
+	serve.Mount(&s.face, r, &s.git, gitRoutes)
+	serve.Mount(&s.face, r, &s.ports, portRoutes)
+	serve.Mount(&s.face, r, struct{}{}, interpreterRoutes)
+	serve.Mount(&s.face, r, struct{}{}, lspRoutes)
+	serve.Mount(&s.face, r, struct{}{}, computerUseRoutes)
+}
+
+// Operations describes all routes, for the generated API description.
+func Operations() []serve.Operation {
+	return slices.Concat(
+		serve.Describe("", systemRoutes),
+		serve.Describe("", commandRoutes),
+		serve.Describe("", sessionRoutes),
+		serve.Describe("", terminalRoutes),
+		serve.Describe("", fileRoutes),
+		serve.Describe("", gitRoutes),
+		serve.Describe("", portRoutes),
+		serve.Describe("", interpreterRoutes),
+		serve.Describe("", lspRoutes),
+		serve.Describe("", computerUseRoutes),
+	)
 }

@@ -1,7 +1,6 @@
 package toolbox
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -10,12 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/process"
@@ -25,11 +24,8 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace/git"
 )
 
-// Source is what error bodies of this server say in their source field; published clients choose typed errors by it.
+// Source is the source field of this server's error bodies; published clients choose typed errors by it.
 const Source = "DAYTONA_DAEMON"
-
-// SecretHeader carries the sandbox's secret from runner and proxy. It is never passed on to a process of the sandbox.
-const SecretHeader = "X-Sandlot-Secret"
 
 // maxBody bounds a JSON body, in bytes: scripts and long lists of paths come in one.
 const maxBody = 8 << 20
@@ -39,28 +35,27 @@ type Config struct {
 	WorkDir    string       // base of relative paths; required
 	Home       string       // home of the daemon's user; required
 	Version    string       // answered by GET /version; required
-	SecretHash string       // hex SHA-256 of the secret that callers must present; "" takes all callers
+	SecretHash string       // hex SHA-256 of the secret that callers must present; "" admits all callers
 	Logger     *slog.Logger // required
 
 	Process  *process.Manager // starts all processes; required
 	Sessions *session.Manager // nil means one of its own
 }
 
-// Server is the toolbox of one sandbox. It is safe for concurrent use.
+// Server is the toolbox of one sandbox: it admits requests and hands them to its features. It is safe for concurrent use.
 type Server struct {
-	cfg    Config
-	face   serve.Face
-	secret []byte // decoded SecretHash; empty when all callers are taken
-	files  *workspace.Files
-	git    *git.Manager
-	runs   process.Once // commands and programs that were given a key
-	meter  measure.Meter
-	token  atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
-	ports  *upstream.Pool         // behind /proxy/{port}
-	log    *log.Logger            // of what net/http has to say
+	face      serve.Face
+	secret    []byte // decoded SecretHash; empty when all callers are admitted
+	processes *process.Manager
 
-	terminals, webTerminals *pty.Manager
-	watches                 *workspace.Manager
+	system       systemAPI
+	commands     commandAPI
+	sessions     sessionAPI
+	terminals    terminalAPI
+	webTerminals webTerminalAPI
+	files        fileAPI
+	git          gitAPI
+	ports        portAPI
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -81,61 +76,63 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
-	words := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
-	return &Server{
-		cfg: cfg, log: log.New(words, "", 0), face: serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}}, secret: secret, files: files, git: git.New(cfg.Process), ports: upstream.NewPool(dialPort),
-		terminals: pty.NewManager(cfg.Process), webTerminals: pty.NewManager(cfg.Process), watches: workspace.NewManager(files),
-	}, nil
+	lines := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
+	s := &Server{
+		face:   serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}},
+		secret: secret, processes: cfg.Process,
+	}
+	s.system.version, s.system.workDir, s.system.home = cfg.Version, cfg.WorkDir, cfg.Home
+	s.system.processes = cfg.Process
+	s.commands.processes = cfg.Process
+	s.sessions = sessionAPI{sessions: cfg.Sessions, home: cfg.Home}
+	s.terminals.terminals = pty.NewManager(cfg.Process)
+	s.webTerminals.terminals = pty.NewManager(cfg.Process)
+	s.files = fileAPI{face: &s.face, files: files, watches: workspace.NewManager(files)}
+	s.git.repositories = git.New(cfg.Process)
+	s.ports = portAPI{face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0)}
+	return s, nil
 }
 
 // Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
-	e := s.face.NewEngine()
-	e.Use(nameRequest, s.face.Guard(s.guard), func(*gin.Context) { s.cfg.Process.Observe() })
-	serve.Mount(&s.face, e, s, routes)
+	e := s.newEngine()
+	s.mount(e)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.EscapedPath(), "/proxy/") {
-			s.proxyPort(w, r)
+			s.ports.proxy(w, r)
 			return
 		}
 		e.ServeHTTP(w, r)
 	})
 }
 
-// nameRequest gives every answer an id of its own, as toolbox.md 0.3 has it.
-func nameRequest(c *gin.Context) { c.Header("X-Request-Id", newRequestID()) }
-
-// newRequestID returns a random UUID (RFC 9562, version 4).
-func newRequestID() string {
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	text := make([]byte, 0, 36)
-	for i, b := range [][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
-		if i > 0 {
-			text = append(text, '-')
-		}
-		text = hex.AppendEncode(text, b)
-	}
-	return string(text)
+// newEngine returns a router that admits requests.
+func (s *Server) newEngine() *gin.Engine {
+	e := s.face.NewEngine()
+	e.Use(nameRequest, s.face.Guard(func(c *gin.Context) error { return s.admit(c.Request) }))
+	return e
 }
 
-func (s *Server) guard(c *gin.Context) error { return s.checkSecret(c.Request) }
+// nameRequest gives every answer an id of its own (docs/wire.md, "Errors and answers").
+func nameRequest(c *gin.Context) { c.Header(requestID, uuid.NewString()) }
 
-func (s *Server) checkSecret(r *http.Request) error {
-	if len(s.secret) == 0 {
-		return nil
+const requestID = "X-Request-Id"
+
+// admit checks and removes the secret of a request. A request that is admitted is an occasion to look at the processes.
+func (s *Server) admit(r *http.Request) error {
+	if len(s.secret) > 0 {
+		if !presents(r, s.secret) {
+			return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
+		}
+		r.Header.Del(api.SecretHeader)
 	}
-	if !presents(r, s.secret) {
-		return fault.New(fault.Unauthenticated, "this toolbox is reached through Sandlot's proxy only")
-	}
-	r.Header.Del(SecretHeader)
+	s.processes.Observe()
 	return nil
 }
 
-// presents says, in the same time for every secret, whether a request brings the one that has this hash.
+// presents reports whether a request brings the secret that has this hash. It takes as long for every secret.
 func presents(r *http.Request, hash []byte) bool {
-	got := sha256.Sum256([]byte(r.Header.Get(SecretHeader)))
+	got := sha256.Sum256([]byte(r.Header.Get(api.SecretHeader)))
 	return subtle.ConstantTimeCompare(got[:], hash) == 1
 }
 
@@ -147,6 +144,3 @@ func decodeHash(text string) ([]byte, error) {
 	}
 	return hash, nil
 }
-
-// Operations describes all routes, for the generated API description.
-func Operations() []serve.Operation { return serve.Describe("", routes) }

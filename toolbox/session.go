@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,36 +23,89 @@ import (
 	"github.com/sandlot-dev/sandlot/session"
 )
 
-// createSession handles POST /process/session.
-func (s *Server) createSession(c *gin.Context) error {
+// sessionAPI serves /process/session.
+type sessionAPI struct {
+	sessions *session.Manager
+	home     string // of the daemon's user
+}
+
+var sessionRoutes = []serve.Route[*sessionAPI]{
+	{
+		Method: "GET", Path: "/process/session",
+		Summary: "List shell sessions", Out: []api.Session{}, Do: (*sessionAPI).list,
+	},
+	{
+		Method: "POST", Path: "/process/session", Status: 201,
+		Summary: "Start a shell session", In: api.CreateSessionRequest{}, Do: (*sessionAPI).create,
+	},
+	{
+		Method: "DELETE", Path: "/process/session/:sessionId", Query: []string{"descendants?"}, Status: 204,
+		Summary: "End a session and its processes; with descendants=all, those too that left it", Do: (*sessionAPI).delete,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId",
+		Summary: "Describe a session", Out: api.Session{}, Do: (*sessionAPI).get,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId/command/:commandId",
+		Summary: "Describe a command of a session", Out: api.SessionCommand{}, Do: (*sessionAPI).getCommand,
+	},
+	{
+		Method: "POST", Path: "/process/session/:sessionId/command/:commandId/input", Status: 204,
+		Summary: "Give input to a running command", In: api.SessionSendInputRequest{}, Do: (*sessionAPI).input,
+	},
+	{
+		Method: "GET", Path: "/process/session/:sessionId/command/:commandId/logs",
+		Query:   []string{"follow?", "stream?", "offset?"},
+		Summary: "Read a command's output; by websocket, follow it",
+		Out:     api.SessionCommandLogsResponse{}, Do: (*sessionAPI).logs,
+	},
+	{
+		Method: "POST", Path: "/process/session/:sessionId/exec",
+		Summary: "Run a command in a session",
+		In:      api.SessionExecuteRequest{}, Out: api.SessionExecuteResponse{}, Do: (*sessionAPI).exec,
+	},
+	{
+		Method: "GET", Path: "/process/session/entrypoint",
+		Summary: "Describe the image's own program", Out: api.Session{}, Do: (*sessionAPI).get,
+	},
+	{
+		Method: "GET", Path: "/process/session/entrypoint/logs", Query: []string{"follow?", "stream?", "offset?"},
+		Summary: "Read the output of the image's own program; by websocket, follow it",
+		Out:     api.SessionCommandLogsResponse{}, Do: (*sessionAPI).logs,
+	},
+}
+
+// create handles POST /process/session.
+func (a *sessionAPI) create(c *gin.Context) error {
 	var req api.CreateSessionRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
 	dir := ""
 	if v := sdkVersion(c); v != "" && !version.AtLeast(v, 0, 103) {
-		dir = s.cfg.Home // where older clients' programs expect it
+		dir = a.home // older clients expect it there
 	}
-	if _, err := s.cfg.Sessions.Create(req.SessionID, dir); err != nil {
+	if _, err := a.sessions.Create(req.SessionID, dir); err != nil {
 		return err
 	}
 	c.Status(http.StatusCreated)
 	return nil
 }
 
-// listSessions handles GET /process/session.
-func (s *Server) listSessions(c *gin.Context) error {
+// list handles GET /process/session.
+func (a *sessionAPI) list(c *gin.Context) error {
 	list := []api.Session{}
-	for _, one := range s.cfg.Sessions.List() {
+	for _, one := range a.sessions.List() {
 		list = append(list, wireSession(one))
 	}
 	c.JSON(http.StatusOK, list)
 	return nil
 }
 
-// getSession handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
-func (s *Server) getSession(c *gin.Context) error {
-	one, err := s.session(c)
+// get handles GET /process/session/{sessionId} and GET /process/session/entrypoint.
+func (a *sessionAPI) get(c *gin.Context) error {
+	one, err := a.commandList(c)
 	if err != nil {
 		return err
 	}
@@ -61,20 +113,21 @@ func (s *Server) getSession(c *gin.Context) error {
 	return nil
 }
 
-// deleteSession handles DELETE /process/session/{sessionId}.
-func (s *Server) deleteSession(c *gin.Context) error {
+// delete handles DELETE /process/session/{sessionId}.
+func (a *sessionAPI) delete(c *gin.Context) error {
 	scope, err := scopeOf(c)
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
+	if err := a.sessions.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
 	return nil
 }
 
-// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that made themselves independent.
+// scopeOf returns what ends with a session or a terminal: its own processes, and with descendants=all also those that
+// made themselves independent.
 func scopeOf(c *gin.Context) (process.Scope, error) {
 	switch v := c.Query("descendants"); v {
 	case "", "own":
@@ -86,20 +139,22 @@ func scopeOf(c *gin.Context) (process.Scope, error) {
 	}
 }
 
-// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the command may be about to end.
+// A client that asks for a new command gets its answer later, in case the command ends soon (docs/wire.md, "The
+// toolbox: sessions and terminals").
 const (
-	young = 50 * time.Millisecond // the age up to which a command's question is held
-	held  = 25 * time.Millisecond // and for how long at most
+	newFor     = 50 * time.Millisecond // how long a command counts as new
+	heldAtMost = 25 * time.Millisecond
 )
 
-// getSessionCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
-func (s *Server) getSessionCommand(c *gin.Context) error {
-	cmd, err := s.command(c)
+// getCommand handles GET /process/session/{sessionId}/command/{commandId}. It waits a moment for the end of a new
+// command.
+func (a *sessionAPI) getCommand(c *gin.Context) error {
+	cmd, err := a.command(c)
 	if err != nil {
 		return err
 	}
-	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < young {
-		late := time.NewTimer(held)
+	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < newFor {
+		late := time.NewTimer(heldAtMost)
 		defer late.Stop()
 		select {
 		case <-cmd.Done():
@@ -111,24 +166,31 @@ func (s *Server) getSessionCommand(c *gin.Context) error {
 	return nil
 }
 
-// session finds the one of the path; paths without a name are those of the entrypoint.
-func (s *Server) session(c *gin.Context) (*session.Session, error) {
-	id := c.Param("sessionId")
-	if id == "" {
-		id = session.EntrypointID
-	}
-	return s.cfg.Sessions.Get(id)
+// commandList is what handlers read of a session, or of the entrypoint.
+type commandList interface {
+	ID() string
+	Commands() []*session.Command
+	Command(id string) (*session.Command, error)
+	Log(id string) (*session.Command, error)
 }
 
-func (s *Server) command(c *gin.Context) (*session.Command, error) {
-	one, err := s.session(c)
+// commandList finds the session of the path. Paths without one are those of the entrypoint.
+func (a *sessionAPI) commandList(c *gin.Context) (commandList, error) {
+	if id := c.Param("sessionId"); id != "" && id != session.EntrypointID {
+		return a.sessions.Get(id)
+	}
+	return a.sessions.Entrypoint(), nil
+}
+
+func (a *sessionAPI) command(c *gin.Context) (*session.Command, error) {
+	one, err := a.commandList(c)
 	if err != nil {
 		return nil, err
 	}
 	return one.Command(commandID(c))
 }
 
-// commandID is the command of the path; paths without one are those of the entrypoint.
+// commandID returns the command of the path. Paths without one are those of the entrypoint.
 func commandID(c *gin.Context) string {
 	if id := c.Param("commandId"); id != "" {
 		return id
@@ -136,7 +198,7 @@ func commandID(c *gin.Context) string {
 	return session.EntrypointCommand
 }
 
-func wireSession(s *session.Session) api.Session {
+func wireSession(s commandList) api.Session {
 	commands := []api.SessionCommand{}
 	for _, cmd := range s.Commands() {
 		commands = append(commands, wireCommand(cmd))
@@ -152,13 +214,13 @@ func wireCommand(cmd *session.Command) api.SessionCommand {
 	return wire
 }
 
-// sessionExec handles POST /process/session/{sessionId}/exec. A caller that goes away does not end the command.
-func (s *Server) sessionExec(c *gin.Context) error {
+// exec handles POST /process/session/{sessionId}/exec. A caller that goes away does not end the command.
+func (a *sessionAPI) exec(c *gin.Context) error {
 	var req api.SessionExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	one, err := s.session(c)
+	one, err := a.sessions.Get(c.Param("sessionId"))
 	if err != nil {
 		return err
 	}
@@ -181,7 +243,7 @@ func (s *Server) sessionExec(c *gin.Context) error {
 	}
 	code, _ := cmd.ExitCode()
 	d, _ := dialectOf(c)
-	return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+	return stream(c, http.StatusOK, jsonType, func(w *bufio.Writer) error {
 		_, _ = fmt.Fprintf(w, `{"cmdId":"%s","exitCode":%d,`, cmd.ID, code)
 		err := writeLogs(w, cmd, d)
 		if o := wireOutOfMemory(cmd.OutOfMemory()); o != nil {
@@ -194,69 +256,31 @@ func (s *Server) sessionExec(c *gin.Context) error {
 	})
 }
 
-// stream writes an answer through a pooled buffer.
-func stream(c *gin.Context, contentType string, write func(*bufio.Writer) error) error {
-	w := writers.Get().(*bufio.Writer)
-	defer writers.Put(w)
-	w.Reset(c.Writer)
-	c.Header("Content-Type", contentType)
-	c.Status(http.StatusOK)
-	return errors.Join(write(w), w.Flush())
-}
-
-// writeLogs writes the members output, stdout and stderr of what is there now, as far as the dialect has them.
+// writeLogs writes a command's output until now as members of a JSON object: output and, if the dialect has them,
+// stdout and stderr.
 func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
-	size := cmd.Output().Size(0)
-	_, _ = w.WriteString(`"output":"`)
-	t := textWriter{w: w}
-	err := logText(cmd.Output().Until(0, size), 0, d != plainText, t.write)
-	t.end()
+	size := cmd.Output().Size(0) // all members end at the same byte
+	err := outputText{marked: d != plainText}.writeMember(w, "output", cmd.Output().Until(0, size))
 	if d == splitJSON {
-		for i, name := range []string{"stdout", "stderr"} {
-			_, _ = fmt.Fprintf(w, `","%s":"`, name)
-			err = errors.Join(err, logText(cmd.Output().Until(0, size), journal.Stdout+journal.Stream(i), false, t.write))
-			t.end()
-		}
+		_ = w.WriteByte(',')
+		err = errors.Join(err, outputText{stream: journal.Stdout}.writeMember(w, "stdout", cmd.Output().Until(0, size)))
+		_ = w.WriteByte(',')
+		err = errors.Join(err, outputText{stream: journal.Stderr}.writeMember(w, "stderr", cmd.Output().Until(0, size)))
 	}
-	_ = w.WriteByte('"')
 	return err
 }
 
-// logText gives one stream, both for 0, to write; with a marker wherever the stream changes if it is marked.
-func logText(r *journal.Reader, s journal.Stream, marked bool, write func([]byte)) error {
-	defer r.Close()
-	last := journal.Stream(0)
-	for {
-		chunk, err := r.Next(context.Background()) // a snapshot never waits
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if marked && chunk.Stream != last && chunk.Stream != 0 {
-			last = chunk.Stream
-			write([]byte(markers[last]))
-		}
-		if chunk.Skipped > 0 {
-			write(droppedNotice(chunk.Skipped))
-		}
-		if s == 0 || chunk.Stream == s {
-			write(chunk.Data)
-		}
-	}
-}
-
-// sessionInput handles POST /process/session/{sessionId}/command/{commandId}/input.
-func (s *Server) sessionInput(c *gin.Context) error {
+// input handles POST /process/session/{sessionId}/command/{commandId}/input.
+func (a *sessionAPI) input(c *gin.Context) error {
 	var req api.SessionSendInputRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	if c.Param("sessionId") == session.EntrypointID {
-		return session.ErrReserved
+	one, err := a.sessions.Get(c.Param("sessionId"))
+	if err != nil {
+		return err
 	}
-	cmd, err := s.command(c)
+	cmd, err := one.Command(commandID(c))
 	if err != nil {
 		return err
 	}
@@ -270,11 +294,12 @@ func (s *Server) sessionInput(c *gin.Context) error {
 	return nil
 }
 
-// sessionLogs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
-// websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
-// as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
-func (s *Server) sessionLogs(c *gin.Context) error {
-	one, err := s.session(c)
+// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs. The
+// answer is a snapshot, or by websocket the log from its beginning and, with follow=true, on to its end. Beyond the
+// contract, stream=true follows without a websocket, as text with markers, and offset skips that many bytes of output,
+// both streams together, except in JSON.
+func (a *sessionAPI) logs(c *gin.Context) error {
+	one, err := a.commandList(c)
 	if err != nil {
 		return err
 	}
@@ -291,7 +316,8 @@ func (s *Server) sessionLogs(c *gin.Context) error {
 	d, told := dialectOf(c)
 	ofEntrypoint := c.Param("sessionId") == ""
 	if websocket.IsWebSocketUpgrade(c.Request) {
-		// One client's sockets carry no version, and it drops what has no marker.
+		// One client's sockets name no version, and it drops what has no marker (docs/wire.md, "The toolbox: sessions and
+		// terminals").
 		marked := d != plainText || !told || ofEntrypoint
 		return followLogs(c, cmd, marked, from)
 	}
@@ -299,7 +325,7 @@ func (s *Server) sessionLogs(c *gin.Context) error {
 	case c.Query("stream") == "true":
 		return streamLogs(c, cmd, from)
 	case d == splitJSON:
-		return stream(c, "application/json; charset=utf-8", func(w *bufio.Writer) error {
+		return stream(c, http.StatusOK, jsonType, func(w *bufio.Writer) error {
 			_ = w.WriteByte('{')
 			err := writeLogs(w, cmd, d)
 			_ = w.WriteByte('}')
@@ -307,13 +333,13 @@ func (s *Server) sessionLogs(c *gin.Context) error {
 		})
 	default:
 		marked := d == markedText || ofEntrypoint && !told
-		return stream(c, "text/plain; charset=utf-8", func(w *bufio.Writer) error {
-			return logText(cmd.Output().Snapshot(from), 0, marked, func(p []byte) { _, _ = w.Write(p) })
+		return stream(c, http.StatusOK, textType, func(w *bufio.Writer) error {
+			return outputText{marked: marked}.writeTo(cmd.Output().Snapshot(from), func(p []byte) { _, _ = w.Write(p) })
 		})
 	}
 }
 
-// followLogs sends a log by websocket. The client's pace is its own: it holds up neither the command nor other clients.
+// followLogs sends a log by websocket. A slow client holds up neither the command nor other clients.
 func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) error {
 	ws, err := upgrade(c, nil)
 	if err != nil {
@@ -323,7 +349,7 @@ func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) e
 	if c.Query("follow") == "true" {
 		err = cmd.Follow(ws.Context(), from, f.chunk)
 	} else {
-		err = snapshot(cmd.Output().Snapshot(from), f.chunk)
+		err = eachChunk(cmd.Output().Snapshot(from), f.chunk)
 	}
 	if err = errors.Join(err, f.end()); err != nil && ws.Context().Err() == nil {
 		ws.close(websocket.CloseInternalServerErr, `{"error":"the log could not be read"}`)
@@ -335,7 +361,7 @@ func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) e
 
 // streamLogs sends a log as the body of an answer that lasts as long as the command.
 func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
-	c.Header("Content-Type", "text/plain; charset=utf-8")
+	c.Header("Content-Type", textType)
 	c.Status(http.StatusOK)
 	c.Writer.Flush()
 	f := framer{marked: true, send: func(data []byte) error {
@@ -344,20 +370,4 @@ func streamLogs(c *gin.Context, cmd *session.Command, from int64) error {
 		return err
 	}}
 	return errors.Join(cmd.Follow(c.Request.Context(), from, f.chunk), f.end())
-}
-
-func snapshot(r *journal.Reader, each func(journal.Chunk) error) error {
-	defer r.Close()
-	for {
-		chunk, err := r.Next(context.Background()) // a snapshot never waits
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := each(chunk); err != nil {
-			return err
-		}
-	}
 }

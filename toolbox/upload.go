@@ -25,10 +25,10 @@ const (
 
 // upload handles POST /files/upload-v2 and the older POST /files/upload: a form with one field "file", or with any other content
 // type the bytes themselves.
-func (s *Server) upload(c *gin.Context) error {
+func (a *fileAPI) upload(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err == nil {
-		err = s.storeBody(c, name)
+		err = a.storeBody(c, name)
 	}
 	if err != nil {
 		drain(c) // clients read an answer only after they have sent all
@@ -38,12 +38,12 @@ func (s *Server) upload(c *gin.Context) error {
 	return nil
 }
 
-func (s *Server) storeBody(c *gin.Context, name string) error {
+func (a *fileAPI) storeBody(c *gin.Context, name string) error {
 	buf, give := workspace.Buffer(c.Request.ContentLength)
 	defer give()
 	kind, _, _ := mime.ParseMediaType(c.GetHeader("Content-Type"))
 	if kind != "multipart/form-data" {
-		_, err := s.files.Write(name, &rawBody{c.Request.Body, buf, nil})
+		_, err := a.files.Write(name, &rawBody{c.Request.Body, buf, nil})
 		return err
 	}
 	boundary, err := form.Boundary(c.GetHeader("Content-Type"))
@@ -60,7 +60,7 @@ func (s *Server) storeBody(c *gin.Context, name string) error {
 			return badForm(err)
 		}
 		if field == "file" {
-			_, err := s.files.Write(name, parts)
+			_, err := a.files.Write(name, parts)
 			return err
 		}
 	}
@@ -114,8 +114,8 @@ type uploadFailure struct {
 
 // bulkUpload handles POST /files/bulk-upload. Each file is tried, whatever became of the others. Failures are answered with 400, unless one
 // of them is the system's.
-func (s *Server) bulkUpload(c *gin.Context) error {
-	b := bulk{files: s.files, failed: func(err error) bool { return s.face.Note(c.Request, err) }, kind: fault.Invalid, paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}}}
+func (a *fileAPI) bulkUpload(c *gin.Context) error {
+	b := bulk{files: a.files, failed: func(err error) bool { return a.face.Note(c.Request, err) }, kind: fault.Invalid, paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}}}
 	buf, give := workspace.Buffer(c.Request.ContentLength)
 	defer give()
 	boundary, err := form.Boundary(c.GetHeader("Content-Type"))

@@ -15,14 +15,14 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
-// watchFiles handles GET /files/watch: changes below a folder, as text messages of a websocket or else as server-sent events. The
+// watch handles GET /files/watch: changes below a folder, as text messages of a websocket or else as server-sent events. The
 // query has path, recursive=true and cursor; a reconnecting browser says the cursor in Last-Event-ID.
-func (s *Server) watchFiles(c *gin.Context) error {
+func (a *fileAPI) watch(c *gin.Context) error {
 	cursor := c.Query("cursor")
 	if cursor == "" {
 		cursor = c.GetHeader("Last-Event-ID")
 	}
-	stream, err := s.watches.Watch(c.Query("path"), c.Query("recursive") == "true", cursor)
+	stream, err := a.watches.Watch(c.Query("path"), c.Query("recursive") == "true", cursor)
 	if err != nil {
 		return err
 	}

@@ -19,19 +19,18 @@ import (
 	"github.com/sandlot-dev/sandlot/session/pty"
 )
 
-// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are as npm has them, but for the line that names a
-// source map; LICENSE.xterm is theirs.
+// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are those of npm, without the line
+// that names a source map; LICENSE.xterm is theirs.
 //
 //go:embed webterm
 var webterm embed.FS
 
-// TerminalHandler returns the web terminal, which the daemon serves on port 22222 (toolbox.md 9.3): a page, and a websocket with a shell of
-// its own per connection, ended with it. It needs no other host.
+// TerminalHandler returns the web terminal, which the daemon serves on a port of its own (docs/wire.md, "The toolbox:
+// sessions and terminals"). The page needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
-	e := s.face.NewEngine()
-	e.Use(s.face.Guard(s.guard))
+	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
-	e.GET("/ws", s.face.Wrap(s.webTerminal))
+	e.GET("/ws", s.face.Wrap(s.webTerminals.connect))
 	files, err := fs.ReadDir(webterm, "webterm")
 	if err != nil {
 		panic(err) // it is in the binary
@@ -51,20 +50,26 @@ func webtermFile(c *gin.Context, name string) error {
 	if kind == "" {
 		kind = "text/plain"
 	}
-	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self' ws: wss:")
+	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "+
+		"img-src data:; connect-src 'self' ws: wss:")
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-cache")
 	c.Data(http.StatusOK, kind+"; charset=utf-8", data)
 	return nil
 }
 
-// webTerminal handles GET /ws of the web terminal.
-func (s *Server) webTerminal(c *gin.Context) error {
-	t, err := s.webTerminals.Create(pty.Spec{ID: rand.Text(), Dir: "/"})
+// webTerminalAPI serves the terminals of the web terminal's pages.
+type webTerminalAPI struct {
+	terminals *pty.Manager
+}
+
+// connect handles GET /ws of the web terminal.
+func (s *webTerminalAPI) connect(c *gin.Context) error {
+	t, err := s.terminals.Create(pty.Spec{ID: rand.Text(), Dir: "/"})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.webTerminals.Delete(t.Info().ID) }() // it may have ended by itself
+	defer func() { _ = s.terminals.Delete(t.Info().ID) }() // it may have ended by itself
 	client, err := t.Attach()
 	if err != nil {
 		return err
@@ -83,13 +88,13 @@ func (s *Server) webTerminal(c *gin.Context) error {
 	return nil
 }
 
-// webInput takes a message of the page: a JSON object is a size, or means nothing; all else is typed.
+// webInput handles a message of the page: a JSON object is a size or has no effect, and everything else is input.
 func webInput(t *pty.Terminal, data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
 		var size struct{ Rows, Cols uint16 }
 		if json.Valid(data) {
 			if json.Unmarshal(data, &size) == nil {
-				_ = t.Resize(pty.Size{Cols: size.Cols, Rows: size.Rows}) // one that cannot be is not taken
+				_ = t.Resize(pty.Size{Cols: size.Cols, Rows: size.Rows}) // a wrong size has no effect
 			}
 			return nil
 		}
@@ -104,7 +109,7 @@ func pumpText(ws *socket, client *pty.Client) error {
 		data, err := client.Next(ws.Context())
 		if err != nil {
 			if len(held) > 0 {
-				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD"))) // the end, if anybody is there
+				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD"))) // the page may have left
 			}
 			return err
 		}

@@ -10,7 +10,7 @@
 // its own name, and removed again if it cannot be filled. The file is written in place where a temporary one cannot
 // take its place: in a folder that may not be written, at a mount point, for a file with several names, for an owner
 // that cannot be given or attributes that cannot be read. An error then says how much of the content the file holds. A
-// Replace in place writes its new content to /tmp, /var/tmp or /dev/shm first. Symbolic links are written through.
+// Replace in place writes its new content to a temporary folder first. Symbolic links are written through.
 //
 // Memory is bounded whatever the size of files and the depth of trees: buffers of at most 1 MiB come from pools,
 // results are handed out while the work goes on, and of a tree only the names of the folders on the way are held (some

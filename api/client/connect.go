@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,11 +18,11 @@ import (
 
 // Streams are what a command is connected to.
 type Streams struct {
-	Stdin          io.Reader // nil is at its end
+	Stdin          io.Reader // nil means no input
 	Stdout, Stderr io.Writer
 	Signals        <-chan string // names of signals for the command and its process group, such as SIGINT; may be nil
 
-	OutOfMemory func(api.OutOfMemory) // is told when the command was killed for memory; may be nil
+	OutOfMemory func(api.OutOfMemory) // called when the command was killed for memory; may be nil
 }
 
 // ErrOutput is returned when an output could not be written.
@@ -33,24 +31,17 @@ var ErrOutput = errors.New("write the output")
 // errLost is returned when the connection ended before the command.
 var errLost = errors.New("the connection to the command was lost; the command was ended with it")
 
-// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code. What is not read of an output
-// holds the command back. When ctx ends, or an output cannot be written, the command is ended with all its descendants, and the error is ctx's
-// cause, or ErrOutput. A read of Stdin that is going on at the end is left behind. req.Window is set here.
-func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequest, streams Streams) (exitCode int, err error) {
-	address := strings.TrimRight(s.ToolboxProxyURL, "/") + "/" + s.ID + "/process/execute/connect"
-	ws, res, err := websocket.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(address, "http"), http.Header{
-		"Authorization": {"Bearer " + c.key}, "X-Daytona-Source": {source},
-	})
+// Connect runs a command with the caller's streams, byte for byte and as the bytes come, and returns its exit code.
+// Output that the caller does not take holds the command back. When ctx ends, or an output cannot be written, the
+// command is ended with all its descendants; the error is then ctx's cause, or ErrOutput. A Read of Stdin that is
+// under way at the end is left behind. Connect sets req.Window.
+func (t *Toolbox) Connect(
+	ctx context.Context, req api.ConnectRequest, streams Streams,
+) (exitCode int, err error) {
+	ws, err := t.dial(ctx, "/process/execute/connect")
 	if err != nil {
-		if res != nil {
-			defer res.Body.Close()
-			if res.StatusCode >= http.StatusBadRequest {
-				return 0, failure(res, http.MethodGet, address)
-			}
-		}
 		return 0, err
 	}
-	ws.SetReadLimit(1 << 20) // far more than a server sends at once
 	req.Window = flow.Window
 	ctx, end := context.WithCancelCause(ctx)
 	con := &connection{ws: ws, end: end, input: flow.NewCredit(flow.Window)}
@@ -60,7 +51,7 @@ func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequ
 	closed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(closed)
-		_ = ws.Close() // also ends what is being written
+		_ = ws.Close() // a write under way ends too
 	})
 	defer func() {
 		end(nil)
@@ -87,7 +78,7 @@ func (c *Client) Connect(ctx context.Context, s api.Sandbox, req api.ConnectRequ
 	if err != nil {
 		end(con.cause(ctx, err))
 	}
-	writing.Wait() // what came is written, if anybody takes it
+	writing.Wait() // all output that came has been written, unless a writer failed
 	if ctx.Err() != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -173,7 +164,8 @@ func (con *connection) write(ctx context.Context, i int, to io.Writer) {
 			return
 		}
 		con.outputs[i].Done()
-		_ = con.send(api.ConnectMessage{Type: "taken", Stream: i + 1, Bytes: int64(len(data))}) // read hears of the connection's end
+		// An error is ignored: read reports the connection's end.
+		_ = con.send(api.ConnectMessage{Type: "taken", Stream: i + 1, Bytes: int64(len(data))})
 	}
 }
 
@@ -192,10 +184,10 @@ func (con *connection) feed(ctx context.Context, from io.Reader) {
 			sent := con.ws.WriteMessage(websocket.BinaryMessage, buf[:n])
 			con.mu.Unlock()
 			if sent != nil {
-				return // as above
+				return // read reports it
 			}
 		}
-		if err != nil || con.unread.Load() { // its end, or none to read from
+		if err != nil || con.unread.Load() { // the input's end, or nobody reads it
 			break
 		}
 	}
@@ -207,7 +199,7 @@ func (con *connection) signal(ctx context.Context, names <-chan string) {
 	for {
 		select {
 		case name := <-names:
-			_ = con.send(api.ConnectMessage{Type: "signal", Signal: name}) // as above
+			_ = con.send(api.ConnectMessage{Type: "signal", Signal: name}) // read reports the connection's end
 		case <-ctx.Done():
 			return
 		}

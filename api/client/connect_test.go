@@ -13,7 +13,8 @@ import (
 	"github.com/sandlot-dev/sandlot/api/client"
 )
 
-// TestConnectTakesNoWordOfAServerOnTrust meets servers that break the protocol: whatever they send, Connect returns an error.
+// TestConnectTakesNoWordOfAServerOnTrust meets servers that break the protocol: whatever they send, Connect returns
+// an error.
 func TestConnectTakesNoWordOfAServerOnTrust(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -21,11 +22,17 @@ func TestConnectTakesNoWordOfAServerOnTrust(t *testing.T) {
 		want     string
 	}{
 		{"nothing", nil, "lost"},
-		{"too much", []string{"\x01\x01\x01" + strings.Repeat("x", 200<<10), "\x01\x01\x01" + strings.Repeat("x", 200<<10)}, "lost"},
+		{"too much", []string{
+			"\x01\x01\x01" + strings.Repeat("x", 200<<10),
+			"\x01\x01\x01" + strings.Repeat("x", 200<<10),
+		}, "lost"},
 		{"too long", []string{"\x01\x01\x01" + strings.Repeat("x", 2<<20)}, "lost"},
 		{"no JSON", []string{"exit"}, "lost"},
 		{"no exit code", []string{`{"type":"exit"}`}, "lost"},
-		{"taken without end", []string{`{"type":"taken","bytes":9223372036854775807}`, `{"type":"taken","bytes":9223372036854775807}`, `{"type":"taken","bytes":-1}`}, "lost"},
+		{"taken without end", []string{
+			`{"type":"taken","bytes":9223372036854775807}`,
+			`{"type":"taken","bytes":9223372036854775807}`, `{"type":"taken","bytes":-1}`,
+		}, "lost"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			up := websocket.Upgrader{}
@@ -48,14 +55,15 @@ func TestConnectTakesNoWordOfAServerOnTrust(t *testing.T) {
 			defer server.Close()
 			blocked, unblock := io.Pipe()
 			defer unblock.Close()
-			_, err := client.New("", "").Connect(t.Context(), api.Sandbox{SandboxListItem: api.SandboxListItem{ToolboxProxyURL: server.URL}},
+			_, err := client.NewToolbox(server.URL, nil, nil).Connect(t.Context(),
 				api.ConnectRequest{Command: "x"}, client.Streams{Stdin: blocked, Stdout: io.Discard, Stderr: io.Discard})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
 		})
 	}
-	if _, err := client.New("", "").Connect(t.Context(), api.Sandbox{SandboxListItem: api.SandboxListItem{ToolboxProxyURL: "http://127.0.0.1:1"}}, api.ConnectRequest{}, client.Streams{}); err == nil {
+	if _, err := client.NewToolbox("http://127.0.0.1:1", nil, nil).Connect(t.Context(), api.ConnectRequest{},
+		client.Streams{}); err == nil {
 		t.Error("a server that is not there: no error")
 	}
 }

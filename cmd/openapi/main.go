@@ -1,4 +1,5 @@
-// Command openapi writes the OpenAPI descriptions of Sandlot's servers from their route tables: `make gen` runs it, nothing else.
+// Command openapi writes the OpenAPI descriptions of Sandlot's servers from their route tables: `make gen` runs it,
+// nothing else.
 package main
 
 import (

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// logFile and the like are the files of the data folder.
+// The files of the data folder.
 const (
 	lockFile    = "lock"
 	keysFile    = "keys.yaml"
@@ -20,12 +20,12 @@ const (
 	logFile     = "sandlot.log"
 )
 
-// ownFiles tell a data folder from any other. scripts/engine makes the folder engine before the first start.
+// ownFiles distinguish a data folder from any other. scripts/engine makes the folder engine before the first start.
 var ownFiles = []string{lockFile, keysFile, databaseFile, logFile, "sandlot.yaml", "engine"}
 
-// privateFolder makes the data folder if it is missing, and sees to it that this user alone can read what is in it: mode 0700, and 0600 for
-// its files. It refuses a folder that belongs to another user, also behind a link, and one that others may read and that holds other
-// things than Sandlot's, such as /tmp.
+// privateFolder makes the data folder if it is missing, and makes it readable for this user alone: mode 0700, and
+// 0600 for its files. It refuses a folder of another user, also behind a link, and one that others may read and that
+// holds other things than Sandlot's, such as /tmp.
 func privateFolder(data string) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("data folder %s: %w; choose another with --data", data, fmt.Errorf(format, args...))
@@ -42,12 +42,13 @@ func privateFolder(data string) error {
 	if err != nil {
 		return refuse("%w", err)
 	}
-	st, err := dir.Stat() // of the same folder as the entries and the change below, whatever becomes of the path
+	st, err := dir.Stat() // describes the folder whose entries are read below, also if the path changes
 	if err != nil {
 		return refuse("%w", err)
 	}
 	if uid := ownerOf(st); uid != os.Geteuid() {
-		return refuse("it belongs to %s; run sandlot as that user, or give the folder to this one: chown -R %d %s", userName(uid), os.Geteuid(), data)
+		return refuse("it belongs to %s; run sandlot as that user, or give the folder to this one: chown -R %d %s",
+			userName(uid), os.Geteuid(), data)
 	}
 	if uid := ownerOf(link); uid != os.Geteuid() && uid != 0 {
 		return refuse("it is a link that belongs to %s, who can turn it elsewhere", userName(uid))
@@ -73,7 +74,7 @@ func privateFolder(data string) error {
 	return nil
 }
 
-// privateFile takes the rights of others off a file. Folders stay as they are: containers read what is in inject.
+// privateFile removes the rights of others from a file. Folders keep theirs: containers read the folder inject.
 func privateFile(path string, e fs.DirEntry) error {
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0) {
@@ -98,4 +99,22 @@ func userName(uid int) string {
 		text += " (" + u.Username + ")"
 	}
 	return text
+}
+
+// writeWhole replaces a file, readable for this user alone. A reader sees the whole new content or the old one, also
+// after a crash.
+func writeWhole(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }

@@ -35,7 +35,7 @@ type installation struct {
 	previews    previewMode
 }
 
-// join makes all parts and begins nothing.
+// join makes all parts and starts none.
 func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *installation, err error) {
 	in := &installation{cfg: cfg, logger: logger}
 	if in.db, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
@@ -57,11 +57,10 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	if err != nil {
 		return nil, err
 	}
-	in.runner, err = runnerd.New(runnerd.Config{
-		ID: keys.Runner, After: after, Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
-		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle, MinRoom: uint64(cfg.MinFreeDisk) << 20,
-		Key: []byte(keys.Secret), Logger: logger.With("part", "runner"),
-	})
+	runner := runnerConfig(cfg)
+	runner.ID, runner.After, runner.Key = keys.Runner, after, []byte(keys.Secret)
+	runner.Logger = logger.With("part", "runner")
+	in.runner, err = runnerd.New(runner)
 	if err != nil {
 		return nil, err
 	}
@@ -73,18 +72,23 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	in.previews = resolvePreviews(ctx, cfg)
 	mode := in.previews.mode
 	in.proxy, err = proxy.New(proxy.Config{
-		Locator: where, Domain: domain, Key: keys.API, Paths: mode != previewHost, Drain: cfg.Drain, Logger: logger.With("part", "proxy"),
+		Locator: where, Domain: domain, Key: keys.API, Paths: mode != previewHost, Drain: cfg.Drain,
+		Logger: logger.With("part", "proxy"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	seen := &previews{mode: mode, host: cfg.PreviewURL, base: strings.TrimSuffix(cfg.ToolboxURL, "/toolbox"), proxy: in.proxy, store: in.db, logger: logger}
+	seen := &previews{
+		mode: mode, host: cfg.PreviewURL, base: strings.TrimSuffix(cfg.ToolboxURL, "/toolbox"),
+		proxy: in.proxy, store: in.db, logger: logger,
+	}
 	template := cfg.PreviewURL
 	if mode != previewHost {
 		template = seen.base + "/p/{{sandboxId}}/{{PORT}}"
 	}
 	in.fleet, err = fleet.New(fleet.Config{
-		Store: in.db, Runners: fleet.SoleRunner{ID: keys.Runner, Region: cfg.Region, Runner: in.runner}, Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
+		Store: in.db, Runners: fleet.SoleRunner{ID: keys.Runner, Region: cfg.Region, Runner: in.runner},
+		Region: cfg.Region, DefaultSnapshot: cfg.DefaultSnapshot,
 		MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory, MaxDisk: cfg.MaxDisk, Logger: logger.With("part", "coordinator"),
 		Changed: func(id string) { in.proxy.Forget(id) },
 	})
@@ -93,7 +97,8 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	}
 	where.fleet = in.fleet
 	in.coordinator, err = coordinator.New(coordinator.Config{
-		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Toolboxes: in.proxy, Version: version.Version, Revision: version.Revision,
+		Fleet: in.fleet, Tenancy: tenants, Ready: in.runner.Ready, Toolboxes: in.proxy,
+		Version: version.Version, Revision: version.Revision,
 		Region: cfg.Region, Runner: keys.Runner, DefaultSnapshot: cfg.DefaultSnapshot, ToolboxURL: cfg.ToolboxURL,
 		PreviewURL: template, Previews: seen, DashboardURL: dashboardURL(cfg), MaxCPU: cfg.MaxCPU, MaxMemory: cfg.MaxMemory,
 		MaxDisk: cfg.MaxDisk, Began: keys.Began, Logger: logger.With("part", "coordinator"),
@@ -101,10 +106,19 @@ func join(ctx context.Context, cfg config, keys keys, logger *slog.Logger) (_ *i
 	return in, err
 }
 
+// runnerConfig returns the runner's part of the settings, without what an installation makes at its first start.
+func runnerConfig(cfg config) runnerd.Config {
+	return runnerd.Config{
+		Data: cfg.Data, Instance: cfg.Instance, Host: cfg.DockerHost, Network: cfg.Network, Profile: cfg.Profile,
+		Runtime: cfg.Runtime, Pids: cfg.Pids, Env: cfg.SandboxEnv, CABundle: cfg.CABundle,
+		MinRoom: uint64(cfg.MinFreeDisk) << 20,
+	}
+}
+
 // run serves until ctx ends. ready is called when all listeners are open.
 func (in *installation) run(ctx context.Context, ready func() error) (err error) {
 	defer func() { err = errors.Join(err, in.db.Close()) }()
-	// Servers end first; what they ask for work ends after them.
+	// The servers end first, and the workers that they use after them.
 	behind, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var work errgroup.Group
@@ -116,7 +130,7 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 		end()
 		err = errors.Join(err, work.Wait())
 	}()
-	select { // so that the first request finds the engine, where there is one
+	select { // the first request should find the engine, if there is one
 	case <-in.runner.Begun():
 	case <-time.After(engineWithin):
 	case <-ctx.Done():
@@ -128,12 +142,14 @@ func (in *installation) run(ctx context.Context, ready func() error) (err error)
 	}
 	proxyListener, err := serve.Listen(ctx, in.cfg.ProxyListen, peerSilence)
 	if err != nil {
-		return errors.Join(fmt.Errorf("proxy_listen: %w; choose another address with --proxy-listen", err), apiListener.Close())
+		err = fmt.Errorf("proxy_listen: %w; choose another address with --proxy-listen", err)
+		return errors.Join(err, apiListener.Close())
 	}
 	servers, ctx := errgroup.WithContext(ctx)
 	servers.Go(func() error { return serve.Until(ctx, apiListener, in.coordinator.Handler(), in.cfg.Drain) })
 	servers.Go(func() error { return serve.Until(ctx, proxyListener, in.proxy, in.cfg.Drain) })
-	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL, "previews", in.previews.mode, "data", in.cfg.Data)
+	in.logger.Info("sandlot is up", "version", version.String(), "api", in.cfg.APIURL, "toolboxes", in.cfg.ToolboxURL,
+		"previews", in.previews.mode, "data", in.cfg.Data)
 	servers.Go(ready)
 	err = servers.Wait()
 	in.logger.Info("sandlot is down", logkey.Err, err)
@@ -146,14 +162,10 @@ const databaseFile = "sandlot.db"
 // engineWithin bounds how long a start waits for the engine before it serves without one.
 const engineWithin = 3 * time.Second
 
-// peerSilence is the time after which a client that acknowledges nothing counts as vanished.
+// peerSilence is how long a client may acknowledge nothing before its connection is closed.
 const peerSilence = 5 * time.Minute
 
-func dashboardURL(cfg config) string {
-	return "http://" + reachable(cfg.APIListen) + "/dashboard"
-}
-
-// locator answers the proxy from the coordinator and runner of this process.
+// locator answers the proxy's questions from the coordinator and runner of this process.
 type locator struct {
 	fleet   *fleet.Manager
 	tenants *tenancy.Manager
@@ -175,7 +187,7 @@ func (l *locator) Locate(ctx context.Context, id string) (proxy.Target, error) {
 	}
 	at, err := l.runner.Address(id)
 	if err != nil {
-		return t, nil //nolint:nilerr // the runner has just lost it: its report follows, and the caller is told that it does not run
+		return t, nil //nolint:nilerr // the runner has just lost it: its report follows; without an address, it does not run
 	}
 	t.Addr, t.Secret = at.Addr, at.Secret
 	return t, nil
@@ -201,12 +213,3 @@ func (l *locator) Link(ctx context.Context, token string) (proxy.Link, error) {
 func (l *locator) Touch(id string, opened int) { l.fleet.Touch(id, opened) }
 
 var _ proxy.Locator = (*locator)(nil)
-
-// keys are what an installation makes at its first start and keeps in its data folder, readable by its user alone.
-type keys struct {
-	API    string    `yaml:"api_key"`    // the first API key
-	Secret string    `yaml:"runner_key"` // secrets of sandboxes are derived from it
-	Runner string    `yaml:"runner_id"`
-	Label  string    `yaml:"instance"`
-	Began  time.Time `yaml:"began"`
-}

@@ -13,21 +13,24 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // errRunning is returned by lock when another process holds the data folder.
 var errRunning = errors.New("another sandlot runs on this data folder")
 
-// holder is the process that holds a data folder, as it writes itself into the lock file. Its id and its start are never used twice together.
+// holder is the process that holds a data folder, as the lock file names it. Its id and start time together are never
+// used twice.
 type holder struct {
 	PID     int    `json:"pid"`
 	Started uint64 `json:"started"` // clock ticks since boot
 }
 
-// lock makes this process the only server on a data folder, which it makes if it is missing, for this user alone. The lock ends with the
-// process, or when the file is closed. Error: errRunning.
+// lock makes this process the only server of a data folder. It makes the folder, for this user alone, if it is
+// missing. The lock ends with the process, or when the file is closed. Error: errRunning.
 //
-// It is a record lock of the open file, since whether one is held can be asked without taking it.
+// It is a record lock of the open file, because a reader can ask for that kind without taking it.
 func lock(data string) (_ *os.File, err error) {
 	if err := privateFolder(data); err != nil {
 		return nil, err
@@ -43,7 +46,8 @@ func lock(data string) (_ *os.File, err error) {
 		}
 	}()
 	whole := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole); errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return nil, fmt.Errorf("%s: %w", data, errRunning)
 	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -62,14 +66,14 @@ func lock(data string) (_ *os.File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := os.Remove(statePath(data)); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a server that is no more
+	if err := os.Remove(statePath(data)); err != nil && !errors.Is(err, fs.ErrNotExist) { // an earlier server has left it
 		return nil, err
 	}
 	return f, nil
 }
 
-// heldBy tells which process holds a data folder, without touching the lock: nobody is kept from taking it. Its id is 0 for a moment while it
-// starts. held is false when no server runs.
+// heldBy returns the process that holds a data folder, without taking the lock or hindering others to. Its id is 0
+// for a moment while the process starts. held is false when no server runs.
 func heldBy(data string) (h holder, held bool, err error) {
 	f, err := os.Open(filepath.Join(data, lockFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -103,8 +107,9 @@ func (h holder) end(within time.Duration) error {
 	} else if err != nil {
 		return fmt.Errorf("process %d: %w", h.PID, err)
 	}
-	defer unix.Close(fd)                                                    // nothing to lose
-	if started, err := startOf(h.PID); err != nil || started != h.Started { // another process by now, or in another pid namespace
+	defer unix.Close(fd) // nothing to lose
+	// The id may belong to another process by now, or to another pid namespace.
+	if started, err := startOf(h.PID); err != nil || started != h.Started {
 		return nil //nolint:nilerr // one that is not there any more has ended
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); errors.Is(err, unix.ESRCH) {
@@ -113,29 +118,24 @@ func (h holder) end(within time.Duration) error {
 		return fmt.Errorf("process %d: %w", h.PID, err)
 	}
 	deadline := time.Now().Add(within)
-	for {
+	n, err := linux.RetryValue(func() (int, error) {
 		left := max(time.Until(deadline), 0)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return err
-		case n == 0:
-			return fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", h.PID, within)
-		}
-		return nil
+		return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+	})
+	if err == nil && n == 0 {
+		err = fmt.Errorf("process %d did not end within %v; look at its log, or send it SIGKILL", h.PID, within)
 	}
+	return err
 }
 
-// startOf tells when a process was started, in clock ticks since boot. Error: fs.ErrNotExist when there is none.
+// startOf returns when a process was started, in clock ticks since boot. Error: fs.ErrNotExist if there is none.
 func startOf(pid int) (uint64, error) {
 	path := fmt.Sprintf("/proc/%d/stat", pid)
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
 	}
-	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:]) // the name before it may hold anything
+	fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:]) // the name in front may contain anything
 	if len(fields) < 20 {
 		return 0, fmt.Errorf("%s has %d fields", path, len(fields))
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // The log of a server in the background: at most logKept+1 files of logSize bytes and one line.
@@ -17,12 +19,12 @@ const (
 	logKept = 4
 )
 
-// logWriter writes to a log file through the descriptors that a process has it by, stdout and stderr, and moves them to a new file when it is
-// full: what a panic or a library writes there goes to the newest file too. Older files are path.1, path.2 and so on; the oldest
-// goes. It is safe for concurrent use.
+// logWriter writes to a log file through the descriptors that the process has open on it, stdout and stderr, and
+// moves both to a new file when the old one is full. So what a panic or a library writes goes to the newest file too.
+// Older files are path.1, path.2 and so on; the oldest is removed. It is safe for concurrent use.
 //
-// A library was looked at (lumberjack): it writes to a file of its own, so that stderr stays on a file that is renamed and then
-// removed, and its goroutine has no end.
+// The library lumberjack does not fit: it writes to a file of its own, so that stderr stays on a renamed and later
+// removed file, and its goroutine never ends.
 type logWriter struct {
 	path string
 	size int64 // of a full file, in bytes
@@ -50,24 +52,22 @@ func (w *logWriter) Write(p []byte) (n int, err error) {
 	defer w.mu.Unlock()
 	if w.written > 0 && w.written+int64(len(p)) > w.size {
 		if err := w.rotate(); err != nil {
-			line := fmt.Sprintf("time=%s level=WARN msg=\"the log cannot be rotated; it goes on\" err=%q\n", time.Now().Format(time.RFC3339), err)
-			_, _ = unix.Write(w.fds[0], []byte(line)) // nowhere else to tell it
+			line := fmt.Sprintf("time=%s level=WARN msg=\"the log cannot be rotated; it goes on\" err=%q\n",
+				time.Now().Format(time.RFC3339), err)
+			_, _ = unix.Write(w.fds[0], []byte(line)) // there is no other place to report it
 		}
-		w.written = 0 // also after a failure: the next try is after as much again
+		w.written = 0 // also after a failure: the next attempt comes after as many bytes again
 	}
 	for n < len(p) && err == nil {
 		var m int
-		m, err = unix.Write(w.fds[0], p[n:])
-		if errors.Is(err, unix.EINTR) {
-			m, err = 0, nil
-		}
+		m, err = linux.RetryValue(func() (int, error) { return unix.Write(w.fds[0], p[n:]) })
 		n += max(m, 0)
 	}
 	w.written += int64(n)
 	return n, err
 }
 
-// current tells whether the descriptors are on the file of that path. They are not where something else has moved it.
+// current reports whether the descriptors are on the file of that path. They are not if somebody else has moved it.
 func (w *logWriter) current() bool {
 	var there unix.Stat_t
 	if unix.Stat(w.path, &there) != nil {
@@ -82,7 +82,8 @@ func (w *logWriter) current() bool {
 	return true
 }
 
-// rotate moves the files and then the descriptors. Ended in between, it leaves a number without a file, which the next one fills.
+// rotate renames the files and then moves the descriptors. If it is interrupted in between, one number has no file;
+// the next rotation fills it.
 func (w *logWriter) rotate() error {
 	if w.current() {
 		older := func(n int) string { return fmt.Sprintf("%s.%d", w.path, n) }
@@ -106,7 +107,7 @@ func (w *logWriter) rotate() error {
 	return errors.Join(err, f.Close())
 }
 
-// openLog opens a log to write behind what it holds.
+// openLog opens a log for appending.
 func openLog(path string) (*os.File, error) {
 	return os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }

@@ -6,8 +6,8 @@
 //	sandlot adopt     write the records of sandboxes that the database lost
 //	sandlot run       run one command in a fresh sandbox
 //
-// Exit codes: 0 done; 1 it failed, or the check found something broken; 2 bad arguments or settings. `sandlot run` ends with the
-// command's own code.
+// Exit codes: 0 done; 1 it failed, or the check found something broken; 2 bad arguments or settings. `sandlot run`
+// ends with the command's own code.
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	began := false // whether a verb was found and its arguments are right
+	began := false // a verb was found and its arguments are right
 	root := command(getenv)
 	root.PersistentPreRun = func(*cobra.Command, []string) { began = true }
 	root.SetArgs(args)
@@ -69,7 +69,7 @@ func die(sig syscall.Signal) {
 	}
 	_ = r.Close()
 	if unix.Dup3(int(w.Fd()), 1, 0) == nil {
-		_, _ = os.Stdout.Write([]byte{0}) // to the pipe that nobody reads
+		_, _ = os.Stdout.Write([]byte{0}) // raises SIGPIPE: nobody reads this pipe
 	}
 }
 
@@ -80,16 +80,24 @@ func (e usageError) Unwrap() error { return e.error }
 
 func command(getenv func(string) string) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sandlot",
-		Short:         "Sandboxes for AI agents, on your own machine",
-		Long:          "Sandlot makes full Linux computers in containers that a program creates, drives and throws away.\nExit codes: 0 done; 1 failed; 2 bad arguments or settings.",
+		Use:   "sandlot",
+		Short: "Sandboxes for AI agents, on your own machine",
+		Long: "Sandlot makes full Linux computers in containers that a program creates, drives and throws away.\n" +
+			"Exit codes: 0 done; 1 failed; 2 bad arguments or settings.",
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	set := newSettings(getenv)
-	set.flags(root.PersistentFlags())
-	root.AddCommand(upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set), adoptCommand(set))
-	root.AddCommand(cli.Commands(func() (cli.Access, error) { return access(set, getenv) })...)
+	for _, verb := range []*cobra.Command{
+		upCommand(set), downCommand(set), envCommand(set), configCommand(set), doctorCommand(set), adoptCommand(set),
+	} {
+		set.flags(verb.Flags())
+		root.AddCommand(verb)
+	}
+	for _, verb := range cli.Commands(func() (cli.Access, error) { return access(set, getenv) }) {
+		set.flags(verb.Flags(), clientSettings...)
+		root.AddCommand(verb)
+	}
 	return root
 }

@@ -13,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/coordinator"
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/doctor"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/proxy"
@@ -28,10 +30,10 @@ const (
 	previewPath     = "path"
 )
 
-// previewMode is how ports of sandboxes are met, and what that cannot do.
+// previewMode is how visitors reach ports of sandboxes, and the limits of that.
 type previewMode struct{ mode, limits string }
 
-// String tells both.
+// String returns both.
 func (m previewMode) String() string {
 	if m.limits == "" {
 		return m.mode
@@ -39,7 +41,7 @@ func (m previewMode) String() string {
 	return m.mode + " (" + m.limits + ")"
 }
 
-// resolvePreviews chooses the mode that is set, or the best one that works here.
+// resolvePreviews returns the mode that is set, or the best one that works here.
 func resolvePreviews(ctx context.Context, cfg config) previewMode {
 	host, _, _ := net.SplitHostPort(cfg.ProxyListen)
 	ip, err := netip.ParseAddr(host)
@@ -67,7 +69,27 @@ func resolvePreviews(ctx context.Context, cfg config) previewMode {
 		}
 		return previewMode{mode, "reachable from this machine alone"}
 	}
-	return previewMode{mode, "browsers do not keep the pages of different sandboxes apart; apps that name websockets by absolute paths work one at a time"}
+	return previewMode{mode, "browsers do not keep the pages of different sandboxes apart; " +
+		"apps that name websockets by absolute paths work one at a time"}
+}
+
+// checkPreviews finds out which mode is chosen and what it cannot do.
+func checkPreviews(ctx context.Context, cfg config) doctor.Finding {
+	found := doctor.Finding{Check: "previews", Result: doctor.OK}
+	m := resolvePreviews(ctx, cfg)
+	switch {
+	case m.mode == previewHost && m.limits == "":
+		found.Detail = "host: " + cfg.PreviewURL
+	case m.mode == previewHost:
+		found.Result, found.Detail = doctor.Warning, "host: "+m.limits
+		found.Fix = "set preview_mode to loopback, or preview_url to a domain whose names resolve to this machine"
+	case m.mode == previewLoopback:
+		found.Detail = "loopback: each sandbox has an address of its own in 127.64.0.0/10; " + m.limits
+	default:
+		found.Result, found.Detail = doctor.Warning, "path: "+m.limits
+		found.Fix = "set preview_url to a domain whose names resolve to this machine"
+	}
+	return found
 }
 
 // namesResolve reports whether programs on this machine resolve the names of previews to it.
@@ -80,7 +102,8 @@ func namesResolve(ctx context.Context, template string) bool {
 	defer cancel()
 	name := "3000-preview." + domain
 	var addrs []string
-	if out, err := exec.CommandContext(ctx, "getent", "ahosts", name).Output(); err == nil { // as programs that use the C library do
+	// getent asks as programs that use the C library do.
+	if out, err := exec.CommandContext(ctx, "getent", "ahosts", name).Output(); err == nil {
 		addrs = strings.Fields(string(out))[:1]
 	} else if errors.Is(err, exec.ErrNotFound) {
 		addrs, _ = net.DefaultResolver.LookupHost(ctx, name)
@@ -88,7 +111,7 @@ func namesResolve(ctx context.Context, template string) bool {
 	return len(addrs) > 0
 }
 
-// previews tells and opens the addresses of ports.
+// previews returns the addresses of ports, and opens those that are loopback addresses.
 type previews struct {
 	mode  string
 	host  string // template of addresses by host
@@ -106,7 +129,7 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	if link != "" {
 		ref = link
 	}
-	toolbox := port == 2280 || port == 1 // whose token one client asks for to open the toolbox
+	toolbox := api.PreviewPort(port) == api.ToolboxPort
 	switch {
 	case toolbox && link == "":
 		return p.base + "/toolbox/" + sandbox, nil
@@ -124,7 +147,7 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 			}
 			return address, nil
 		}
-		if fault.KindOf(err) == fault.NotFound { // it was deleted meanwhile
+		if fault.KindOf(err) == fault.NotFound { // it was deleted in between
 			p.proxy.Forget(sandbox)
 		}
 		if fault.KindOf(err) != fault.Conflict {
@@ -134,18 +157,19 @@ func (p *previews) Address(ctx context.Context, sandbox string, port int, link s
 	return p.base + "/p/" + ref + "/" + strconv.Itoa(port), nil
 }
 
-// keep has a door opened again after a restart. Where that cannot be written down, as on a full disk, whoever asks for the address again opens it.
-// Error: fleet.ErrNotFound when the sandbox was deleted meanwhile.
+// keep stores a door, to be opened again after a restart. If that fails, as on a full disk, the door is opened when
+// somebody asks for its address again. Error: fleet.ErrNotFound if the sandbox was deleted in between.
 func (p *previews) keep(ctx context.Context, d fleet.Door) error {
 	err := p.store.PutDoor(ctx, d)
 	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
-		p.logger.Warn("address of a preview not kept for the next start", logkey.Sandbox, d.Sandbox, "port", d.Port, logkey.Err, err)
+		p.logger.Warn("address of a preview not kept for the next start",
+			logkey.Sandbox, d.Sandbox, "port", d.Port, logkey.Err, err)
 		return nil
 	}
 	return err
 }
 
-// reopen opens again what was open before a restart.
+// reopen opens the doors that were open before a restart.
 func (in *installation) reopen(ctx context.Context) {
 	doors, err := in.db.Doors(ctx)
 	if err != nil {

@@ -52,9 +52,16 @@ func TestAddressesAreGivenOnAFullDisk(t *testing.T) {
 		name  string
 		err   error
 		given bool
-	}{{"written", nil, true}, {"full disk", errors.New("database or disk is full"), true}, {"deleted meanwhile", fleet.ErrNotFound, false}} {
+	}{
+		{"written", nil, true},
+		{"full disk", errors.New("database or disk is full"), true},
+		{"deleted meanwhile", fleet.ErrNotFound, false},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p, err := proxy.New(proxy.Config{Locator: &nowhere{gone: !tc.given}, Domain: "localhost", Logger: slog.New(slog.DiscardHandler)})
+			p, err := proxy.New(proxy.Config{
+				Locator: &nowhere{gone: !tc.given}, Domain: "localhost",
+				Logger: slog.New(slog.DiscardHandler),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

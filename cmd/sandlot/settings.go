@@ -22,7 +22,7 @@ import (
 // setting is one line of the table below. Its value is text wherever it comes from.
 type setting struct {
 	name, usage string
-	otherwise   string // default; "" is worked out by config
+	otherwise   string // default; for "" config computes one
 	secret      bool   // never printed
 	parse       func(text string, c *config) error
 }
@@ -50,31 +50,134 @@ type config struct {
 }
 
 var table = []setting{
-	{name: "data", usage: "folder for the database, keys and logs", parse: text(func(c *config) *string { return &c.Data })},
-	{name: "api_listen", usage: "address of the control API", otherwise: "127.0.0.1:3001", parse: address(func(c *config) *string { return &c.APIListen })},
-	{name: "proxy_listen", usage: "address of the proxy to toolboxes and previews", otherwise: "127.0.0.1:4000", parse: address(func(c *config) *string { return &c.ProxyListen })},
-	{name: "api_url", usage: "address of the control API as clients see it; default from api_listen", parse: text(func(c *config) *string { return &c.APIURL })},
-	{name: "toolbox_url", usage: "base address of toolboxes as clients see it; default from proxy_listen", parse: text(func(c *config) *string { return &c.ToolboxURL })},
-	{name: "preview_url", usage: "address of a port of a sandbox, with {{PORT}}-{{sandboxId}} as its first label; default from proxy_listen", parse: previewURL},
-	{name: "preview_mode", usage: "how ports of sandboxes are met: host (preview_url), loopback (an address of its own for each sandbox, on this machine alone), path (/p/{id}/{port}/ of the proxy) or auto", otherwise: previewAuto, parse: oneOf(func(c *config) *string { return &c.PreviewMode }, previewAuto, previewHost, previewLoopback, previewPath)},
-	{name: "api_key", usage: "the first API key; default: made at the first start and kept in the data folder", secret: true, parse: apiKey},
-	{name: "default_image", usage: "image of the default snapshot", otherwise: "sandlot/sandbox:latest", parse: text(func(c *config) *string { return &c.DefaultImage })},
-	{name: "default_snapshot", usage: "name of the default snapshot", otherwise: "default", parse: text(func(c *config) *string { return &c.DefaultSnapshot })},
-	{name: "docker_host", usage: "address of the Docker engine; default DOCKER_HOST or the usual socket", parse: text(func(c *config) *string { return &c.DockerHost })},
-	{name: "instance", usage: "label that separates installations on one engine; default: made at the first start", parse: text(func(c *config) *string { return &c.Instance })},
-	{name: "network", usage: "name of the bridge that sandboxes are on", otherwise: "sandlot", parse: text(func(c *config) *string { return &c.Network })},
-	{name: "profile", usage: "hardened (no new privileges, few capabilities) or compat (sudo works)", otherwise: "hardened", parse: oneOf(func(c *config) *string { return &c.Profile }, "hardened", "compat")},
-	{name: "runtime", usage: "OCI runtime of sandboxes, such as runsc; default the engine's", parse: text(func(c *config) *string { return &c.Runtime })},
-	{name: "pids_limit", usage: "processes and threads of one sandbox", otherwise: "1024", parse: func(s string, c *config) (err error) { c.Pids, err = whole(s, 16, 1<<22); return }},
-	{name: "max_cpu", usage: "cores that one sandbox may ask for; default all", parse: number(func(c *config) *int { return &c.MaxCPU }, 1, 1<<16)},
-	{name: "max_memory", usage: "GiB of memory that one sandbox may ask for; default all", parse: number(func(c *config) *int { return &c.MaxMemory }, 1, 1<<20)},
-	{name: "max_disk", usage: "GiB of disk that one sandbox may ask for", otherwise: "100", parse: number(func(c *config) *int { return &c.MaxDisk }, 1, 1<<20)},
-	{name: "min_free_disk", usage: "MiB that must be free on the engine's disk for a new sandbox", otherwise: "1024", parse: number(func(c *config) *int { return &c.MinFreeDisk }, 0, 1<<30)},
-	{name: "region", usage: "id and name of the region", otherwise: "us", parse: text(func(c *config) *string { return &c.Region })},
-	{name: "ca_bundle", usage: "PEM file of certificates that sandboxes trust", otherwise: "/etc/ssl/certs/ca-certificates.crt", parse: text(func(c *config) *string { return &c.CABundle })},
-	{name: "sandbox_env", usage: "variables that every sandbox gets, as NAME=value, one a line or separated by commas", parse: variables},
-	{name: "log_level", usage: "debug, info, warn or error", otherwise: "info", parse: oneOf(func(c *config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
-	{name: "log_format", usage: "text or json", otherwise: "text", parse: oneOf(func(c *config) *string { return &c.LogFormat }, "text", "json")},
+	{
+		name:  "data",
+		usage: "folder for the database, keys and logs",
+		parse: text(func(c *config) *string { return &c.Data }),
+	},
+	{
+		name: "api_listen", otherwise: "127.0.0.1:3001",
+		usage: "address of the control API",
+		parse: address(func(c *config) *string { return &c.APIListen }),
+	},
+	{
+		name: "proxy_listen", otherwise: "127.0.0.1:4000",
+		usage: "address of the proxy to toolboxes and previews",
+		parse: address(func(c *config) *string { return &c.ProxyListen }),
+	},
+	{
+		name:  "api_url",
+		usage: "address of the control API as clients see it; default from api_listen",
+		parse: text(func(c *config) *string { return &c.APIURL }),
+	},
+	{
+		name:  "toolbox_url",
+		usage: "base address of toolboxes as clients see it; default from proxy_listen",
+		parse: text(func(c *config) *string { return &c.ToolboxURL }),
+	},
+	{
+		name: "preview_url",
+		usage: "address of a port of a sandbox, with {{PORT}}-{{sandboxId}} as its first label; default from " +
+			"proxy_listen",
+		parse: previewURL,
+	},
+	{
+		name: "preview_mode", otherwise: previewAuto,
+		usage: "how ports of sandboxes are met: host (preview_url), loopback (an address of its own for each " +
+			"sandbox, on this machine alone), path (/p/{id}/{port}/ of the proxy) or auto",
+		parse: oneOf(func(c *config) *string { return &c.PreviewMode },
+			previewAuto, previewHost, previewLoopback, previewPath),
+	},
+	{
+		name: "api_key", secret: true,
+		usage: "the first API key; default: made at the first start and kept in the data folder",
+		parse: apiKey,
+	},
+	{
+		name: "default_image", otherwise: "sandlot/sandbox:latest",
+		usage: "image of the default snapshot",
+		parse: text(func(c *config) *string { return &c.DefaultImage }),
+	},
+	{
+		name: "default_snapshot", otherwise: "default",
+		usage: "name of the default snapshot",
+		parse: text(func(c *config) *string { return &c.DefaultSnapshot }),
+	},
+	{
+		name:  "docker_host",
+		usage: "address of the Docker engine; default DOCKER_HOST or the usual socket",
+		parse: text(func(c *config) *string { return &c.DockerHost }),
+	},
+	{
+		name:  "instance",
+		usage: "label that separates installations on one engine; default: made at the first start",
+		parse: text(func(c *config) *string { return &c.Instance }),
+	},
+	{
+		name: "network", otherwise: "sandlot",
+		usage: "name of the bridge that sandboxes are on",
+		parse: text(func(c *config) *string { return &c.Network }),
+	},
+	{
+		name: "profile", otherwise: "hardened",
+		usage: "hardened (no new privileges, few capabilities) or compat (sudo works)",
+		parse: oneOf(func(c *config) *string { return &c.Profile }, "hardened", "compat"),
+	},
+	{
+		name:  "runtime",
+		usage: "OCI runtime of sandboxes, such as runsc; default the engine's",
+		parse: text(func(c *config) *string { return &c.Runtime }),
+	},
+	{
+		name: "pids_limit", otherwise: "1024",
+		usage: "processes and threads of one sandbox",
+		parse: func(s string, c *config) (err error) { c.Pids, err = whole(s, 16, 1<<22); return },
+	},
+	{
+		name:  "max_cpu",
+		usage: "cores that one sandbox may ask for; default all",
+		parse: number(func(c *config) *int { return &c.MaxCPU }, 1, 1<<16),
+	},
+	{
+		name:  "max_memory",
+		usage: "GiB of memory that one sandbox may ask for; default all",
+		parse: number(func(c *config) *int { return &c.MaxMemory }, 1, 1<<20),
+	},
+	{
+		name: "max_disk", otherwise: "100",
+		usage: "GiB of disk that one sandbox may ask for",
+		parse: number(func(c *config) *int { return &c.MaxDisk }, 1, 1<<20),
+	},
+	{
+		name: "min_free_disk", otherwise: "1024",
+		usage: "MiB that must be free on the engine's disk for a new sandbox",
+		parse: number(func(c *config) *int { return &c.MinFreeDisk }, 0, 1<<30),
+	},
+	{
+		name: "region", otherwise: "us",
+		usage: "id and name of the region",
+		parse: text(func(c *config) *string { return &c.Region }),
+	},
+	{
+		name: "ca_bundle", otherwise: "/etc/ssl/certs/ca-certificates.crt",
+		usage: "PEM file of certificates that sandboxes trust",
+		parse: text(func(c *config) *string { return &c.CABundle }),
+	},
+	{
+		name:  "sandbox_env",
+		usage: "variables that every sandbox gets, as NAME=value, one a line or separated by commas",
+		parse: variables,
+	},
+	{
+		name: "log_level", otherwise: "info",
+		usage: "debug, info, warn or error",
+		parse: oneOf(func(c *config) *string { return &c.LogLevel }, "debug", "info", "warn", "error"),
+	},
+	{
+		name: "log_format", otherwise: "text",
+		usage: "text or json",
+		parse: oneOf(func(c *config) *string { return &c.LogFormat }, "text", "json"),
+	},
 	{name: "drain", usage: "time that open requests have to end after SIGTERM", otherwise: "8s", parse: duration},
 }
 
@@ -84,29 +187,38 @@ type source struct{ text, from string }
 // settings finds the value of every setting: flag over environment over file over default.
 type settings struct {
 	getenv func(string) string
-	given  map[string]*string // by flag; nil pointers were not given
-	set    *pflag.FlagSet
-	file   string // --config
+	given  map[string]string // by flag
+	file   string            // --config
 }
 
 func newSettings(getenv func(string) string) *settings {
-	return &settings{getenv: getenv, given: map[string]*string{}}
+	return &settings{getenv: getenv, given: map[string]string{}}
 }
 
-func (s *settings) flags(f *pflag.FlagSet) {
-	s.set = f
-	f.StringVar(&s.file, "config", "", "settings file in YAML; SANDLOT_CONFIG; default sandlot.yaml in the data folder, then /etc/sandlot/sandlot.yaml")
+// clientSettings are the settings that are flags of the verbs that talk to a server as any client does. All verbs read
+// all settings from environment and file.
+var clientSettings = []string{"data", "api_url"}
+
+// flags adds --config and the flags of the named settings to a verb, of all settings if none is named.
+func (s *settings) flags(f *pflag.FlagSet, names ...string) {
+	f.StringVar(&s.file, "config", "", "settings file in YAML; SANDLOT_CONFIG; "+
+		"default sandlot.yaml in the data folder, then /etc/sandlot/sandlot.yaml")
 	for _, st := range table {
-		if st.secret {
-			continue // a command line is seen by everybody on the machine
+		if st.secret || len(names) > 0 && !slices.Contains(names, st.name) {
+			continue // everybody on the machine can see a command line
 		}
 		usage := st.usage + "; " + envName(st.name)
-		s.given[st.name] = f.String(strings.ReplaceAll(st.name, "_", "-"), "", usage)
 		if st.otherwise != "" {
-			f.Lookup(strings.ReplaceAll(st.name, "_", "-")).Usage += "; default " + st.otherwise
+			usage += "; default " + st.otherwise
 		}
+		f.Func(flagName(st.name), usage, func(text string) error {
+			s.given[st.name] = text
+			return nil
+		})
 	}
 }
+
+func flagName(name string) string { return strings.ReplaceAll(name, "_", "-") }
 
 func envName(name string) string { return "SANDLOT_" + strings.ToUpper(name) }
 
@@ -147,9 +259,8 @@ func (s *settings) override(found map[string]source, name string) {
 	if v := s.getenv(envName(name)); v != "" {
 		found[name] = source{v, envName(name)}
 	}
-	flag := strings.ReplaceAll(name, "_", "-")
-	if s.set.Changed(flag) {
-		found[name] = source{*s.given[name], "--" + flag}
+	if v, ok := s.given[name]; ok {
+		found[name] = source{v, "--" + flagName(name)}
 	}
 }
 
@@ -232,18 +343,6 @@ func (s *settings) config() (config, map[string]source, error) {
 	return c, found, nil
 }
 
-// reachable turns a listening address into one that can be called.
-func reachable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
 // totalMemory returns the machine's memory in GiB, at least 1.
 func totalMemory() int {
 	raw, err := os.ReadFile("/proc/meminfo")
@@ -264,7 +363,8 @@ func text(field func(*config) *string) func(string, *config) error {
 	}
 }
 
-// minKey is the least length of an API key. What holds it is taken off requests to apps: a short one would be found in what is theirs.
+// minKey is the least length of an API key. The proxy removes headers that contain the key; a short key would occur
+// in the apps' own.
 const minKey = 8
 
 func apiKey(s string, c *config) error {

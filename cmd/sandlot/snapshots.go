@@ -10,13 +10,15 @@ import (
 	"github.com/sandlot-dev/sandlot/coordinator/store"
 )
 
-// snapshots are there from the start, all of the default image. The three names are those that programs written for the hosted service ask for.
+// snapshots returns the snapshots that exist from the start, all of the default image. Programs written for the hosted
+// service ask for the first three names.
 func snapshots(cfg config) []fleet.Snapshot {
 	list := []fleet.Snapshot{
 		{Name: "daytona-small", CPU: 1, Memory: 1, Disk: 3},
 		{Name: "daytona-medium", CPU: 2, Memory: 4, Disk: 8},
 		{Name: "daytona-large", CPU: 4, Memory: 8, Disk: 10},
-		{Name: cfg.DefaultSnapshot, CPU: 1, Memory: 1, Disk: 3}, // last: it may be the setting's wish to have one of these names
+		// Last: it may be the setting's wish to have one of these names.
+		{Name: cfg.DefaultSnapshot, CPU: 1, Memory: 1, Disk: 3},
 	}
 	for i := range list {
 		s := &list[i]
@@ -26,7 +28,7 @@ func snapshots(cfg config) []fleet.Snapshot {
 	return list
 }
 
-// putSnapshots writes the snapshots that are there from the start.
+// putSnapshots stores the snapshots that exist from the start.
 func putSnapshots(ctx context.Context, db *store.DB, cfg config) error {
 	for _, s := range snapshots(cfg) {
 		if err := db.PutSnapshot(ctx, s); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/process/journal"
 	"github.com/sandlot-dev/sandlot/toolbox"
@@ -54,7 +55,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	c := config{Env: env}
 	flags := flag.NewFlagSet("toolboxd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&c.Listen, "listen", ":2280", "address to serve on")
+	flags.StringVar(&c.Listen, "listen", ":"+strconv.Itoa(api.ToolboxPort), "address to serve on")
 	flags.BoolVar(&c.Version, "version", false, "print the version and exit")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return c, errHelp
@@ -71,25 +72,25 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 		}
 		return ""
 	}
-	c.SecretHash, c.Secret, c.Sandbox = get("SANDLOT_SECRET_SHA256"), get("SANDLOT_SECRET"), get("DAYTONA_SANDBOX_ID")
-	if level := get("LOG_LEVEL"); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
+	c.SecretHash, c.Secret, c.Sandbox = get(api.EnvSecretHash), get(api.EnvSecret), get(api.EnvSandboxID)
+	if level := get(api.EnvLogLevel); level != "" && c.LogLevel.UnmarshalText([]byte(level)) != nil {
 		c.LogLevel = slog.LevelInfo // other programs read LOG_LEVEL too, and know other levels
 	}
-	c.ClaimHash = get("SANDLOT_CLAIM_SHA256")
+	c.ClaimHash = get(api.EnvClaimHash)
 	c.Telemetry = telemetry(get)
 	c.Grace = 5 * time.Second
-	if d, err := time.ParseDuration(get("DAYTONA_TERMINATION_GRACE_PERIOD")); err == nil {
+	if d, err := time.ParseDuration(get(api.EnvGrace)); err == nil {
 		c.Grace = max(d, time.Second)
 	}
 	c.Silence = 5 * time.Minute
-	if v := get("SANDLOT_PEER_SILENCE"); v != "" {
+	if v := get(api.EnvPeerSilence); v != "" {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < 0 {
-			return c, fmt.Errorf("SANDLOT_PEER_SILENCE must be a duration such as 90s or 5m, not %q", v)
+			return c, fmt.Errorf("%s must be a duration such as 90s or 5m, not %q", api.EnvPeerSilence, v)
 		}
 		c.Silence = d
 	}
-	for name, limit := range map[string]*int64{"SANDLOT_OUTPUT_MEMORY": &c.Output.Memory, "SANDLOT_OUTPUT_FILE": &c.Output.File} {
+	for name, limit := range map[string]*int64{api.EnvOutputMemory: &c.Output.Memory, api.EnvOutputFile: &c.Output.File} {
 		if v := get(name); v != "" {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
@@ -105,7 +106,7 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	if get("PATH") == "" {
 		c.Env = append(c.Env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	}
-	if get("DAYTONA_USER_HOME_AS_WORKDIR") == "true" {
+	if get(api.EnvHomeAsWorkDir) == "true" {
 		if err := os.Chdir(c.Home); err != nil {
 			_, _ = fmt.Fprintln(stderr, "toolboxd: the home is not used as working directory:", err)
 		}
@@ -122,7 +123,7 @@ func (c config) claimed(claim toolbox.Claim, stderr io.Writer) (config, error) {
 	set := map[string]string{}
 	maps.Copy(set, claim.Env)
 	if claim.SandboxID != "" {
-		set["DAYTONA_SANDBOX_ID"] = claim.SandboxID
+		set[api.EnvSandboxID] = claim.SandboxID
 	}
 	env := slices.DeleteFunc(slices.Clone(c.Env), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -160,15 +161,15 @@ func home(variable string) string {
 
 // telemetry reads where measurements go and what they say of the sandbox. Extra attributes are k=v pairs with commas between.
 func telemetry(get func(string) string) toolbox.Telemetry {
-	t := toolbox.Telemetry{Endpoint: get("DAYTONA_OTEL_ENDPOINT"), Attributes: map[string]string{"service.name": "sandbox-" + get("DAYTONA_SANDBOX_ID")}}
+	t := toolbox.Telemetry{Endpoint: get(api.EnvOTLPEndpoint), Attributes: map[string]string{"service.name": "sandbox-" + get(api.EnvSandboxID)}}
 	for attribute, name := range map[string]string{
-		"daytona.organization_id": "DAYTONA_ORGANIZATION_ID", "daytona.region_id": "DAYTONA_REGION_ID", "daytona.snapshot": "DAYTONA_SANDBOX_SNAPSHOT",
+		"daytona.organization_id": api.EnvOrganization, "daytona.region_id": api.EnvRegion, "daytona.snapshot": api.EnvSnapshot,
 	} {
 		if v := get(name); v != "" {
 			t.Attributes[attribute] = v
 		}
 	}
-	for pair := range strings.SplitSeq(get("DAYTONA_SANDBOX_OTEL_EXTRA_LABELS"), ",") {
+	for pair := range strings.SplitSeq(get(api.EnvOTLPLabels), ",") {
 		if k, v, ok := strings.Cut(pair, "="); ok {
 			t.Attributes[strings.TrimSpace(k)] = strings.TrimSpace(v)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/sandlot-dev/sandlot/toolbox"
+	"github.com/sandlot-dev/sandlot/api"
 )
 
 // entrypointLogs prints the output of the image's own program from its beginning and follows it to its end, each stream to its own. It asks
@@ -26,7 +26,7 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 	}
 	header := http.Header{"X-Daytona-Split-Output": {"true"}}
 	if secret != "" {
-		header.Set(toolbox.SecretHeader, secret)
+		header.Set(api.SecretHeader, secret)
 	}
 	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
 	ws, res, err := dialer.DialContext(ctx, "ws://"+net.JoinHostPort(host, port)+"/process/session/entrypoint/logs?follow=true", header)
@@ -37,7 +37,7 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 	case res != nil && res.StatusCode == http.StatusNotFound:
 		return errors.New("this sandbox was started without a program of its own")
 	case res != nil && res.StatusCode == http.StatusUnauthorized:
-		return errors.New("the sandbox's secret is needed, in SANDLOT_SECRET")
+		return errors.New("the sandbox's secret is needed, in " + api.EnvSecret)
 	case err != nil:
 		return fmt.Errorf("ask toolboxd at %s: %w", listen, err)
 	}

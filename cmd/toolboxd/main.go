@@ -25,12 +25,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
@@ -259,16 +261,13 @@ func (s *sandbox) close() error {
 	return s.processes.Close(stopGrace)
 }
 
-// terminalPort is where the web terminal is.
-const terminalPort = "22222"
-
 // listenTerminal listens for the web terminal, on the address of the toolbox. The sandbox is of use without it.
 func listenTerminal(ctx context.Context, cfg config) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
-	return serve.Listen(ctx, net.JoinHostPort(host, terminalPort), cfg.Silence)
+	return serve.Listen(ctx, net.JoinHostPort(host, strconv.Itoa(api.TerminalPort)), cfg.Silence)
 }
 
 func serveTerminal(ctx context.Context, ln net.Listener, handler http.Handler, logger *slog.Logger) {

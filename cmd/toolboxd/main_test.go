@@ -4,8 +4,11 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/sandlot-dev/sandlot/api"
 )
 
 // TestPortsAreTakenBeforeAnyProgramRuns opens a toolbox, and tries to take its ports before its program is started: whoever had one would be sent the sandbox's
@@ -19,11 +22,11 @@ func TestPortsAreTakenBeforeAnyProgramRuns(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.close() }) // nothing was started
 	var lc net.ListenConfig
-	ln, err := lc.Listen(t.Context(), "tcp", net.JoinHostPort(host, terminalPort))
+	ln, err := lc.Listen(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(api.TerminalPort)))
 	if err == nil {
 		_ = ln.Close()
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("port %s can still be taken: %v", terminalPort, err)
+		t.Errorf("port %s can still be taken: %v", strconv.Itoa(api.TerminalPort), err)
 	}
 }

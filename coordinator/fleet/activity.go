@@ -9,20 +9,21 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// activityInterval is the time between two writes of activity, each of which is for all sandboxes. A crash loses no more than that.
+// activityInterval is the time between two writes of activity. Each write is for all sandboxes. A crash loses the
+// activity of one interval.
 const activityInterval = 5 * time.Second
 
-// activity knows the latest traffic and the open connections of sandboxes. A sandbox that has neither is not in it.
+// activity has the latest traffic and the open connections of sandboxes. A sandbox without either is not in it.
 type activity struct {
 	store   Activities
 	logger  *slog.Logger
-	changed chan struct{} // holds one: there is something to write, or to forget
+	changed chan struct{} // of one; full when there is something to write or to forget
 
 	mu   sync.Mutex
 	byID map[string]*traffic
 }
 
-// traffic is that of one sandbox.
+// traffic is the activity of one sandbox.
 type traffic struct {
 	last, stored time.Time
 	open         int // proxied connections
@@ -32,13 +33,14 @@ func newActivity(store Activities, logger *slog.Logger) *activity {
 	return &activity{store: store, logger: logger, changed: make(chan struct{}, 1), byID: map[string]*traffic{}}
 }
 
-// touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+// touch records traffic of a sandbox. opened is +1 when a proxied connection begins, -1 when it ends, and 0 for traffic
+// without a connection.
 func (a *activity) touch(id string, opened int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := a.byID[id]
 	if t == nil {
-		if opened < 0 { // the sandbox was removed, with its connections open
+		if opened < 0 { // the sandbox was removed while the connection was open
 			return
 		}
 		t = &traffic{}
@@ -52,7 +54,7 @@ func (a *activity) touch(id string, opened int) {
 func (a *activity) notify() {
 	select {
 	case a.changed <- struct{}{}:
-	default: // it is noted already
+	default: // it is full already
 	}
 }
 
@@ -104,8 +106,8 @@ func (a *activity) run(ctx context.Context) {
 	}
 }
 
-// flush writes what is not stored, for all sandboxes at once. What was stored by the flush before is forgotten: whoever read a record before that write
-// still finds its activity here.
+// flush writes all activity that is not stored yet, and forgets what the previous flush stored. It keeps what it stores
+// itself until the next flush, for requests that read the record before this write.
 func (a *activity) flush(ctx context.Context) {
 	last := a.unstored()
 	if len(last) == 0 {
@@ -127,7 +129,8 @@ func (a *activity) flush(ctx context.Context) {
 	}
 }
 
-// unstored returns what is not stored, and forgets what is stored and has no open connection.
+// unstored returns the activity that is not stored. It forgets the stored activity of sandboxes without an open
+// connection.
 func (a *activity) unstored() map[string]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
+	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
 func TestActivityIsOneWritePerIntervalForAll(t *testing.T) {
@@ -52,7 +53,8 @@ func TestActivityThatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 	})
 }
 
-// TestTheClockReadsWhatIsDueAlone keeps the clock busy for an hour and counts the readings of all sandboxes, which belong to full reports.
+// TestTheClockReadsWhatIsDueAlone keeps the clock busy for an hour and counts the readings of all sandboxes, which
+// belong to full reports.
 func TestTheClockReadsWhatIsDueAlone(t *testing.T) {
 	two := 2
 	world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {
@@ -72,4 +74,28 @@ func TestTheClockReadsWhatIsDueAlone(t *testing.T) {
 			t.Errorf("all sandboxes were read %d times", scans)
 		}
 	})
+}
+
+func TestActivityOfRemovedSandboxesIsForgotten(t *testing.T) {
+	var written map[string]int
+	var id string
+	world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {
+		s := create(t, m, fleet.Request{})
+		id, written = s.ID, db.touched
+		m.Touch(id, +1)
+		if _, err := m.Delete(t.Context(), org, id); err != nil {
+			t.Fatal(err)
+		}
+		mustBe(t, m, id, lifecycle.Destroyed)
+		time.Sleep(time.Minute)
+		m.Touch(id, -1) // its last connection ends
+		m.Touch(id, 0)  // a request was on its way
+		time.Sleep(time.Minute)
+		m.Touch(id, -1)
+		time.Sleep(time.Minute)
+		written[id] = 0
+	})
+	if written[id] != 0 {
+		t.Error("the activity of a removed sandbox was kept until the end")
+	}
 }

@@ -42,16 +42,17 @@ func crowd(b *testing.B) (*fleet.Manager, []string) {
 		ids[i] = fmt.Sprintf("sandbox-%05d", i)
 		if err := db.InsertSandbox(b.Context(), fleet.Sandbox{
 			ID: ids[i], Organization: home.ID, Name: ids[i], Region: "us", Runner: "r", Snapshot: "default", Image: "i",
-			Env: map[string]string{"A": "1"}, Labels: map[string]string{"team": "core"}, CPU: 1, Memory: 1, Disk: 3, AutoStop: 15, AutoDelete: -1,
-			State: lifecycle.Started, Desired: lifecycle.Started, CreatedAt: now, UpdatedAt: now, LastActivityAt: now, StateAt: now,
+			Env: map[string]string{"A": "1"}, Labels: map[string]string{"team": "core"}, CPU: 1, Memory: 1, Disk: 3,
+			AutoStop: 15, AutoDelete: -1, State: lifecycle.Started, Desired: lifecycle.Started, CreatedAt: now, UpdatedAt: now,
+			LastActivityAt: now, StateAt: now,
 		}); err != nil {
 			b.Fatal(err)
 		}
 		r.Sandboxes = append(r.Sandboxes, lifecycle.Observed{ID: ids[i], State: lifecycle.Started})
 	}
 	m, err := fleet.New(fleet.Config{
-		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: &host{}}, Region: "us", DefaultSnapshot: "default", MaxCPU: 1, MaxMemory: 1, MaxDisk: 1,
-		Logger: slog.New(slog.DiscardHandler),
+		Store: db, Runners: fleet.SoleRunner{ID: "r", Region: "us", Runner: &host{}}, Region: "us",
+		DefaultSnapshot: "default", MaxCPU: 1, MaxMemory: 1, MaxDisk: 1, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -62,7 +63,8 @@ func crowd(b *testing.B) (*fleet.Manager, []string) {
 	return m, ids
 }
 
-// BenchmarkClock is one look for deadlines while none is due. The clock looks after every change of a sandbox, at most once per second.
+// BenchmarkClock is one look for deadlines while none is due. The clock looks after every change of a sandbox, at
+// most once per second.
 func BenchmarkClock(b *testing.B) {
 	m, _ := crowd(b)
 	for b.Loop() {

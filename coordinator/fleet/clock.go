@@ -13,32 +13,32 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// clockInterval is the least time between two looks of the clock, however much changes.
+// clockInterval is the least time between two look-ups of the clock, no matter how much changes.
 const clockInterval = time.Second
 
-// clock expires sandboxes: it stops the idle and deletes what has reached its end. It keeps no deadline of a runner that has not reported: until
-// then the records may be older than what is.
+// clock expires sandboxes: it stops idle ones and deletes those that have reached their end. It ignores the deadlines
+// of a runner that has not reported yet, because its records may be out of date.
 type clock struct {
 	store   Deadlines
 	records *records
 	workers *workers
 	logger  *slog.Logger
-	began   time.Time     // UTC; nobody saw before it whether a sandbox was idle
-	changed chan struct{} // holds one: a deadline may have changed
+	began   time.Time     // UTC; idle time is counted from here at the earliest
+	changed chan struct{} // of one; full when a deadline may have changed
 
 	mu      sync.Mutex
 	trusted map[string]bool // runners that have reported
 }
 
-// wake has the clock look for new deadlines.
+// wake makes the clock look up the next deadline.
 func (c *clock) wake() {
 	select {
 	case c.changed <- struct{}{}:
-	default: // it has yet to look
+	default: // a look-up is pending
 	}
 }
 
-// trust has the clock keep the deadlines of a runner from now on: it has reported what it has.
+// trust makes the clock keep the deadlines of a runner, which has sent a full report.
 func (c *clock) trust(runner string) {
 	c.mu.Lock()
 	c.trusted[runner] = true
@@ -46,7 +46,7 @@ func (c *clock) trust(runner string) {
 	c.wake()
 }
 
-// run expires what is due, and sleeps until the next deadline, until ctx ends.
+// run expires sandboxes at their deadlines until ctx ends.
 func (c *clock) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -76,7 +76,7 @@ func (c *clock) run(ctx context.Context) {
 	}
 }
 
-// expire does what is due now and returns the next deadline, zero for none.
+// expire expires all sandboxes that are due and returns the next deadline, zero for none.
 func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err error) {
 	c.mu.Lock()
 	trusted := slices.Collect(maps.Keys(c.trusted))
@@ -94,8 +94,8 @@ func (c *clock) expire(ctx context.Context, now time.Time) (next time.Time, err 
 // expireBatch is how many sandboxes that may be due are read at once.
 const expireBatch = 500
 
-// expireOn is expire for one runner. It reads only sandboxes that the store has as due. Of these it postpones those that were active since, or have an
-// open connection.
+// expireOn is expire for one runner. It reads only the sandboxes that are due in the store. It postpones those of them
+// that have been active since or have an open connection.
 func (c *clock) expireOn(ctx context.Context, runner string, now time.Time) (next time.Time, err error) {
 	for more := true; more; {
 		due, err := c.store.Due(ctx, runner, now, expireBatch)
@@ -133,7 +133,7 @@ func (c *clock) expireOne(ctx context.Context, id string, now time.Time, to life
 		return nil
 	})
 	switch {
-	case errors.Is(err, errOld), errors.Is(err, ErrNotFound): // something came in between; the next look finds what
+	case errors.Is(err, errOld), errors.Is(err, ErrNotFound): // the record has changed; the next look-up decides
 		return nil
 	case err != nil:
 		return err
@@ -143,19 +143,20 @@ func (c *clock) expireOne(ctx context.Context, id string, now time.Time, to life
 	return nil
 }
 
-// deadline is Sandbox.deadline with the activity that is known.
+// deadline is Sandbox.deadline with the activity of the moment.
 func (c *clock) deadline(s Sandbox, now time.Time) (at time.Time, to lifecycle.State) {
 	return s.deadline(latest(c.records.activity.lastOf(s, now), c.began))
 }
 
-// Due returns when the sandbox may have to be stopped or destroyed by itself, zero for never. It looks at the record alone. Activity that the record
-// does not hold only makes it later, so no deadline is before Due.
+// Due returns the earliest time at which the sandbox may expire, zero for never. It is computed from the record alone.
+// Activity that is not in the record only postpones the deadline, so no deadline is before Due.
 func (s *Sandbox) Due() time.Time {
 	at, _ := s.deadline(s.LastActivityAt)
 	return at
 }
 
-// deadline returns when a sandbox that was active last at a time is to be stopped or destroyed by itself, zero and "" for never.
+// deadline returns when a sandbox expires and the state that it then should have; zero and "" for never. active is the
+// time of its latest activity.
 func (s *Sandbox) deadline(active time.Time) (at time.Time, to lifecycle.State) {
 	if s.Desired == lifecycle.Destroyed {
 		return time.Time{}, ""

@@ -17,7 +17,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/naming"
 )
 
-// Defaults and bounds of a create (api.md 1.2.1).
+// Defaults and bounds of a create (docs/wire.md, "The control API").
 const (
 	defaultAutoStop    = 15
 	defaultAutoArchive = 7 * 24 * 60
@@ -25,7 +25,7 @@ const (
 	maxMinutes         = 10 * 365 * 24 * 60
 )
 
-// Request asks for a sandbox. Nil and zero take the defaults of api.md 1.2.1.
+// Request asks for a sandbox. Nil and zero mean the default.
 type Request struct {
 	Organization                           string
 	Name, Snapshot, Target, User           string
@@ -35,8 +35,8 @@ type Request struct {
 	AutoStop, AutoArchive, AutoDelete, TTL *int // minutes
 }
 
-// Create makes a sandbox and waits for it as the package comment says. Errors: fault.Invalid naming the field, ErrNameTaken,
-// fault.Unavailable when no runner can take it, fault.Full. After an error there is no sandbox.
+// Create makes a sandbox and waits for it, see the package comment. Errors: fault.Invalid with the field's name,
+// ErrNameTaken, fault.Unavailable when no runner is ready, fault.Full. After an error there is no sandbox.
 func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	s, err := m.draft(ctx, req)
 	if err != nil {
@@ -56,7 +56,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	m.workers.enqueue(s.ID)
 	made, err := watcher.settled(ctx, m.records, m.cfg.Hold, s)
 	if err != nil {
-		// The caller is told of a failure, so nothing may stay behind, even if the caller is gone.
+		// The caller gets an error, so no sandbox may remain, even if the caller has gone.
 		if _, dropErr := m.destroy(context.WithoutCancel(ctx), s.ID); dropErr != nil && !errors.Is(dropErr, ErrNotFound) {
 			return Sandbox{}, errors.Join(err, dropErr)
 		}
@@ -65,7 +65,7 @@ func (m *Manager) Create(ctx context.Context, req Request) (Sandbox, error) {
 	return made, nil
 }
 
-// draft checks req and fills in what it leaves open.
+// draft checks req and fills in the defaults.
 func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	now := time.Now().UTC()
 	s := Sandbox{
@@ -79,7 +79,8 @@ func (m *Manager) draft(ctx context.Context, req Request) (Sandbox, error) {
 	} else if err := checkName(s.Name); err != nil {
 		return Sandbox{}, err
 	}
-	if err := errors.Join(checkText("user", s.User), checkText("snapshot", req.Snapshot), checkText("target", req.Target)); err != nil {
+	err := errors.Join(checkText("user", s.User), checkText("snapshot", req.Snapshot), checkText("target", req.Target))
+	if err != nil {
 		return Sandbox{}, err
 	}
 	if err := checkLabels(s.Labels); err != nil {
@@ -139,11 +140,12 @@ func checkMinutes(field string, n int, negative bool) (int, error) {
 	return n, nil
 }
 
-// fromSnapshot sets image and sizes.
+// fromSnapshot sets image and sizes from the snapshot.
 func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) error {
 	name := strings.TrimSpace(req.Snapshot)
 	if name != "" && (req.CPU != 0 || req.Memory != 0 || req.Disk != 0) {
-		return fault.New(fault.Invalid, "cpu, memory and disk are the snapshot's own and cannot be given together with snapshot")
+		return fault.New(fault.Invalid,
+			"cpu, memory and disk are the snapshot's own and cannot be given together with snapshot")
 	}
 	if name == "" {
 		name = m.cfg.DefaultSnapshot
@@ -170,17 +172,19 @@ func (m *Manager) fromSnapshot(ctx context.Context, s *Sandbox, req Request) err
 			continue
 		}
 		if size.from < 1 || size.from > size.max {
-			return fault.Newf(fault.Invalid, "%s must be from 1 to %d %s, not %d", size.field, size.max, size.unitName, size.from)
+			return fault.Newf(fault.Invalid, "%s must be from 1 to %d %s, not %d", size.field, size.max, size.unitName,
+				size.from)
 		}
 		*size.to = size.from
 	}
 	return nil
 }
 
-// reserved are the words that routes have in the place of a sandbox's name.
+// reserved are the words that are parts of routes where others have a sandbox's name.
 var reserved = []string{"for-runner", "paginated", "ssh-access"}
 
-// checkName refuses what naming does, and names in the form of an id: a request by the id of a deleted sandbox must not find another one.
+// checkName refuses the names that naming refuses, and those in the form of an id. A request by the id of a deleted
+// sandbox must not find another sandbox by its name.
 func checkName(name string) error {
 	if naming.IsID(name) {
 		return fault.New(fault.Invalid, "name must not have the form of an id (a UUID)")
@@ -192,7 +196,7 @@ func checkName(name string) error {
 const (
 	maxLabels = 64
 	maxLabel  = 256       // bytes of a label's name, and of its value
-	maxEnv    = 128 << 10 // bytes of all variables as a program gets them; the kernel takes one string of that size at most
+	maxEnv    = 128 << 10 // bytes of all variables as a program gets them, which is the kernel's limit of one string
 	maxText   = 255       // bytes of other texts
 )
 
@@ -205,7 +209,8 @@ func checkLabels(labels map[string]string) error {
 		case name == "":
 			return fault.New(fault.Invalid, "labels: a label needs a name")
 		case len(name) > maxLabel || len(value) > maxLabel:
-			return fault.Newf(fault.Invalid, "labels: name and value must be at most %d bytes, not %d and %d", maxLabel, len(name), len(value))
+			return fault.Newf(fault.Invalid, "labels: name and value must be at most %d bytes, not %d and %d", maxLabel,
+				len(name), len(value))
 		case strings.ContainsRune(name, 0) || strings.ContainsRune(value, 0):
 			return fault.Newf(fault.Invalid, "labels: %q contains a NUL byte", name)
 		}
@@ -223,7 +228,7 @@ func checkText(field, text string) error {
 	return nil
 }
 
-// checkEnv takes the names that Linux takes. Those that begin with SANDLOT_ tell toolboxd what it is.
+// checkEnv allows the names that Linux allows, except those that begin with SANDLOT_: they configure toolboxd.
 func checkEnv(env map[string]string) error {
 	size := 0
 	for name, value := range env {
@@ -235,8 +240,9 @@ func checkEnv(env map[string]string) error {
 		case strings.ContainsRune(value, 0):
 			return fault.Newf(fault.Invalid, "env: the value of %s contains a NUL byte", name)
 		}
-		if size += len(name) + len(value) + 2; size > maxEnv { // with = and the NUL at the end
-			return fault.Newf(fault.Invalid, "env: all variables together must be at most %d KiB; put larger data into a file", maxEnv>>10)
+		if size += len(name) + len(value) + 2; size > maxEnv { // "=" and the NUL byte at the end
+			return fault.Newf(fault.Invalid, "env: all variables together must be at most %d KiB; put larger data into a file",
+				maxEnv>>10)
 		}
 	}
 	return nil

@@ -1,28 +1,30 @@
-// Package fleet decides which sandboxes should exist and brings it about.
+// Package fleet keeps the records of all sandboxes and makes their runners follow them.
 //
-// Every sandbox has a record with what is (State) and what is wanted (Desired). A request changes what is wanted and returns; one
-// worker per sandbox closes the difference, a step at a time, each step repeatable, by asking the sandbox's Runner. What runners
-// report corrects what is. So a lost answer, a crash and a change made behind our back are all mended the same way.
+// Every record has the observed state (State) and the desired one (Desired). A request changes the desired state. One
+// worker per sandbox then asks the sandbox's Runner for one step after the other until both are equal. Every step may
+// be repeated. Reports of runners correct the observed state. This is how the record recovers from a lost answer, from
+// a crash, and from a change that somebody made in the engine.
 //
-// Create, Start and Stop wait for the result, at most Config.Hold (8 s: one published client gives up after 10), and otherwise
-// answer the state under way. A sandbox that ends by itself becomes stopped and stays so until it is started; one that ended with
-// its engine is started again when the engine is back. What runners find out is numbered, and a record takes nothing that is older than
-// what it took. A sandbox that a runner has and no record knows is left alone (Adopt writes its record).
+// Create, Start and Stop wait for the result for at most Config.Hold, and then answer the state of the moment. A
+// sandbox that ends by itself becomes stopped and stays so until a request starts it. A sandbox that ended with its
+// engine is started again when the engine is back. Runners number their findings, and a record ignores a finding that
+// is older than the newest one in it. A sandbox that has no record is left alone; Adopt writes a record of it.
 //
-// A sandbox with an open proxied connection is not idle. A clock stops idle sandboxes and deletes stopped ones, by their own intervals. It keeps no
-// deadline of a runner that has not sent a full report: until then the records may be older than what is. It asks the Store for what is due
-// (Sandbox.Due, which the Store keeps by an index) and never reads the other sandboxes. Activity is written every 5 s, in one write for all
-// sandboxes, and leaves Due alone: it only makes a deadline later. So the clock finds an active sandbox at its old deadline and postpones it.
+// A clock stops idle sandboxes and deletes stopped ones at the intervals in their records. A sandbox with an open
+// proxied connection is not idle. The clock ignores the deadlines of a runner until its first full report, because the
+// records may be out of date. It asks the Store for the sandboxes that are due, by an index on Sandbox.Due, and reads
+// no others. Activity is written every 5 s, in one write for all sandboxes. That write leaves Due as it is, because
+// activity only postpones a deadline. The clock finds an active sandbox at its old deadline and postpones it then.
 //
 // # Parts
 //
-// Manager is the face. It holds one type for each subject, each with a lock of its own and in a file of its own:
+// Manager is the face. It holds one type for each subject, each with its own lock and in its own file:
 //
 //   - records reads and changes records in the Store, and publishes every change
-//   - workers close the difference between what is and what is wanted, one goroutine for each sandbox that has one
+//   - workers take steps from the observed to the desired state, one goroutine per sandbox that needs one
 //   - placement chooses the runner of a new sandbox
-//   - watchers are the requests that wait for a sandbox to settle
-//   - activity knows the latest traffic and the open connections of sandboxes
-//   - clock stops the idle and deletes what has reached its end
-//   - strangers are the sandboxes that a runner has and no record knows
+//   - watchers are the requests that wait for a sandbox to reach its desired state
+//   - activity has the latest traffic and the open connections of sandboxes
+//   - clock stops idle sandboxes and deletes those that have reached their end
+//   - strangers are the sandboxes that a runner has and that have no record
 package fleet

@@ -8,8 +8,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Link is a signed preview link: who has its token reaches one port of one sandbox until it ends. It survives restarts of the sandbox and
-// ends with it.
+// Link is a signed preview link. Its token opens one port of one sandbox until Until. It stays valid over restarts of
+// the sandbox and ends with the sandbox.
 type Link struct {
 	Hash    string // auth.Hash of its token
 	Sandbox string // id
@@ -33,7 +33,9 @@ const (
 var ErrNoLink = fault.Codef(fault.NotFound, "LINK_NOT_FOUND", "this link is unknown, revoked or over")
 
 // NewLink makes a link to a port of a sandbox, and returns its token. Errors: fault.Invalid, ErrNotFound.
-func (m *Manager) NewLink(ctx context.Context, organization, idOrName string, port int, lasts time.Duration) (token string, l Link, err error) {
+func (m *Manager) NewLink(
+	ctx context.Context, organization, idOrName string, port int, lasts time.Duration,
+) (token string, l Link, err error) {
 	if lasts < time.Second || lasts > MaxLinkTime {
 		return "", Link{}, fault.Newf(fault.Invalid, "expiresInSeconds must be from 1 to %d", int(MaxLinkTime.Seconds()))
 	}
@@ -46,14 +48,14 @@ func (m *Manager) NewLink(ctx context.Context, organization, idOrName string, po
 	return token, l, m.cfg.Store.PutLink(ctx, l)
 }
 
-// ExpireLink ends a link at once. Ending one that is not there is no error: what its caller wants is so.
+// ExpireLink ends a link at once. A link that does not exist is no error.
 func (m *Manager) ExpireLink(ctx context.Context, organization, idOrName string, port int, token string) error {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return err
 	}
 	err = m.cfg.Store.DeleteLink(ctx, Link{Hash: auth.Hash(token), Sandbox: s.ID, Port: port})
-	m.cfg.Changed(s.ID) // what it let in ends
+	m.cfg.Changed(s.ID) // the proxy closes the connections that it opened
 	return err
 }
 

@@ -23,11 +23,12 @@ type Config struct {
 	MaxMemory       int    // GiB
 	MaxDisk         int    // GiB
 	Hold            time.Duration
-	Changed         func(id string) // told after every change of a sandbox is stored, to read what is now; must not block
+	Changed         func(id string) // called after each stored change; reads the record itself; must not block
 	Logger          *slog.Logger
 }
 
-// Manager is the face of an installation's sandboxes. It is safe for concurrent use. Workers run from New until Run has ended.
+// Manager is the face of an installation's sandboxes. It is safe for concurrent use. Its workers run until Run has
+// ended.
 type Manager struct {
 	cfg       Config
 	placement placement
@@ -52,26 +53,27 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Changed = func(string) {}
 	}
 	m := &Manager{
-		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region}, activity: newActivity(cfg.Store, cfg.Logger),
-		watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
+		cfg: cfg, placement: placement{runners: cfg.Runners, region: cfg.Region},
+		activity: newActivity(cfg.Store, cfg.Logger), watchers: newWatchers(), strangers: &strangers{logger: cfg.Logger},
 	}
 	m.records = &records{store: cfg.Store, activity: m.activity, publish: m.publish, logger: cfg.Logger}
 	m.workers = newWorkers(m.records, m.watchers, cfg.Runners, cfg.Logger)
 	m.clock = &clock{
-		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(), changed: make(chan struct{}, 1),
-		trusted: map[string]bool{},
+		store: cfg.Store, records: m.records, workers: m.workers, logger: cfg.Logger, began: time.Now().UTC(),
+		changed: make(chan struct{}, 1), trusted: map[string]bool{},
 	}
 	return m, nil
 }
 
-// publish makes a stored change known.
+// publish notifies everyone who waits for a change of a sandbox, after the change is stored.
 func (m *Manager) publish(id string) {
 	m.cfg.Changed(id)
 	m.watchers.notify(id)
 	m.clock.wake()
 }
 
-// Run expires sandboxes and writes activity until ctx ends, then ends all workers. Steps they had begun are taken up again at the next start.
+// Run expires sandboxes and writes activity until ctx ends, then ends all workers. The next start repeats the steps
+// that were under way.
 func (m *Manager) Run(ctx context.Context) error {
 	var own sync.WaitGroup
 	own.Go(func() { m.clock.run(ctx) })
@@ -91,12 +93,13 @@ func (m *Manager) ByID(ctx context.Context, id string) (Sandbox, error) {
 	return m.records.byID(ctx, id)
 }
 
-// Touch notes traffic of a sandbox: opened is +1 when a proxied connection begins, -1 when it ends and 0 for a moment's.
+// Touch records traffic of a sandbox. opened is +1 when a proxied connection begins, -1 when it ends, and 0 for traffic
+// without a connection.
 func (m *Manager) Touch(id string, opened int) {
 	m.activity.touch(id, opened)
 }
 
-// Refresh notes activity of a sandbox of an organisation. ErrNotFound.
+// Refresh records activity of a sandbox of an organisation. ErrNotFound.
 func (m *Manager) Refresh(ctx context.Context, organization, idOrName string) error {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
@@ -116,7 +119,7 @@ type Page struct {
 // List returns a page of at most q.Limit sandboxes.
 func (m *Manager) List(ctx context.Context, q Query) (Page, error) {
 	limit := q.Limit
-	q.Limit++ // one more tells whether there is a next page
+	q.Limit++ // a row beyond the limit shows that there is a next page
 	list, total, err := m.cfg.Store.ListSandboxes(ctx, q)
 	if err != nil {
 		return Page{}, err
@@ -132,7 +135,8 @@ func (m *Manager) List(ctx context.Context, q Query) (Page, error) {
 	return p, nil
 }
 
-// Start starts a stopped sandbox, or one in error, and waits as the package comment says. One that runs is left alone.
+// Start starts a sandbox that is stopped or in error, and waits for it, see the package comment. It does nothing to a
+// sandbox that runs.
 func (m *Manager) Start(ctx context.Context, organization, idOrName string) (Sandbox, error) {
 	return m.transition(ctx, organization, idOrName, "start", lifecycle.Started, func(s *Sandbox) {
 		if s.State == lifecycle.Error {
@@ -152,8 +156,10 @@ func (m *Manager) Stop(ctx context.Context, organization, idOrName string, force
 	})
 }
 
-// transition changes what is wanted of a sandbox and waits for the result.
-func (m *Manager) transition(ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox)) (Sandbox, error) {
+// transition changes the desired state of a sandbox and waits for the result.
+func (m *Manager) transition(
+	ctx context.Context, organization, idOrName, act string, to lifecycle.State, prepare func(*Sandbox),
+) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return Sandbox{}, err
@@ -184,7 +190,7 @@ func (m *Manager) transition(ctx context.Context, organization, idOrName, act st
 	return done, nil
 }
 
-// Delete has a sandbox removed, in whatever state it is, and does not wait. Its name is free at once.
+// Delete deletes a sandbox in any state. It does not wait for the removal. The name is free at once.
 func (m *Manager) Delete(ctx context.Context, organization, idOrName string) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
@@ -206,7 +212,9 @@ func (m *Manager) destroy(ctx context.Context, id string) (Sandbox, error) {
 }
 
 // SetLabels replaces the labels.
-func (m *Manager) SetLabels(ctx context.Context, organization, idOrName string, labels map[string]string) (Sandbox, error) {
+func (m *Manager) SetLabels(
+	ctx context.Context, organization, idOrName string, labels map[string]string,
+) (Sandbox, error) {
 	if err := checkLabels(labels); err != nil {
 		return Sandbox{}, err
 	}
@@ -224,8 +232,8 @@ func (m *Manager) SetPublic(ctx context.Context, organization, idOrName string, 
 	})
 }
 
-// SigningKey returns the key of a sandbox's signed file addresses, and makes a new one if there is none or rotate is set: all
-// addresses signed before are void then.
+// SigningKey returns the key of a sandbox's signed file addresses. It makes a new key if there is none or rotate is
+// set. A new key makes all addresses signed before invalid.
 func (m *Manager) SigningKey(ctx context.Context, organization, idOrName string, rotate bool) (string, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
@@ -236,7 +244,7 @@ func (m *Manager) SigningKey(ctx context.Context, organization, idOrName string,
 	}
 	s, err = m.records.change(ctx, s.ID, func(s *Sandbox) error {
 		if s.SigningKey == "" || rotate {
-			s.SigningKey = "sk_" + auth.NewToken() // letters in front: one client reads a key of digits as a number
+			s.SigningKey = "sk_" + auth.NewToken() // a prefix, because one client reads a key of digits as a number
 		}
 		return nil
 	})
@@ -255,7 +263,9 @@ const (
 )
 
 // SetInterval sets an interval, in minutes, with the bounds of a create.
-func (m *Manager) SetInterval(ctx context.Context, organization, idOrName string, which Interval, minutes int) (Sandbox, error) {
+func (m *Manager) SetInterval(
+	ctx context.Context, organization, idOrName string, which Interval, minutes int,
+) (Sandbox, error) {
 	n, err := checkMinutes(string(which), minutes, which == AutoDelete)
 	if err != nil {
 		return Sandbox{}, err
@@ -280,7 +290,9 @@ func (m *Manager) SetInterval(ctx context.Context, organization, idOrName string
 	})
 }
 
-func (m *Manager) edit(ctx context.Context, organization, idOrName string, change func(*Sandbox) error) (Sandbox, error) {
+func (m *Manager) edit(
+	ctx context.Context, organization, idOrName string, change func(*Sandbox) error,
+) (Sandbox, error) {
 	s, err := m.Get(ctx, organization, idOrName)
 	if err != nil {
 		return Sandbox{}, err

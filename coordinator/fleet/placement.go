@@ -9,10 +9,10 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// Runner is what a Manager asks of a Docker host. Every method may be repeated safely. Operations return what they found out, each under a higher
-// Seq than all before. fleettest.Runner holds an implementation to it.
+// Runner is what a Manager asks of a Docker host. Every method may be repeated safely. Each operation returns its
+// finding, with a higher Seq than all before. fleettest.Runner holds an implementation to this contract.
 type Runner interface {
-	Ready() error // nil, or why nothing can be made there now
+	Ready() error // nil, or why the runner cannot create or start sandboxes now
 	Create(ctx context.Context, spec lifecycle.Spec) (lifecycle.Observed, error)
 	Start(ctx context.Context, id string) (lifecycle.Observed, error)
 	Stop(ctx context.Context, id string, force bool) (lifecycle.Observed, error)
@@ -21,11 +21,11 @@ type Runner interface {
 
 // Runners finds the runners of an installation.
 type Runners interface {
-	ByID(id string) (Runner, error) // fault.Unavailable for one that is not there now
+	ByID(id string) (Runner, error) // fault.Unavailable for one that is not connected
 	In(region string) []string      // ids of its runners; none for a region that does not exist
 }
 
-// SoleRunner is the Runners of an installation on one host. It has the sandboxes of all records, whatever runner they name.
+// SoleRunner is the Runners of an installation on one host. It answers for every runner id, also in old records.
 type SoleRunner struct {
 	ID, Region string
 	Runner     Runner
@@ -50,13 +50,15 @@ type placement struct {
 	region  string // of requests that name none
 }
 
-// place returns the region of a new sandbox, which is target unless that is empty, and its runner: the first one of the region that is ready.
-// Errors: fault.NotFound for a region that does not exist, or why the first runner is not ready.
+// place returns the region of a new sandbox, which is target unless that is empty, and its runner: the first one of
+// the region that is ready. Errors: fault.NotFound for a region that does not exist, or why the first runner is not
+// ready.
 func (p placement) place(target string) (region, runner string, err error) {
 	region = cmp.Or(target, p.region)
 	ids := p.runners.In(region)
 	if len(ids) == 0 {
-		return "", "", fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", target, p.region)
+		return "", "", fault.Codef(fault.NotFound, "REGION_NOT_FOUND", "target %q: no such region; there is %q", target,
+			p.region)
 	}
 	for _, id := range ids {
 		notReady := p.ready(id)
@@ -68,7 +70,7 @@ func (p placement) place(target string) (region, runner string, err error) {
 	return "", "", fmt.Errorf("create sandbox: %w", err)
 }
 
-// ready returns nil, or why a runner can make nothing now.
+// ready returns nil, or why a runner cannot create or start sandboxes now.
 func (p placement) ready(id string) error {
 	r, err := p.runners.ByID(id)
 	if err != nil {

@@ -51,7 +51,8 @@ func TestSandboxesArePlacedOnARunnerThatIsReadyAndStayThere(t *testing.T) {
 		t.Errorf("placed on %q in %q; want the runner that is ready", s.Runner, s.Region)
 	}
 	hs["down"].set(func(h *host) { h.down = nil })
-	if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil || hs["up"].has[s.ID] != lifecycle.Stopped || len(hs["down"].has) > 0 {
+	if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil || hs["up"].has[s.ID] != lifecycle.Stopped ||
+		len(hs["down"].has) > 0 {
 		t.Errorf("stopped on its runner: %v; %v, %v", err, hs["up"].has, hs["down"].has)
 	}
 	hs["up"].set(func(h *host) { h.down = fault.New(fault.Unavailable, "engine down") })

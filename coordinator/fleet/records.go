@@ -11,10 +11,10 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// errDeleted is returned for what is asked of a sandbox whose deletion has been asked for.
+// errDeleted is returned for requests to a sandbox that is being deleted.
 var errDeleted = fault.New(fault.Conflict, "it is being deleted; make a new one")
 
-// records reads and changes the records of sandboxes. What it reads includes activity that is not stored yet.
+// records reads and changes the records of sandboxes. Reads include the activity that is not stored yet.
 type records struct {
 	store    Sandboxes
 	activity *activity
@@ -49,7 +49,8 @@ func (r *records) insert(ctx context.Context, s Sandbox) error {
 	return nil
 }
 
-// change stores and publishes a change. An error of change is returned, and nothing is stored. Nothing takes back a deletion: errDeleted.
+// change stores and publishes a change. If change returns an error, nothing is stored. errDeleted for a change that
+// would take back a deletion.
 func (r *records) change(ctx context.Context, id string, change func(*Sandbox) error) (Sandbox, error) {
 	s, err := r.store.ChangeSandbox(ctx, id, func(s *Sandbox) error {
 		before := *s
@@ -76,7 +77,7 @@ func (r *records) change(ctx context.Context, id string, change func(*Sandbox) e
 	return r.activity.addTo(s), nil
 }
 
-// remove deletes the record of a sandbox that is removed, and what is known of its activity.
+// remove deletes the record and the activity of a sandbox that the runner has removed.
 func (r *records) remove(ctx context.Context, id string) error {
 	if err := r.store.DeleteSandbox(ctx, id); err != nil {
 		return err

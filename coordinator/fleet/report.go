@@ -9,12 +9,13 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// errOld is returned by observe for what changes nothing: the record has taken something newer, or says the same already.
+// errOld is returned for a finding that changes nothing: the record has a newer one, or has the same state.
 var errOld = errors.New("nothing new")
 
-// Report takes what a runner sees and returns the sandboxes that were deleted, of which the runner still has something. What a runner has
-// and no record knows is no such sandbox: it is left alone and told to the operator. Findings are taken in the order of their numbers, whatever
-// the order in which they come. One that cannot be taken does not keep the others; its error is returned, and the next full report has it again.
+// Report stores the findings of a runner. It returns the sandboxes that the runner still has although their deletion is
+// on record. A sandbox without a record is not among them: it is left alone, and the operator finds it in the log.
+// Findings take effect in the order of their numbers, not in that of their arrival. If one cannot be stored, the others
+// are; its error is returned, and the next full report repeats it.
 func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []string, err error) {
 	if !r.Full {
 		for _, o := range r.Sandboxes {
@@ -37,7 +38,7 @@ func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []str
 		if !there {
 			look = func(s *Sandbox) error { return s.miss(r.Seq) }
 		}
-		if old := s; look(&old) == nil { // worth a transaction
+		if old := s; look(&old) == nil { // only a finding that changes the record costs a transaction
 			err = errors.Join(err, m.observe(ctx, s.ID, look))
 		} else {
 			m.workers.enqueueIfPlanned(s)
@@ -58,7 +59,7 @@ func (m *Manager) Report(ctx context.Context, r lifecycle.Report) (deleted []str
 	return deleted, nil
 }
 
-// observe changes a record by a finding and has the difference closed that is left. No record is no error.
+// observe stores a finding and enqueues the sandbox if a step is needed then. A missing record is no error.
 func (m *Manager) observe(ctx context.Context, id string, look func(*Sandbox) error) error {
 	s, err := m.records.change(ctx, id, look)
 	switch {
@@ -71,10 +72,12 @@ func (m *Manager) observe(ctx context.Context, id string, look func(*Sandbox) er
 	return nil
 }
 
-// observe takes what a runner saw of the sandbox. It returns errOld and changes nothing when the record has something newer, or nothing is new.
+// observe applies a finding to the record. It returns errOld and changes nothing if the record has a newer finding or
+// the same state.
 //
-// What ended without having been asked for is not wanted to run any more, unless it ended with its engine. What runs without having been asked
-// for is wanted to run. What is under way stays with its worker, but for an end that the runner saw happen. Nothing takes back a deletion.
+// A sandbox that ended by itself becomes desired stopped, unless it ended with its engine. A sandbox that runs by
+// itself becomes desired started. A step under way is left to its worker, unless the runner saw the sandbox end. A
+// deletion is never taken back.
 func (s *Sandbox) observe(o lifecycle.Observed) error {
 	if o.Seq <= s.Seen || s.Desired == lifecycle.Destroyed {
 		return errOld
@@ -87,13 +90,14 @@ func (s *Sandbox) observe(o lifecycle.Observed) error {
 		}
 	case o.State == lifecycle.Stopped && o.Cause == lifecycle.Itself && s.State != lifecycle.Stopped:
 		s.State, s.Desired, s.Reason = lifecycle.Stopped, lifecycle.Stopped, o.Reason
-	case o.State == lifecycle.Started && (s.State == lifecycle.Stopped || s.State == lifecycle.Error && o.Cause == lifecycle.Itself):
+	case o.State == lifecycle.Started &&
+		(s.State == lifecycle.Stopped || s.State == lifecycle.Error && o.Cause == lifecycle.Itself):
 		s.State, s.Desired, s.Reason = lifecycle.Started, lifecycle.Started, ""
 	case o.State == lifecycle.Destroyed && s.State != lifecycle.Error:
 		s.State, s.Reason = lifecycle.Error, o.Reason
 	case o.State == lifecycle.Stopped && s.State == lifecycle.Stopped && o.Since.After(s.StateAt.Add(time.Minute)):
-		s.StateAt = o.Since // it ran since, as this record, from an older database, cannot know
-	case o.Cause == lifecycle.Itself && o.State == s.State: // restarted: whoever knows its address must learn the new one
+		s.StateAt = o.Since // it ran since; this record is from an older database
+	case o.Cause == lifecycle.Itself && o.State == s.State: // restarted: a change publishes its new address
 	default:
 		return errOld
 	}
@@ -101,7 +105,7 @@ func (s *Sandbox) observe(o lifecycle.Observed) error {
 	return nil
 }
 
-// miss takes that a full report of a number has no such sandbox.
+// miss applies a full report, taken at the number seq, that does not have the sandbox.
 func (s *Sandbox) miss(seq uint64) error {
 	if seq < s.Seen || s.Desired == lifecycle.Destroyed || s.State != lifecycle.Started && s.State != lifecycle.Stopped {
 		return errOld

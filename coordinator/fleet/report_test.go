@@ -1,15 +1,11 @@
 package fleet_test
 
 import (
-	"context"
 	"errors"
-	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/sandlot-dev/sandlot/coordinator/fleet"
-	"github.com/sandlot-dev/sandlot/coordinator/fleet/fleettest"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
@@ -52,7 +48,8 @@ func TestEndedByItselfStaysStopped(t *testing.T) {
 		},
 		"the database failed": func(t *testing.T, m *fleet.Manager, h *host, db *memory, id string) {
 			db.set(func(db *memory) { db.fail = errBase })
-			if _, err := m.Report(t.Context(), h.see(id, lifecycle.Stopped, lifecycle.Itself, reason)); !errors.Is(err, errBase) {
+			if _, err := m.Report(t.Context(), h.see(id, lifecycle.Stopped, lifecycle.Itself, reason)); !errors.Is(err,
+				errBase) {
 				t.Errorf("report without a database: %v", err)
 			}
 			time.Sleep(time.Second)
@@ -178,72 +175,8 @@ func TestOneRecordThatFailsDoesNotKeepTheOthers(t *testing.T) {
 	})
 }
 
-func TestWhatNoRecordKnowsIsLeftAlone(t *testing.T) {
-	world(t, func(t *testing.T, m *fleet.Manager, h *host, db *memory) {
-		kept, deleted := create(t, m, fleet.Request{}), create(t, m, fleet.Request{})
-		if _, err := m.Delete(t.Context(), org, deleted.ID); err != nil {
-			t.Fatal(err)
-		}
-		mustBe(t, m, deleted.ID, lifecycle.Destroyed)
-		h.see(deleted.ID, lifecycle.Started, lifecycle.Unknown, "") // a create that the engine finished late
-		h.see("stranger", lifecycle.Started, lifecycle.Unknown, "")
-		remove, err := m.Report(t.Context(), h.report())
-		if err != nil || !slices.Equal(remove, []string{deleted.ID}) {
-			t.Errorf("to be removed: %v, %v; want the deleted one alone", remove, err)
-		}
-		db.set(func(db *memory) { db.Memory = fleettest.NewMemory() }) // lost
-		if remove, err := m.Report(t.Context(), h.report()); err != nil || len(remove) > 0 {
-			t.Errorf("with an empty database %v is removed, %v", remove, err)
-		}
-		synctest.Wait()
-		if n := db.count(t); n != 0 || h.has[kept.ID] != lifecycle.Started {
-			t.Errorf("%d records; the sandbox is %s", n, h.has[kept.ID])
-		}
-	})
-}
-
-// TestAnOldDatabaseDeletesNothing has records of last week: a sandbox in them was stopped, and has run since.
-func TestAnOldDatabaseDeletesNothing(t *testing.T) {
-	one, zero := 1, 0
-	synctest.Test(t, func(t *testing.T) {
-		h := newHost()
-		db := newMemory(t)
-		old := func(id string, state lifecycle.State, autoDelete int) {
-			at := time.Now().Add(-7 * 24 * time.Hour)
-			if err := db.InsertSandbox(t.Context(), fleet.Sandbox{
-				ID: id, Organization: org, Name: id, State: state, Desired: state, StateAt: at, LastActivityAt: at, AutoStop: one, AutoDelete: autoDelete, Runner: "r",
-			}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		old("runs again", lifecycle.Stopped, zero)
-		old("ran since", lifecycle.Stopped, 60)
-		old("ran on", lifecycle.Started, zero)
-		h.see("runs again", lifecycle.Started, lifecycle.Unknown, "")
-		h.see("ran since", lifecycle.Stopped, lifecycle.Unknown, "")
-		o := h.found["ran since"]
-		o.Since = time.Now().Add(-time.Minute)
-		h.found["ran since"] = o
-		h.see("ran on", lifecycle.Started, lifecycle.Unknown, "")
-		m := manager(t, db, h)
-		ctx, end := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- m.Run(ctx) }()
-		time.Sleep(10 * time.Second)
-		mustBe(t, m, "runs again", lifecycle.Stopped) // so the record says, and nothing is done about it
-		report(t, m, h.report())
-		time.Sleep(45 * time.Second)
-		mustBe(t, m, "runs again", lifecycle.Started)
-		mustBe(t, m, "ran since", lifecycle.Stopped)
-		mustBe(t, m, "ran on", lifecycle.Started)
-		end()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// TestObserveOverAllPairs holds what is done with a finding against a table: one line for each state, desired state and finding.
+// TestObserveOverAllPairs holds what is done with a finding against a table: one line for each state, desired state
+// and finding.
 func TestObserveOverAllPairs(t *testing.T) {
 	const (
 		creating, starting, started = lifecycle.Creating, lifecycle.Starting, lifecycle.Started
@@ -291,48 +224,4 @@ func TestObserveOverAllPairs(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestActivityOfRemovedSandboxesIsForgotten(t *testing.T) {
-	var written map[string]int
-	var id string
-	world(t, func(t *testing.T, m *fleet.Manager, _ *host, db *memory) {
-		s := create(t, m, fleet.Request{})
-		id, written = s.ID, db.touched
-		m.Touch(id, +1)
-		if _, err := m.Delete(t.Context(), org, id); err != nil {
-			t.Fatal(err)
-		}
-		mustBe(t, m, id, lifecycle.Destroyed)
-		time.Sleep(time.Minute)
-		m.Touch(id, -1) // its last connection ends
-		m.Touch(id, 0)  // a request was on its way
-		time.Sleep(time.Minute)
-		m.Touch(id, -1)
-		time.Sleep(time.Minute)
-		written[id] = 0
-	})
-	if written[id] != 0 {
-		t.Error("the activity of a removed sandbox was kept until the end")
-	}
-}
-
-func TestAForcedStopIsForcedOnce(t *testing.T) {
-	world(t, func(t *testing.T, m *fleet.Manager, h *host, _ *memory) {
-		s := create(t, m, fleet.Request{})
-		h.set(func(h *host) { h.down = fault.New(fault.Unavailable, "down") })
-		if _, err := m.Stop(t.Context(), org, s.ID, true); err == nil {
-			t.Fatal("stopped without an engine")
-		}
-		h.set(func(h *host) { h.down = nil })
-		if _, err := m.Stop(t.Context(), org, s.ID, true); err != nil || !h.forced {
-			t.Fatalf("forced stop: %v (forced %v)", err, h.forced)
-		}
-		if _, err := m.Start(t.Context(), org, s.ID); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.Stop(t.Context(), org, s.ID, false); err != nil || h.forced {
-			t.Errorf("polite stop: %v (forced %v)", err, h.forced)
-		}
-	})
 }

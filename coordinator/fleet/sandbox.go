@@ -39,8 +39,13 @@ func (s *Sandbox) Shown() lifecycle.State { return lifecycle.Shown(s.State, s.De
 
 func (s *Sandbox) spec() lifecycle.Spec {
 	return lifecycle.Spec{
-		ID: s.ID, Name: s.Name, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Image: s.Image, User: s.User, Env: s.Env,
-		Labels: s.Labels, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk,
+		Identity: lifecycle.Identity{
+			ID: s.ID, Name: s.Name, Organization: s.Organization, Region: s.Region, Snapshot: s.Snapshot, Labels: s.Labels,
+		},
+		Resources: lifecycle.Resources{CPU: s.CPU, Memory: s.Memory, Disk: s.Disk},
+		Image:     s.Image,
+		User:      s.User,
+		Env:       s.Env,
 	}
 }
 
@@ -54,7 +59,8 @@ type Snapshot struct {
 // The errors that callers branch on.
 var (
 	ErrNotFound  = fault.Codef(fault.NotFound, "SANDBOX_NOT_FOUND", "sandbox not found")
-	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN", "a sandbox of this name exists; choose another or delete that one")
+	ErrNameTaken = fault.Codef(fault.Conflict, "SANDBOX_NAME_TAKEN",
+		"a sandbox of this name exists; choose another or delete that one")
 )
 
 // Query selects sandboxes of one organisation.
@@ -74,8 +80,8 @@ type Query struct {
 	DestroyFrom, DestroyTo   time.Time
 	Sort                     Sort
 	Descending               bool
-	After                    *Cursor // page after this row; nil begins
-	Offset                   int     // rows to leave out, for page-numbered lists
+	After                    *Cursor // the page begins after this row; nil means the first page
+	Offset                   int     // rows to skip, for lists with page numbers
 	Limit                    int
 }
 

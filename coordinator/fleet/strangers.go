@@ -8,15 +8,15 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// strangers are the sandboxes that a runner has and no record knows.
+// strangers are the sandboxes that a runner has and that have no record.
 type strangers struct {
 	logger *slog.Logger
 
 	mu   sync.Mutex
-	last []string // as the operator was told last
+	last []string // those logged last
 }
 
-// log tells the operator, once for each set.
+// log writes them to the log for the operator, once for each set.
 func (st *strangers) log(ids []string) {
 	slices.Sort(ids)
 	st.mu.Lock()
@@ -24,7 +24,8 @@ func (st *strangers) log(ids []string) {
 	st.last = ids
 	st.mu.Unlock()
 	if len(ids) > 0 && !same {
-		st.logger.Error("the engine has sandboxes of this installation that the database does not know: they are left alone; `sandlot doctor` lists them, "+
-			"`sandlot adopt` writes their records", "count", len(ids), logkey.Sandbox, ids[:min(len(ids), 20)])
+		st.logger.Error("the engine has sandboxes of this installation that the database does not know: they are left "+
+			"alone; `sandlot doctor` lists them, `sandlot adopt` writes their records",
+			"count", len(ids), logkey.Sandbox, ids[:min(len(ids), 20)])
 	}
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// watchers are the requests that wait for sandboxes to settle. They are notified, and read the record for themselves: news that overtake one
-// another cannot mislead them.
+// watchers are the requests that wait for sandboxes to settle. A notification carries no record: each watcher reads the
+// record itself, so the order of notifications does not matter.
 type watchers struct {
 	mu   sync.Mutex
 	byID map[string]map[*watcher]struct{}
 }
 
-// watcher waits for one sandbox. It is made before the change that it waits for, so that it misses nothing.
+// watcher waits for one sandbox. Make it before the change that it waits for; otherwise it may miss a notification.
 type watcher struct {
 	all      *watchers
 	id       string
-	notified chan struct{} // holds one
+	notified chan struct{} // of one; full when the record has changed
 
-	failure error // of the newest step that failed; guarded by all.mu, as the next
+	failure error // of the newest step that failed; guarded by all.mu, as is planned
 	planned int64 // version of the record that this step was planned for
 }
 
@@ -41,19 +41,19 @@ func (ws *watchers) watch(id string) *watcher {
 	return w
 }
 
-// notify has the watchers of a sandbox read its record.
+// notify makes the watchers of a sandbox read its record.
 func (ws *watchers) notify(id string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.byID[id] {
 		select {
 		case w.notified <- struct{}{}:
-		default: // it has yet to read
+		default: // it has not read the record yet
 		}
 	}
 }
 
-// fail keeps the failure of a step that was planned for s. Its watchers see it when they are notified.
+// fail keeps the failure of a step that was planned for s. The watchers see it at their next notification.
 func (ws *watchers) fail(s Sandbox, err error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -71,7 +71,7 @@ func (w *watcher) stop() {
 	}
 }
 
-// failed returns the failure of a step that was planned for the record as of a version, or later.
+// failed returns the failure of a step, if it was planned for the version since of the record or for a later one.
 func (w *watcher) failed(since int64) error {
 	w.all.mu.Lock()
 	defer w.all.mu.Unlock()
@@ -81,8 +81,9 @@ func (w *watcher) failed(since int64) error {
 	return w.failure
 }
 
-// settled waits until the sandbox is what is wanted of it, a step failed (whose error is returned), or hold is over; then it returns the sandbox as
-// it is. since is the record with the change that is waited for: failures of earlier steps are ignored.
+// settled waits until the sandbox has its desired state, a step fails, or hold is over, and returns the record. If a
+// step failed, its error is returned. since is the record after the change that the caller made; failures of steps that
+// were planned before are ignored.
 func (w *watcher) settled(ctx context.Context, from *records, hold time.Duration, since Sandbox) (Sandbox, error) {
 	over := time.NewTimer(hold)
 	defer over.Stop()

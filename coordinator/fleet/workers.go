@@ -13,20 +13,20 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// retryInterval is how long a step waits that failed because something was down. A full report, which follows when it is up again, ends the wait
-// earlier.
+// retryInterval is the time before a step is tried again that failed because something was down. The full report that
+// follows when it is up again ends the wait earlier.
 const retryInterval = 5 * time.Second
 
 // stepLimit bounds one call of a runner.
 const stepLimit = 5 * time.Minute
 
-// workers close the difference between what is and what is wanted: one goroutine for each sandbox that has one.
+// workers take steps from the observed to the desired state, with one goroutine for each sandbox that needs one.
 type workers struct {
 	records  *records
 	watchers *watchers
 	runners  Runners
 	logger   *slog.Logger
-	ctx      context.Context //nolint:containedctx // of the steps, which outlive the requests that cause them; ended by close
+	ctx      context.Context //nolint:containedctx // steps outlive the requests that cause them; close ends them
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
@@ -35,15 +35,17 @@ type workers struct {
 	byID   map[string]*worker
 }
 
-// worker closes the difference of one sandbox. again asks it for another look.
+// worker takes the steps of one sandbox. With again set it reads the record once more before it ends.
 type worker struct{ again bool }
 
 func newWorkers(r *records, w *watchers, runners Runners, logger *slog.Logger) *workers {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &workers{records: r, watchers: w, runners: runners, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{}}
+	return &workers{
+		records: r, watchers: w, runners: runners, logger: logger, ctx: ctx, cancel: cancel, byID: map[string]*worker{},
+	}
 }
 
-// enqueue makes sure that a worker looks at a sandbox after now.
+// enqueue makes a worker read the record of a sandbox after this call.
 func (ws *workers) enqueue(id string) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -59,7 +61,7 @@ func (ws *workers) enqueue(id string) {
 	ws.wg.Go(func() { ws.work(id, w) })
 }
 
-// enqueueIfPlanned enqueues a sandbox that is not what is wanted of it.
+// enqueueIfPlanned enqueues a sandbox that needs a step.
 func (ws *workers) enqueueIfPlanned(s Sandbox) {
 	if action, _ := lifecycle.Plan(s.State, s.Desired); action != lifecycle.Nothing {
 		ws.enqueue(s.ID)
@@ -75,7 +77,7 @@ func (ws *workers) close() {
 	ws.wg.Wait()
 }
 
-// work takes steps until the sandbox is what is wanted, or a step fails.
+// work takes steps until the sandbox has its desired state or a step fails.
 func (ws *workers) work(id string, w *worker) {
 	for {
 		more, err := ws.step(ws.ctx, id)
@@ -91,7 +93,7 @@ func (ws *workers) work(id string, w *worker) {
 	}
 }
 
-// goesOn reports whether a worker takes another step, and otherwise forgets it.
+// goesOn reports whether a worker takes another step. If not, it removes the worker.
 func (ws *workers) goesOn(id string, w *worker, more bool) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -103,7 +105,7 @@ func (ws *workers) goesOn(id string, w *worker, more bool) bool {
 	return true
 }
 
-// step takes the step that lifecycle.Plan names and stores the result. more asks for another step.
+// step takes the step that lifecycle.Plan names and stores the result. more is true if another step may follow.
 func (ws *workers) step(ctx context.Context, id string) (more bool, err error) {
 	s, err := ws.records.byID(ctx, id)
 	if errors.Is(err, ErrNotFound) {
@@ -130,18 +132,22 @@ func (ws *workers) step(ctx context.Context, id string) (more bool, err error) {
 	}
 	ws.logger.Info("sandbox "+string(o.State), logkey.Sandbox, id, logkey.Took, time.Since(began))
 	_, err = ws.records.change(ctx, id, func(s *Sandbox) error { return s.reach(action, o) })
-	if errors.Is(err, errOld) { // whoever stored what is newer asked for the next step
+	if errors.Is(err, errOld) { // whoever stored the newer finding has enqueued the sandbox
 		return false, nil
 	}
 	return true, err
 }
 
-// acts holds how each action is asked of a runner.
+// acts has the call of a Runner for each action.
 var acts = map[lifecycle.Action]func(context.Context, Runner, Sandbox) (lifecycle.Observed, error){
 	lifecycle.Create: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) {
 		return r.Create(ctx, s.spec())
 	},
-	lifecycle.Start: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) { return r.Start(ctx, s.ID) },
+	lifecycle.Start: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed,
+		error,
+	) {
+		return r.Start(ctx, s.ID)
+	},
 	lifecycle.Stop: func(ctx context.Context, r Runner, s Sandbox) (lifecycle.Observed, error) {
 		return r.Stop(ctx, s.ID, s.Forced)
 	},
@@ -161,7 +167,7 @@ func (ws *workers) act(ctx context.Context, action lifecycle.Action, s Sandbox) 
 	return acts[action](ctx, runner, s)
 }
 
-// reach takes the result of an action. errOld if the runner has reported something that came after it.
+// reach applies the result of an action to the record. errOld if the record has a newer finding.
 func (s *Sandbox) reach(action lifecycle.Action, o lifecycle.Observed) error {
 	if o.Seq <= s.Seen {
 		return errOld
@@ -176,16 +182,20 @@ func (s *Sandbox) reach(action lifecycle.Action, o lifecycle.Observed) error {
 	return nil
 }
 
-// fail stores the failure of a step that was planned for a record, and notifies its watchers. If something was down, the step stays planned. If
-// something else is wanted by now, that is what comes next: more is set.
-func (ws *workers) fail(ctx context.Context, planned Sandbox, action lifecycle.Action, cause error) (more bool, err error) {
+// fail stores the failure of a step and notifies the watchers. planned is the record that the step was planned for. If
+// something was down, the record stays as it is and the step is repeated later. If the desired state has changed
+// meanwhile, more is true.
+func (ws *workers) fail(
+	ctx context.Context, planned Sandbox, action lifecycle.Action, cause error,
+) (more bool, err error) {
 	ws.watchers.fail(planned, cause)
 	defer ws.watchers.notify(planned.ID)
-	if ctx.Err() != nil || fault.KindOf(cause) == fault.Unavailable || action == lifecycle.Remove && fault.Retryable(cause) {
+	if ctx.Err() != nil || fault.KindOf(cause) == fault.Unavailable || action == lifecycle.Remove &&
+		fault.Retryable(cause) {
 		return false, cause
 	}
 	_, err = ws.records.change(ctx, planned.ID, func(s *Sandbox) error {
-		if s.Desired == lifecycle.Destroyed { // a removal is tried again, whatever came in between
+		if s.Desired == lifecycle.Destroyed { // a removal is tried again in any case
 			return errOld
 		}
 		if s.Desired != planned.Desired || s.State != planned.State {

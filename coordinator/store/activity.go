@@ -18,6 +18,7 @@ func (d *DB) PutActivity(ctx context.Context, last map[string]time.Time) error {
 		rows = append(rows, values{ID: id, At: at.UTC()})
 	}
 	return d.write(ctx, func(tx bun.Tx) error {
-		return updateAll(ctx, tx, rows, "last_activity_at = _data.at", "sandbox_row.id = _data.id AND sandbox_row.last_activity_at < _data.at")
+		return updateAll(ctx, tx, rows, "last_activity_at = _data.at",
+			"sandbox_row.id = _data.id AND sandbox_row.last_activity_at < _data.at")
 	})
 }

@@ -1,9 +1,9 @@
 // Package store keeps the coordinator's records in SQL.
 //
-// SQLite in WAL mode, inside the process. A committed change survives the process at any moment; after a power cut the last
-// moments may be missing, which the runners' reports mend. Writes are one at a time; reads do not wait for them. The schema is
-// migrations/*.sql, applied by Open.
+// The database is SQLite in WAL mode, inside the process. A committed change survives a crash of the process. A power
+// cut may lose the last changes; the reports of runners then correct the records. One write runs at a time; reads do
+// not wait for it. The schema is migrations/*.sql, applied by Open.
 //
-// One file for each noun: sandboxes.go, list.go (their filters and pages), deadlines.go, activity.go, snapshots.go, links.go (with doors), tenancy.go.
-// A further database passes fleettest.Store.
+// Each noun has a file: sandboxes.go, list.go (filters and pages of sandboxes), deadlines.go, activity.go,
+// snapshots.go, links.go (with doors), tenancy.go. Another database is held to the same contract by fleettest.Store.
 package store

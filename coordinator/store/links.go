@@ -40,7 +40,7 @@ func (d *DB) PutLink(ctx context.Context, l fleet.Link) error {
 	}))
 }
 
-// orphaned tells of a sandbox that went away meanwhile.
+// orphaned returns ErrNotFound for a row whose sandbox was deleted meanwhile.
 func orphaned(err error) error {
 	var e *sqlite.Error
 	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY {
@@ -62,7 +62,8 @@ func (d *DB) LinkByHash(ctx context.Context, hash string) (fleet.Link, error) {
 // DeleteLink implements fleet.Links.
 func (d *DB) DeleteLink(ctx context.Context, l fleet.Link) error {
 	return d.write(ctx, func(tx bun.Tx) error {
-		_, err := tx.NewDelete().Model((*linkRow)(nil)).Where("hash = ? AND sandbox_id = ? AND port = ?", l.Hash, l.Sandbox, l.Port).Exec(ctx)
+		_, err := tx.NewDelete().Model((*linkRow)(nil)).
+			Where("hash = ? AND sandbox_id = ? AND port = ?", l.Hash, l.Sandbox, l.Port).Exec(ctx)
 		return err
 	})
 }

@@ -92,7 +92,11 @@ func filter(sel *bun.SelectQuery, q fleet.Query) *bun.SelectQuery {
 	for _, b := range []struct {
 		column   string
 		from, to time.Time
-	}{{"created_at", q.CreatedFrom, q.CreatedTo}, {"last_activity_at", q.ActivityFrom, q.ActivityTo}, {"destroy_at", q.DestroyFrom, q.DestroyTo}} {
+	}{
+		{"created_at", q.CreatedFrom, q.CreatedTo},
+		{"last_activity_at", q.ActivityFrom, q.ActivityTo},
+		{"destroy_at", q.DestroyFrom, q.DestroyTo},
+	} {
 		if !b.from.IsZero() {
 			sel = sel.Where("? >= ?", bun.Ident(b.column), b.from.UTC())
 		}

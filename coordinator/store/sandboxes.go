@@ -51,7 +51,7 @@ type sandboxRow struct {
 	DueAt          time.Time `bun:",nullzero"`
 }
 
-// deletedRow is what is left of the record of a deleted sandbox.
+// deletedRow remembers the deletion of a sandbox.
 type deletedRow struct {
 	bun.BaseModel `bun:"table:deleted_sandboxes"`
 
@@ -71,22 +71,23 @@ type labelRow struct {
 func toRow(s fleet.Sandbox) *sandboxRow {
 	return &sandboxRow{
 		ID: s.ID, OrganizationID: s.Organization, Name: s.Name, Region: s.Region, Runner: s.Runner, Snapshot: s.Snapshot,
-		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU, Memory: s.Memory,
-		Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete, State: s.State, Desired: s.Desired,
-		Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken, SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
-		LastActivityAt: s.LastActivityAt, StateAt: s.StateAt, DestroyAt: s.DestroyAt,
-		Forced: s.Forced, Seen: s.Seen, Version: s.Version, DueAt: s.Due().UTC(),
+		Image: s.Image, OSUser: s.User, Env: orEmpty(s.Env), Labels: orEmpty(s.Labels), Public: s.Public, CPU: s.CPU,
+		Memory: s.Memory, Disk: s.Disk, AutoStop: s.AutoStop, AutoArchive: s.AutoArchive, AutoDelete: s.AutoDelete,
+		State: s.State, Desired: s.Desired, Reason: s.Reason, DaemonVersion: s.DaemonVersion, PreviewToken: s.PreviewToken,
+		SigningKey: s.SigningKey, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, LastActivityAt: s.LastActivityAt,
+		StateAt: s.StateAt, DestroyAt: s.DestroyAt, Forced: s.Forced, Seen: s.Seen, Version: s.Version,
+		DueAt: s.Due().UTC(),
 	}
 }
 
 func (r *sandboxRow) sandbox() fleet.Sandbox {
 	return fleet.Sandbox{
 		ID: r.ID, Organization: r.OrganizationID, Name: r.Name, Region: r.Region, Runner: r.Runner, Snapshot: r.Snapshot,
-		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU, Memory: r.Memory,
-		Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete, State: r.State, Desired: r.Desired,
-		Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken, SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
-		LastActivityAt: r.LastActivityAt, StateAt: r.StateAt, DestroyAt: r.DestroyAt,
-		Forced: r.Forced, Seen: r.Seen, Version: r.Version,
+		Image: r.Image, User: r.OSUser, Env: orEmpty(r.Env), Labels: orEmpty(r.Labels), Public: r.Public, CPU: r.CPU,
+		Memory: r.Memory, Disk: r.Disk, AutoStop: r.AutoStop, AutoArchive: r.AutoArchive, AutoDelete: r.AutoDelete,
+		State: r.State, Desired: r.Desired, Reason: r.Reason, DaemonVersion: r.DaemonVersion, PreviewToken: r.PreviewToken,
+		SigningKey: r.SigningKey, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, LastActivityAt: r.LastActivityAt,
+		StateAt: r.StateAt, DestroyAt: r.DestroyAt, Forced: r.Forced, Seen: r.Seen, Version: r.Version,
 	}
 }
 
@@ -126,7 +127,8 @@ func putLabels(ctx context.Context, tx bun.Tx, s fleet.Sandbox) error {
 	return err
 }
 
-// possible reports whether a record may have this id or name. The driver takes no NUL byte, and other bytes for the mark that replaces them.
+// possible reports whether a record can have this id or name. The driver fails on a NUL byte, and replaces bytes that
+// are not UTF-8 by a mark that could be in a name.
 func possible(idOrName string) bool {
 	return utf8.ValidString(idOrName) && !strings.ContainsRune(idOrName, 0)
 }
@@ -137,8 +139,9 @@ func (d *DB) Sandbox(ctx context.Context, organization, idOrName string) (fleet.
 		return fleet.Sandbox{}, fleet.ErrNotFound
 	}
 	s, err := d.oneSandbox(ctx, d.db, "organization_id = ? AND id = ?", organization, idOrName)
-	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // of what was asked for by id there is no other
-		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization, idOrName)
+	if errors.Is(err, fleet.ErrNotFound) && !naming.IsID(idOrName) { // an id is not looked up as a name
+		s, err = d.oneSandbox(ctx, d.db, "organization_id = ? AND name = ? AND desired <> 'destroyed'", organization,
+			idOrName)
 	}
 	return s, err
 }
@@ -197,7 +200,8 @@ func (d *DB) DeleteSandbox(ctx context.Context, id string) error {
 			return err
 		}
 		now := time.Now().UTC()
-		if _, err := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted)).Exec(ctx); err != nil {
+		old := tx.NewDelete().Model((*deletedRow)(nil)).Where("deleted_at < ?", now.Add(-keepDeleted))
+		if _, err := old.Exec(ctx); err != nil {
 			return err
 		}
 		_, err := tx.NewInsert().Model(&deletedRow{ID: id, DeletedAt: now}).On("CONFLICT (id) DO NOTHING").Exec(ctx)
@@ -215,10 +219,10 @@ func (d *DB) Deleted(ctx context.Context, ids []string) ([]string, error) {
 	return d.among(ctx, (*deletedRow)(nil), ids)
 }
 
-// among returns those of ids that a table has.
+// among returns those of ids that are in a table.
 func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, error) {
 	var found []string
-	for some := range slices.Chunk(ids, 500) { // a statement takes some thousands of values
+	for some := range slices.Chunk(ids, 500) { // the number of values of a statement is limited
 		var part []string
 		if err := d.db.NewSelect().Model(table).Column("id").Where("id IN (?)", bun.List(some)).Scan(ctx, &part); err != nil {
 			return nil, explain(err)
@@ -231,7 +235,8 @@ func (d *DB) among(ctx context.Context, table any, ids []string) ([]string, erro
 // LastSeen implements fleet.Sandboxes.
 func (d *DB) LastSeen(ctx context.Context, runner string) (uint64, error) {
 	var last uint64
-	err := d.db.NewSelect().Model((*sandboxRow)(nil)).ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
+	err := d.db.NewSelect().Model((*sandboxRow)(nil)).
+		ColumnExpr("COALESCE(MAX(seen), 0)").Where("runner = ?", runner).Scan(ctx, &last)
 	return last, explain(err)
 }
 

@@ -24,7 +24,9 @@ func (d *DB) Snapshot(ctx context.Context, idOrName string) (fleet.Snapshot, err
 	if err := d.db.NewSelect().Model(&r).Where("id = ? OR name = ?", idOrName, idOrName).Limit(1).Scan(ctx); err != nil {
 		return fleet.Snapshot{}, explain(err)
 	}
-	return fleet.Snapshot{ID: r.ID, Name: r.Name, Image: r.Image, CPU: r.CPU, Memory: r.Memory, Disk: r.Disk, CreatedAt: r.CreatedAt}, nil
+	return fleet.Snapshot{
+		ID: r.ID, Name: r.Name, Image: r.Image, CPU: r.CPU, Memory: r.Memory, Disk: r.Disk, CreatedAt: r.CreatedAt,
+	}, nil
 }
 
 // PutSnapshot implements fleet.Snapshots.
@@ -32,7 +34,9 @@ func (d *DB) PutSnapshot(ctx context.Context, s fleet.Snapshot) error {
 	return d.write(ctx, func(tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&snapshotRow{
 			ID: s.ID, Name: s.Name, Image: s.Image, CPU: s.CPU, Memory: s.Memory, Disk: s.Disk, CreatedAt: s.CreatedAt,
-		}).On("CONFLICT (name) DO UPDATE").Set("image = EXCLUDED.image, cpu = EXCLUDED.cpu, memory = EXCLUDED.memory, disk = EXCLUDED.disk").Exec(ctx)
+		}).On("CONFLICT (name) DO UPDATE").
+			Set("image = EXCLUDED.image, cpu = EXCLUDED.cpu, memory = EXCLUDED.memory, disk = EXCLUDED.disk").
+			Exec(ctx)
 		return err
 	})
 }

@@ -32,7 +32,7 @@ var migrations embed.FS
 // DB holds the records. It is safe for concurrent use.
 type DB struct {
 	db      *bun.DB
-	writing sync.Mutex // one writer at a time, so that none waits by polling
+	writing sync.Mutex // one writer at a time; SQLite itself would wait by polling
 }
 
 // Open opens the database file at path, makes it if it is missing, and brings its schema up to date.
@@ -47,7 +47,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	return &DB{db: bun.NewDB(conn, sqlitedialect.New())}, nil
 }
 
-// OpenAsIs opens a database file that is there, beside the server that may be using it, and leaves its schema alone.
+// OpenAsIs opens an existing database file without changing its schema. A server may be using the file.
 func OpenAsIs(path string) (*DB, error) {
 	conn, err := connect(path, "rw")
 	if err != nil {
@@ -92,7 +92,7 @@ func provider(conn *sql.DB) (*goose.Provider, error) {
 // Close closes the database.
 func (d *DB) Close() error { return d.db.Close() }
 
-// write runs do in a transaction, alone.
+// write runs do in a transaction. One write runs at a time.
 func (d *DB) write(ctx context.Context, do func(tx bun.Tx) error) error {
 	d.writing.Lock()
 	defer d.writing.Unlock()

@@ -15,12 +15,13 @@ import (
 // maxKeys bounds the keys of an organisation.
 const maxKeys = 1000
 
-// further are permissions that newer clients know beside Permissions.
+// further are permissions that only newer clients know.
 var further = []Permission{ManageKeys, "manage:secrets", "read:limits", "manage:sso", "read:billing", "manage:billing"}
 
 // The errors that callers branch on.
 var (
-	ErrKeyExists   = fault.Codef(fault.Conflict, "API_KEY_EXISTS", "an API key of this name exists; choose another name or delete that one")
+	ErrKeyExists = fault.Codef(fault.Conflict, "API_KEY_EXISTS",
+		"an API key of this name exists; choose another name or delete that one")
 	ErrKeyNotFound = fault.Codef(fault.NotFound, "API_KEY_NOT_FOUND", "API key not found")
 )
 
@@ -29,10 +30,13 @@ func newKey(key string) Key {
 	return Key{Hash: auth.Hash(key), Prefix: key[:min(3, len(key))], Suffix: key[max(0, len(key)-3):]}
 }
 
-// CreateKey makes a key of by's user and organisation and returns it with its secret, which is kept nowhere. expiresAt is zero for never.
-// Errors: fault.Forbidden if by may not make keys, or lacks a permission that is to be given; fault.Invalid for a name, permission or time that
-// cannot be; ErrKeyExists; fault.Limited at 1,000 keys; ErrUnauthenticated if by has been deleted, or has expired, in the meantime.
-func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permissions []Permission, expiresAt time.Time) (k Key, secret string, err error) {
+// CreateKey makes a key for the user and organisation of by, and returns it with its secret, which is not stored. Zero
+// expiresAt means never. Errors: fault.Forbidden if by may not make keys or lacks one of the permissions; fault.Invalid
+// for a name, permission or time that is not allowed; ErrKeyExists; fault.Limited at 1,000 keys; ErrUnauthenticated if
+// by was deleted or has expired meanwhile.
+func (m *Manager) CreateKey(
+	ctx context.Context, by Key, name string, permissions []Permission, expiresAt time.Time,
+) (k Key, secret string, err error) {
 	if err := by.mayManage(); err != nil {
 		return Key{}, "", err
 	}
@@ -40,19 +44,22 @@ func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permission
 		return Key{}, "", err
 	}
 	if strings.HasPrefix(name, firstName) {
-		return Key{}, "", fault.Newf(fault.Invalid, "name must not begin with %q: the key of the settings is called so", firstName)
+		return Key{}, "", fault.Newf(fault.Invalid, "name must not begin with %q: the key of the settings is called so",
+			firstName)
 	}
 	var lacking []string
 	for _, p := range permissions {
 		if !slices.Contains(Permissions, p) && !slices.Contains(further, p) {
-			return Key{}, "", fault.Newf(fault.Invalid, "permissions: there is no %q; there are %v", p, slices.Concat(Permissions, further))
+			return Key{}, "", fault.Newf(fault.Invalid, "permissions: there is no %q; there are %v", p,
+				slices.Concat(Permissions, further))
 		}
 		if !by.First && !slices.Contains(by.Permissions, p) {
 			lacking = append(lacking, string(p))
 		}
 	}
 	if len(lacking) > 0 {
-		return Key{}, "", fault.Newf(fault.Forbidden, "the API key %q cannot give permissions that it lacks: %s", by.Name, strings.Join(lacking, ", "))
+		return Key{}, "", fault.Newf(fault.Forbidden, "the API key %q cannot give permissions that it lacks: %s", by.Name,
+			strings.Join(lacking, ", "))
 	}
 	now := time.Now().UTC()
 	if expiresAt = expiresAt.UTC(); !expiresAt.IsZero() && (expiresAt.Before(now) || expiresAt.Year() > 9999) {
@@ -64,11 +71,13 @@ func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permission
 	if err != nil {
 		return Key{}, "", err
 	}
-	if !slices.ContainsFunc(all, func(k Key) bool { return k.Hash == by.Hash && !k.expired(now) }) { // since it was let in: bodies may come slowly
+	// The key may have been deleted since it was admitted, because a body may take long to arrive.
+	if !slices.ContainsFunc(all, func(k Key) bool { return k.Hash == by.Hash && !k.expired(now) }) {
 		return Key{}, "", ErrUnauthenticated
 	}
 	if len(all) >= maxKeys {
-		return Key{}, "", fault.Newf(fault.Limited, "the organisation has %d API keys, which is the limit; delete some", len(all))
+		return Key{}, "", fault.Newf(fault.Limited, "the organisation has %d API keys, which is the limit; delete some",
+			len(all))
 	}
 	secret = auth.NewKey()
 	k = newKey(secret)
@@ -80,7 +89,7 @@ func (m *Manager) CreateKey(ctx context.Context, by Key, name string, permission
 	return k, secret, nil
 }
 
-// Keys lists the keys of by's organisation: all for its owner, those of its own user for anybody else.
+// Keys lists the keys of the organisation of by: all of them for the first key, those of the same user for others.
 func (m *Manager) Keys(ctx context.Context, by Key) ([]Key, error) {
 	if err := by.mayManage(); err != nil {
 		return nil, err
@@ -92,7 +101,7 @@ func (m *Manager) Keys(ctx context.Context, by Key) ([]Key, error) {
 	return slices.DeleteFunc(all, func(k Key) bool { return !by.First && k.User != by.User }), nil
 }
 
-// Key finds a key by its user and name, of by's own user if user is empty. ErrKeyNotFound.
+// Key finds a key by user and name. An empty user means the user of by. ErrKeyNotFound.
 func (m *Manager) Key(ctx context.Context, by Key, user, name string) (Key, error) {
 	all, err := m.Keys(ctx, by)
 	if err != nil {
@@ -108,15 +117,16 @@ func (m *Manager) Key(ctx context.Context, by Key, user, name string) (Key, erro
 	return all[i], nil
 }
 
-// DeleteKey deletes a key by its user and name, of by's own user if user is empty: it opens nothing any more. ErrKeyNotFound, and fault.Conflict
-// for the first key.
+// DeleteKey deletes a key by user and name, so that it is not accepted any more. An empty user means the user of by.
+// Errors: ErrKeyNotFound; fault.Conflict for the first key.
 func (m *Manager) DeleteKey(ctx context.Context, by Key, user, name string) error {
 	k, err := m.Key(ctx, by, user, name)
 	if err != nil {
 		return err
 	}
 	if k.First {
-		return fault.Newf(fault.Conflict, "API key %q is the installation's own: change the setting api_key and start again, which voids it", name)
+		return fault.Newf(fault.Conflict,
+			"API key %q is the installation's own: change the setting api_key and start again, which voids it", name)
 	}
 	m.managing.Lock()
 	err = m.store.DeleteKey(ctx, k.Hash)

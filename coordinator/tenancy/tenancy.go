@@ -13,7 +13,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Permission guards a group of operations, in the words of the wire (api.md 6).
+// Permission guards a group of operations, in the words of the wire.
 type Permission string
 
 // The permissions that this release checks.
@@ -22,10 +22,10 @@ const (
 	DeleteSandboxes Permission = "delete:sandboxes"
 )
 
-// ManageKeys lets a key make and delete others. The first key may without it.
+// ManageKeys lets a key make and delete others. The first key needs no permission for that.
 const ManageKeys Permission = "manage:api_keys"
 
-// Permissions lists those that every client knows; the first key has them all.
+// Permissions are those that every client knows. The first key has all of them.
 var Permissions = []Permission{
 	"write:registries", "delete:registries", "write:snapshots", "delete:snapshots", WriteSandboxes, DeleteSandboxes,
 	"read:volumes", "write:volumes", "delete:volumes", "write:regions", "delete:regions", "read:runners", "write:runners",
@@ -60,15 +60,19 @@ type Key struct {
 }
 
 // ErrUnauthenticated is returned for a key that is missing, unknown or expired.
-var ErrUnauthenticated = fault.New(fault.Unauthenticated, "the API key is missing, unknown or expired; `sandlot env` prints a valid one")
+var ErrUnauthenticated = fault.New(fault.Unauthenticated,
+	"the API key is missing, unknown or expired; `sandlot env` prints a valid one")
 
 // Store keeps the records. The finders return fault.NotFound.
 type Store interface {
 	PutUser(ctx context.Context, u User) error
 	PutOrganization(ctx context.Context, o Organization) error
-	PutKey(ctx context.Context, k Key) error                      // by hash; ErrKeyExists for a name that its user has given already
-	ReplaceFirstKey(ctx context.Context, k Key) error             // writes k as the first key and removes every other that was
-	Keys(ctx context.Context, organization string) ([]Key, error) // by last use, the latest first and unused ones last, then by age, the youngest first
+	// PutKey writes a key by its hash. ErrKeyExists if another key of the user has the name.
+	PutKey(ctx context.Context, k Key) error
+	// ReplaceFirstKey writes k as the first key and removes the first keys of before.
+	ReplaceFirstKey(ctx context.Context, k Key) error
+	// Keys lists the latest used first and unused ones last, and among those the youngest first.
+	Keys(ctx context.Context, organization string) ([]Key, error)
 	DeleteKey(ctx context.Context, hash string) error
 	KeyByHash(ctx context.Context, hash string) (Key, error)
 	KeyUsed(ctx context.Context, hash string, at time.Time) error
@@ -82,13 +86,14 @@ type Manager struct {
 	store   Store
 	revoked func()
 
-	managing sync.Mutex // held while keys are made or deleted, so that none is made by one that is deleted
+	managing sync.Mutex // held while keys are made or deleted, so that a deleted key makes no other
 
 	mu   sync.Mutex
 	used map[string]time.Time // hash → when its use was last written
 }
 
-// New returns a Manager on a Store. revoked is called after a key has been deleted, for those who remember who was let in; nil for nobody.
+// New returns a Manager on a Store. revoked is called after a key was deleted, so that others can drop what they cached
+// of it; it may be nil.
 func New(store Store, revoked func()) *Manager {
 	if revoked == nil {
 		revoked = func() {}
@@ -102,13 +107,18 @@ const Administrator = "admin"
 // firstName begins the names of first keys, and of no other.
 const firstName = "first key "
 
-// Begin makes sure of the first user, its organisation, and that key is valid with all permissions, as the only first key. It may be repeated.
+// Begin makes the first user and its organisation if they are missing, and makes key the only first key, with all
+// permissions. It may be repeated.
 func (m *Manager) Begin(ctx context.Context, key string) error {
 	now := time.Now().UTC()
 	org, err := m.store.PersonalOrganization(ctx, Administrator)
 	if fault.KindOf(err) == fault.NotFound {
-		org = Organization{ID: uuid.NewString(), Name: "Personal", CreatedBy: Administrator, Personal: true, CreatedAt: now, UpdatedAt: now}
-		if err = m.store.PutUser(ctx, User{ID: Administrator, Name: "Administrator", Email: "admin@localhost", CreatedAt: now}); err == nil {
+		org = Organization{
+			ID: uuid.NewString(), Name: "Personal", CreatedBy: Administrator, Personal: true, CreatedAt: now, UpdatedAt: now,
+		}
+		if err = m.store.PutUser(ctx, User{
+			ID: Administrator, Name: "Administrator", Email: "admin@localhost", CreatedAt: now,
+		}); err == nil {
 			err = m.store.PutOrganization(ctx, org)
 		}
 	}
@@ -128,7 +138,7 @@ func (m *Manager) Begin(ctx context.Context, key string) error {
 	return m.store.ReplaceFirstKey(ctx, first)
 }
 
-// useStep is how much newer a use of a key must be to be written.
+// useStep is how often the use of a key is written.
 const useStep = 10 * time.Second
 
 // Authenticate returns the key that a caller presents. ErrUnauthenticated.
@@ -150,7 +160,7 @@ func (m *Manager) Authenticate(ctx context.Context, key string) (Key, error) {
 		m.used[k.Hash] = now
 	}
 	m.mu.Unlock()
-	if write && m.store.KeyUsed(ctx, k.Hash, now) == nil { // a use that is not noted is no reason to refuse the caller
+	if write && m.store.KeyUsed(ctx, k.Hash, now) == nil { // if it cannot be written, the caller is admitted all the same
 		k.LastUsedAt = now
 	}
 	return k, nil

@@ -1,6 +1,7 @@
 // Package auth makes, hashes and compares credentials.
 //
-// Keys and tokens come from the system's random source. What is stored is their SHA-256 in hex; comparison is in constant time.
+// Keys and tokens come from the system's random source. What is stored is their SHA-256 in hex; comparison is in
+// constant time.
 package auth
 
 import (
@@ -13,14 +14,15 @@ import (
 	"strings"
 )
 
-// NewKey returns an API key: "dtn_" and 64 hex digits (api.md 0.2).
+// NewKey returns an API key: "dtn_" and 64 hex digits (docs/wire.md, "Names, keys and tokens").
 func NewKey() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program instead
 	return "dtn_" + hex.EncodeToString(b[:])
 }
 
-// previewAlphabet has 32 letters, so that five random bits choose one without bias. It leaves out what is easily misread.
+// previewAlphabet has 32 letters, so that five random bits choose one without bias. Letters that are easily misread
+// are not in it.
 const previewAlphabet = "abcdefghijkmnpqrstuvwxyz23456789"
 
 // NewToken returns a preview token: 32 lower-case letters and digits, 160 random bits.
@@ -45,23 +47,20 @@ func Equal(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// Mask shows the first and last three characters of a key and hides the rest (api.md 6).
+// Mask returns a key's first and last characters with stars between (docs/wire.md, "Names, keys and tokens").
 func Mask(prefix, suffix string) string { return prefix + strings.Repeat("*", 20) + suffix }
 
-// SandboxSecret derives the secret that a runner presents to the toolbox of one sandbox. The sandbox is given only its hash.
+// SandboxSecret derives the secret that a runner presents to the toolbox of one sandbox. The sandbox is given only
+// its hash.
 func SandboxSecret(runnerKey []byte, sandbox string) string {
 	mac := hmac.New(sha256.New, runnerKey)
 	_, _ = mac.Write([]byte("toolbox:" + sandbox)) // a hash never fails to write
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// PortToken derives the token of one port from a sandbox's preview token: 32 letters of the same alphabet, of which the first four tell the
-// port. It is void together with the token that it comes from. Port 1, where nobody listens, stands for the toolbox: one client asks for
-// its token to open the toolbox's websockets (api.md 1.6).
+// PortToken derives the token of one port from a sandbox's preview token: 32 letters of the same alphabet, of which
+// the first four encode the port. It becomes void together with the preview token.
 func PortToken(token string, port int) string {
-	if port == 1 {
-		port = toolboxPort
-	}
 	mac := hmac.New(sha256.New, []byte(token))
 	_, _ = mac.Write([]byte("port:" + strconv.Itoa(port))) // a hash never fails to write
 	letters := mac.Sum(nil)
@@ -74,10 +73,7 @@ func PortToken(token string, port int) string {
 	return string(letters)
 }
 
-const (
-	toolboxPort = 2280
-	portLetters = 4
-)
+const portLetters = 4
 
 // PortOf returns the port that a token derived from a preview token is for; ok is false for any other text.
 func PortOf(token, derived string) (port int, ok bool) {
@@ -94,10 +90,12 @@ func PortOf(token, derived string) (port int, ok bool) {
 	return port, Equal(derived, PortToken(token, port))
 }
 
-// NewLink returns the token of a signed preview link: 16 lower-case letters and digits, 80 random bits, fit for a label of a host name.
+// NewLink returns the token of a signed preview link: 16 lower-case letters and digits, 80 random bits, fit for a
+// label of a host name.
 func NewLink() string { return NewToken()[:16] }
 
 // IsLink reports whether a text looks like the token of a link.
 func IsLink(text string) bool {
-	return len(text) == 16 && !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(previewAlphabet, r) })
+	foreign := func(r rune) bool { return !strings.ContainsRune(previewAlphabet, r) }
+	return len(text) == 16 && !strings.ContainsFunc(text, foreign)
 }

@@ -45,8 +45,8 @@ func (k Kind) String() string {
 
 // Error is an error with a kind and, where the wire has one, a code.
 //
-// Msg is shown to callers: it names the act and the object and, where there is one, the fix, and ends with the cause's own
-// words. It holds no secret. The cause is reached by errors.Is and errors.As.
+// Msg is for callers: it names the act, the object and, where there is one, the fix, and ends with the cause's own
+// words. It holds no secret. errors.Is and errors.As reach the cause.
 type Error struct {
 	Kind Kind
 	Code string // wire code such as FILE_NOT_FOUND; "" lets internal/serve choose the kind's own

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System makes an error of a failure that the operating system reported in err and that no caller is to blame for. Its message is
-// act, err's own words and the name that the system has for it: "read /a: input/output error (EIO)".
+// System makes an error of a failure that the operating system reported in err and no caller caused. Its message is
+// act, err's own words and the system's name for it: "read /a: input/output error (EIO)".
 //
-// The kind is Full for a full disk or quota; Unavailable where descriptors, memory, processes or locks are wanting, a program is being
-// executed, or a file server has lost the file; Internal for everything else, also for an err that is not the system's.
+// The kind is Full for a full disk or quota; Unavailable where descriptors, memory, processes or locks are short, a
+// program is being executed, or a file server has lost the file; Internal for everything else, also if err is not the
+// system's.
 func System(act string, err error) error {
 	var no syscall.Errno
 	if !errors.As(err, &no) {

@@ -1,5 +1,5 @@
-// Package keyed has locks that are held by key: those who want the same key wait for one another, all others do not.
-// It remembers the keys in use alone, so any number of them may come in the course of time.
+// Package keyed has one lock per key. Callers with the same key wait for one another; others do not. Only keys in use
+// take memory.
 //
 //	unlock, err := locks.Lock(ctx, path)
 package keyed

@@ -28,6 +28,13 @@ func (l *Locks) Lock(ctx context.Context, key string) (unlock func(), err error)
 	}
 }
 
+// InUse reports whether somebody holds key or waits for it.
+func (l *Locks) InUse(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.inUse[key] != nil
+}
+
 func (l *Locks) enter(key string) *lock {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestOneHolderForEachKey has many take turns at a few keys; the race detector sees a counter that two change at a time.
+// TestOneHolderForEachKey uses a few keys from many goroutines; the race detector sees a counter that two
+// of them change at the same time.
 func TestOneHolderForEachKey(t *testing.T) {
 	var l Locks
 	var counts [3]int
@@ -53,5 +54,20 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 	unlock()
 	if len(l.inUse) != 0 {
 		t.Errorf("%d keys are kept after their use", len(l.inUse))
+	}
+}
+
+func TestAKeyIsInUseWhileItIsHeld(t *testing.T) {
+	var l Locks
+	unlock, err := l.Lock(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.InUse("a") || l.InUse("b") {
+		t.Errorf("in use: a %v, b %v; want a alone", l.InUse("a"), l.InUse("b"))
+	}
+	unlock()
+	if l.InUse("a") {
+		t.Error("a is in use after its unlock")
 	}
 }

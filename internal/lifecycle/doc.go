@@ -1,5 +1,5 @@
-// Package lifecycle is the vocabulary that coordinator and runner share about a sandbox: its states and the steps between
-// them, what it should be (Spec) and what was seen of it (Observed).
+// Package lifecycle is the vocabulary that coordinator and runner share about a sandbox: its states and the steps
+// between them, what it should be (Spec) and what was seen of it (Observed).
 //
 //	             ┌────────── start ───────────┐
 //	             ▼                            │
@@ -9,7 +9,7 @@
 //
 //	every state ─▶ destroying ─▶ destroyed
 //
-// The coordinator keeps two of them per sandbox: what is (State) and what is wanted (Desired: started, stopped or
-// destroyed). Plan names the one step that brings the first nearer to the second; Shown is what clients are told, so that a
-// request is visible before the runner acted on it.
+// The coordinator keeps two states per sandbox: the observed one and the desired one (started, stopped or destroyed).
+// Plan returns the next step from the observed to the desired state. Shown returns the state that clients get, in which
+// a request is visible before the runner has acted on it.
 package lifecycle

@@ -2,28 +2,39 @@ package lifecycle
 
 import "time"
 
-// Spec is what a sandbox should be, as its runner needs to know it. It holds all that a start from nothing needs, and what a lost record is
-// written anew from.
+// Spec says what a sandbox should be. It holds all that a runner needs to create the sandbox, and all that is needed
+// to write its record again after the record was lost. As JSON it is flat: containers of earlier releases carry it in
+// a label.
 type Spec struct {
+	Identity
+	Resources
+	Image string            // reference in the engine's image store
+	User  string            // OS user; "" means the image's
+	Env   map[string]string // the creator's variables
+}
+
+// Identity says which sandbox it is. No other part of a Spec tells two sandboxes apart.
+type Identity struct {
 	ID           string // UUID; also the container's name
-	Name         string // as it was made; the coordinator's record has today's, as of Labels
+	Name         string // at creation; a later name is in the coordinator's record alone
 	Organization string
 	Region       string
 	Snapshot     string            // name, for the sandbox's own information
-	Image        string            // reference in the engine's image store
-	User         string            // OS user; "" takes the image's
-	Env          map[string]string // the creator's variables
-	Labels       map[string]string
-	CPU          int // cores, at least 1
-	Memory       int // GiB, at least 1
-	Disk         int // GiB; recorded, not enforced by this release
+	Labels       map[string]string // at creation, as Name
+}
+
+// Resources are the limits of a sandbox.
+type Resources struct {
+	CPU    int // cores, at least 1
+	Memory int // GiB, at least 1
+	Disk   int // GiB; recorded, not enforced by this release
 }
 
 // Observed is what a runner saw of one sandbox.
 type Observed struct {
 	ID string
-	// Seq numbers what a runner finds out, over all its sandboxes and restarts: of two findings on a sandbox the higher is newer. A finding that
-	// is told again keeps its number.
+	// Seq numbers the findings of a runner, over all its sandboxes and restarts. Of two findings on a sandbox the one with
+	// the higher number is newer. A finding that is reported again keeps its number.
 	Seq           uint64
 	State         State // Started, Stopped or Destroyed
 	Cause         Cause
@@ -32,20 +43,21 @@ type Observed struct {
 	DaemonVersion string    // of its toolbox; "" while not known
 }
 
-// Cause is what a runner knows of how a sandbox came into its state.
+// Cause says why a sandbox came into its state, as far as its runner knows.
 type Cause uint8
 
 // The causes.
 const (
-	Unknown  Cause = iota // an operation of the runner, or it was so when the runner first saw it
-	Itself                // the runner saw it change without having been asked
+	Unknown  Cause = iota // an operation of the runner, or the state in which the runner first saw it
+	Itself                // it changed, and no operation of the runner was the reason
 	WithHost              // it was ended by the end of its engine or host
 )
 
-// Report is what a runner tells the coordinator: changes that nobody asked for, or with Full set everything it has.
+// Report is what a runner sends to the coordinator: changes that no operation caused, or with Full set all its
+// sandboxes.
 type Report struct {
 	Runner    string
 	Full      bool
-	Seq       uint64 // of a full report: what is newer than this may be missing from it
+	Seq       uint64 // of a full report: findings with a higher number may be missing from it
 	Sandboxes []Observed
 }

@@ -2,10 +2,10 @@ package lifecycle
 
 import "slices"
 
-// State is a state of a sandbox, in the words of the wire (api.md 1.4.1).
+// State is a state of a sandbox, in the words of the wire (docs/wire.md, "States of a sandbox").
 type State string
 
-// The states this release uses. Clients know more of them; a client older than a state fails on it, so no others are sent.
+// The states of this release. The wire has more.
 const (
 	Creating   State = "creating"
 	Starting   State = "starting"
@@ -23,9 +23,9 @@ var States = []State{Creating, Starting, Started, Stopping, Stopped, Error, Dest
 // Wanted lists the states that may be desired.
 var Wanted = []State{Started, Stopped, Destroyed}
 
-// next holds the allowed steps. Destroying may be entered from every state but Destroyed. Started may become Stopped without
-// Stopping when the sandbox ended by itself, and Stopped Started when the engine brought it back. Starting and Stopping follow each other when a
-// step failed during which the opposite was asked for.
+// next has the allowed steps. Every state but Destroyed may become Destroying. Started becomes Stopped when the sandbox
+// ended by itself, and Stopped becomes Started when somebody started its container. Starting and Stopping follow each
+// other when a step failed while the opposite was requested.
 var next = map[State][]State{
 	Creating:   {Started, Stopped, Error, Destroying},
 	Starting:   {Started, Stopping, Stopped, Error, Destroying},
@@ -40,7 +40,7 @@ var next = map[State][]State{
 // CanStep reports whether a sandbox may go from one state to another. Staying is always allowed.
 func CanStep(from, to State) bool { return from == to || slices.Contains(next[from], to) }
 
-// Settled reports whether nothing is under way in s.
+// Settled reports whether no step is under way in s.
 func (s State) Settled() bool {
 	return s == Started || s == Stopped || s == Error || s == Destroyed
 }
@@ -50,7 +50,7 @@ type Action uint8
 
 // The actions.
 const (
-	Nothing Action = iota // is what should be, or cannot become so
+	Nothing Action = iota // no step is needed, or none is possible
 	Create                // make it and start it
 	Start
 	Stop
@@ -63,12 +63,13 @@ type step struct {
 	during State
 }
 
-// plan holds the step for every pair of what is (outer key) and what is wanted (inner key). A pair that is missing needs no step. Every step may be
-// repeated: a transient state whose worker died is simply entered again. A sandbox in Error stays there until it is started, stopped or deleted by
-// request, which first moves it out of Error. One that is being created is created whole before it is stopped.
+// plan has the step for every pair of observed state (outer key) and desired state (inner key). A missing pair needs
+// no step. Every step may be repeated, so a step whose worker died is taken again. A sandbox in Error stays there
+// until a request starts, stops or deletes it; the request first moves it out of Error. A sandbox that is being
+// created is created and started before it is stopped.
 //
-// A new state (paused, archived, resizing, restoring, snapshotting) is a row here and in next; one that may be wanted is also a column, and stands in
-// Wanted. A new action is also a line of fleet's table of actions.
+// A new state (paused, archived, resizing, restoring, snapshotting) is a row here and in next. One that may be
+// desired is also a column here and an entry of Wanted. A new action is also a line of the table acts in fleet.
 var plan = map[State]map[State]step{
 	Creating:   {Started: {Create, Creating}, Stopped: {Create, Creating}, Destroyed: {Remove, Destroying}},
 	Starting:   {Started: {Start, Starting}, Stopped: {Stop, Stopping}, Destroyed: {Remove, Destroying}},
@@ -80,7 +81,8 @@ var plan = map[State]map[State]step{
 	Destroyed:  {},
 }
 
-// Plan returns the step from what is to what is wanted, and the state the sandbox is in while it lasts: Nothing and the same state where there is none.
+// Plan returns the next step from the observed to the desired state, and the state of the sandbox during that step. If
+// no step is needed, it returns Nothing and the observed state.
 func Plan(is, desired State) (Action, State) {
 	s, ok := plan[is][desired]
 	if !ok {
@@ -89,7 +91,7 @@ func Plan(is, desired State) (Action, State) {
 	return s.do, s.during
 }
 
-// Shown is the state that clients are told: a request is visible at once, before anything acted on it (api.md 1.4.2).
+// Shown returns the state that clients get. A request is visible in it at once, before a runner has acted on it.
 func Shown(is, desired State) State {
 	if _, during := Plan(is, desired); is.Settled() && is != Error || desired == Destroyed {
 		return during

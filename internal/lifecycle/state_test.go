@@ -18,14 +18,38 @@ func TestPlanOverAllPairs(t *testing.T) {
 		destroying, destroyed       = lifecycle.Destroying, lifecycle.Destroyed
 	)
 	want := map[lifecycle.State]map[lifecycle.State]plan{ // is → desired → plan
-		creating:   {started: {lifecycle.Create, creating}, stopped: {lifecycle.Create, creating}, destroyed: {lifecycle.Remove, destroying}},
-		starting:   {started: {lifecycle.Start, starting}, stopped: {lifecycle.Stop, stopping}, destroyed: {lifecycle.Remove, destroying}},
-		started:    {started: {lifecycle.Nothing, started}, stopped: {lifecycle.Stop, stopping}, destroyed: {lifecycle.Remove, destroying}},
-		stopping:   {started: {lifecycle.Start, starting}, stopped: {lifecycle.Stop, stopping}, destroyed: {lifecycle.Remove, destroying}},
-		stopped:    {started: {lifecycle.Start, starting}, stopped: {lifecycle.Nothing, stopped}, destroyed: {lifecycle.Remove, destroying}},
-		failed:     {started: {lifecycle.Nothing, failed}, stopped: {lifecycle.Nothing, failed}, destroyed: {lifecycle.Remove, destroying}},
-		destroying: {started: {lifecycle.Nothing, destroying}, stopped: {lifecycle.Nothing, destroying}, destroyed: {lifecycle.Remove, destroying}},
-		destroyed:  {started: {lifecycle.Nothing, destroyed}, stopped: {lifecycle.Nothing, destroyed}, destroyed: {lifecycle.Nothing, destroyed}},
+		creating: {
+			started: {lifecycle.Create, creating}, stopped: {lifecycle.Create, creating},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		starting: {
+			started: {lifecycle.Start, starting}, stopped: {lifecycle.Stop, stopping},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		started: {
+			started: {lifecycle.Nothing, started}, stopped: {lifecycle.Stop, stopping},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		stopping: {
+			started: {lifecycle.Start, starting}, stopped: {lifecycle.Stop, stopping},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		stopped: {
+			started: {lifecycle.Start, starting}, stopped: {lifecycle.Nothing, stopped},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		failed: {
+			started: {lifecycle.Nothing, failed}, stopped: {lifecycle.Nothing, failed},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		destroying: {
+			started: {lifecycle.Nothing, destroying}, stopped: {lifecycle.Nothing, destroying},
+			destroyed: {lifecycle.Remove, destroying},
+		},
+		destroyed: {
+			started: {lifecycle.Nothing, destroyed}, stopped: {lifecycle.Nothing, destroyed},
+			destroyed: {lifecycle.Nothing, destroyed},
+		},
 	}
 	for _, is := range lifecycle.States {
 		for _, desired := range lifecycle.Wanted {

@@ -1,7 +1,10 @@
 package linux
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -60,5 +63,25 @@ func TestScratchFileIsInTheFirstFolderThatTakesIt(t *testing.T) {
 	scratchFolders = []string{dir + "/missing"}
 	if _, err := ScratchFile(); err != unix.ENOENT {
 		t.Errorf("no folder at all: %v", err)
+	}
+}
+
+func TestScratchFolderIsInThePreferredPlace(t *testing.T) {
+	before := scratchFolders
+	t.Cleanup(func() { scratchFolders = before })
+	preferred, other := t.TempDir(), t.TempDir()
+	scratchFolders = []string{other}
+	for want, first := range map[string]string{preferred: preferred, other: other + "/missing"} {
+		path, err := ScratchFolder(first)
+		if err != nil || filepath.Dir(path) != want {
+			t.Errorf("ScratchFolder(%q) = %q, %v, want one in %q", first, path, err, want)
+		}
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o700 {
+			t.Errorf("%v, %v", st, err)
+		}
+	}
+	scratchFolders = nil
+	if path, err := ScratchFolder(other + "/missing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder at all: %q, %v", path, err)
 	}
 }

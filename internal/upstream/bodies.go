@@ -15,11 +15,11 @@ const chunkHead = 10
 
 var parts = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
-// send copies the body of the request to the server, as it comes. When the server takes no more the rest is read and dropped: its answer may
-// be on its way, and the client has to come to it.
+// send copies the body of the request to the server as it comes. When the server stops reading, send reads the rest
+// and drops it: the server's answer may be on its way, and the client reads it only after it has sent all.
 func (x *Exchange) send(r *http.Request, broken bool) {
 	defer close(x.sent)
-	if x.goOn != nil && !x.mayGoOn(r) {
+	if x.proceed != nil && !x.mayContinue(r) {
 		x.refused = true
 		return
 	}
@@ -48,7 +48,7 @@ func (x *Exchange) send(r *http.Request, broken bool) {
 			x.mu.Lock()
 			x.bodyErr = err
 			x.mu.Unlock()
-			_ = x.conn.Close() // the server must not take the part for the whole
+			_ = x.conn.Close() // the server must not take a part for the whole
 		case broken:
 		case r.ContentLength < 0:
 			_, failed := io.WriteString(x.conn, "0\r\n\r\n")
@@ -60,12 +60,12 @@ func (x *Exchange) send(r *http.Request, broken bool) {
 	}
 }
 
-// mayGoOn waits for the server's word on whether the body may come, and lets it come when there is none for a second.
-func (x *Exchange) mayGoOn(r *http.Request) bool {
-	silence := time.NewTimer(goOnWithin)
+// mayContinue waits until the server says whether the body may come. After a second of silence the body may come.
+func (x *Exchange) mayContinue(r *http.Request) bool {
+	silence := time.NewTimer(continueWithin)
 	defer silence.Stop()
 	select {
-	case yes := <-x.goOn:
+	case yes := <-x.proceed:
 		return yes
 	case <-r.Context().Done():
 		return false
@@ -76,17 +76,18 @@ func (x *Exchange) mayGoOn(r *http.Request) bool {
 	if x.over {
 		return false
 	}
-	x.interimLocked(http.StatusContinue, nil) // reading the body would say it too, but not wait for an interim answer that is being written
+	// Reading the body would make net/http send it, but without waiting for an interim answer that is being written.
+	x.interimLocked(http.StatusContinue, nil)
 	return true
 }
 
-// answerGoOn says, the first time it is called, whether the body may come.
-func (x *Exchange) answerGoOn(yes bool) {
-	if x.goOn == nil {
+// answerContinue says whether the body may come. Only the first call counts.
+func (x *Exchange) answerContinue(yes bool) {
+	if x.proceed == nil {
 		return
 	}
 	select {
-	case x.goOn <- yes:
+	case x.proceed <- yes:
 	default:
 	}
 }
@@ -103,14 +104,14 @@ type sized struct {
 	straight bool // W may be written to, and flushed, while the body is read
 }
 
-// Read implements io.Reader. Before it waits for the server it has W send on what it was given. What follows a buffer that is used up may go
-// to W at once: then Read returns no bytes and io.EOF, as if the body had ended before.
+// Read implements io.Reader. Before it waits for the server it flushes W. When the buffer is used up, the rest may go
+// to W directly: Read then returns no bytes and io.EOF, as if the body had ended.
 func (b *sized) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, io.EOF
 	}
 	if b.straight && b.c.from.Buffered() == 0 {
-		_ = http.NewResponseController(b.x.W).Flush() // the next write to a client that is gone fails
+		_ = http.NewResponseController(b.x.W).Flush() // an error shows at the next write
 		to, ok := b.x.W.(io.ReaderFrom)
 		from, isTCP := b.c.Conn.(*net.TCPConn)
 		if ok && isTCP && b.left >= straightFrom {
@@ -132,7 +133,7 @@ func (b *sized) Read(p []byte) (int, error) {
 	return n, b.took(int64(n), err)
 }
 
-// took notes bytes of the body after which nothing else comes, and returns io.EOF if they are its last.
+// took records bytes of the body, after which nothing else comes, and returns io.EOF if they are its last.
 func (b *sized) took(n int64, err error) error {
 	b.left -= n
 	if b.left == 0 {

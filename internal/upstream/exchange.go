@@ -17,36 +17,37 @@ import (
 const (
 	// maxInterims bounds the interim answers (status 100 to 199) to one request.
 	maxInterims = 16
-	// goOnWithin is how long a client that asked with Expect waits for a server that does not answer that; curl waits as long.
-	goOnWithin = time.Second
-	// sentWithin bounds the wait for a last write to return whose bytes were answered already.
+	// continueWithin is how long a server may leave an Expect unanswered until the body is sent; curl waits as long.
+	continueWithin = time.Second
+	// sentWithin bounds the wait for the return of a write whose bytes the server has answered already.
 	sentWithin = 50 * time.Millisecond
 )
 
-// Exchange is one request and its answer. It implements http.RoundTripper for a ReverseProxy that writes to W, with a FlushInterval of 0.
+// Exchange is one request and its answer. It implements http.RoundTripper for a ReverseProxy that writes to W, with a
+// FlushInterval of 0.
 type Exchange struct {
 	Pool *Pool
 	Port int
-	// W is where the answer goes. A large body goes to it straight from the connection, so nobody may read the body of the answer but to write
-	// it to W unchanged.
+	// W is where the answer goes. A large body goes to W directly from the connection, so the body of the answer may only
+	// be read to be written to W unchanged.
 	W http.ResponseWriter
 	// Body is the body of the client's request.
 	Body io.Reader
 
 	conn    *conn
-	sent    chan struct{} // closed when nothing is sent any more; nil without a body
-	whole   bool          // all of the body was sent; set when sent is closed
-	refused bool          // the client was not told to go on; likewise
-	goOn    chan bool     // of capacity 1: whether a body may be sent that the server was asked about
+	sent    chan struct{} // closed when send has ended; nil without a body
+	whole   bool          // the whole body was sent; valid when sent is closed
+	refused bool          // the body was not requested from the client; valid when sent is closed
+	proceed chan bool     // whether the server wants the body; capacity 1; nil if it was not asked
 
 	interims int
 	mu       sync.Mutex // held while an interim answer is written
-	over     bool       // the answer itself is next
+	over     bool       // no interim answer may be written any more
 	bodyErr  error      // why the body could not be read to its end
 }
 
-// RoundTrip implements http.RoundTripper. Errors: those of the dialling, of the connection, of the body, and of what the server says, which may
-// quote it; the cause of the context's end.
+// RoundTrip implements http.RoundTripper. Errors: those of the dialling, of the connection, of the body, and of the
+// server's answer, which they may quote; the cause of the context's end.
 func (x *Exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		c, err := x.Pool.get(r.Context(), x.Port)
@@ -57,7 +58,7 @@ func (x *Exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		_ = c.Close() // it is of no more use
+		_ = c.Close() // it cannot be used again
 		if r.Context().Err() != nil {
 			return nil, context.Cause(r.Context())
 		}
@@ -81,14 +82,14 @@ func repeatable(r *http.Request) bool {
 
 // on sends a request on a connection and reads the header of its answer.
 func (x *Exchange) on(c *conn, r *http.Request) (res *http.Response, err error) {
-	stop := context.AfterFunc(r.Context(), func() { _ = c.Close() }) // ends all that waits for it
+	stop := context.AfterFunc(r.Context(), func() { _ = c.Close() }) // every wait for the connection ends
 	defer func() {
 		x.mu.Lock()
 		x.over = true
 		x.mu.Unlock()
 		if err != nil {
 			stop()
-			x.answerGoOn(false)
+			x.answerContinue(false)
 		}
 	}()
 	head, expects, err := header(r)
@@ -96,12 +97,12 @@ func (x *Exchange) on(c *conn, r *http.Request) (res *http.Response, err error) 
 		return nil, err
 	}
 	x.conn, x.over = c, false
-	_, failed := c.Write(head.Bytes()) // when it fails, what the server said before it closed is still to be read
+	_, failed := c.Write(head.Bytes()) // if it fails, the server's answer may still be there to read
 	heads.Put(head)
 	if r.Body != nil {
 		x.sent = make(chan struct{})
 		if expects {
-			x.goOn = make(chan bool, 1)
+			x.proceed = make(chan bool, 1)
 		}
 		go x.send(r, failed != nil)
 	}
@@ -119,18 +120,19 @@ func (x *Exchange) on(c *conn, r *http.Request) (res *http.Response, err error) 
 			return nil, err
 		}
 		if res.StatusCode == http.StatusContinue {
-			x.answerGoOn(true)
+			x.answerContinue(true)
 		}
 	}
-	x.answerGoOn(false)
-	if to := res.Header.Get("Upgrade"); res.StatusCode == http.StatusSwitchingProtocols && (to == "" || !strings.EqualFold(to, r.Header.Get("Upgrade"))) {
+	x.answerContinue(false)
+	to := res.Header.Get("Upgrade")
+	if res.StatusCode == http.StatusSwitchingProtocols && (to == "" || !strings.EqualFold(to, r.Header.Get("Upgrade"))) {
 		return nil, errors.New("it switches to a protocol that it was not asked for")
 	}
 	x.receive(c, res, stop)
 	return res, nil
 }
 
-// why returns what is to be told of an answer that did not come.
+// why returns the reason to report for an answer that did not come.
 func (x *Exchange) why(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -149,20 +151,21 @@ func (x *Exchange) receive(c *conn, res *http.Response, stop func() bool) {
 		if stop() && !res.Close && c.from.Buffered() == 0 && x.sentAll() {
 			x.Pool.put(c)
 		} else {
-			_ = c.Close() // it is of no more use
+			_ = c.Close() // it cannot be used again
 		}
 	}
 	switch {
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		if x.sent != nil {
-			<-x.sent // it ends at the latest with the context
+			<-x.sent // the context's end ends it at the latest
 		}
 		res.Body = upgraded{c}
 	case res.Body == http.NoBody:
 		end()
 	case res.ContentLength > 0:
 		kind := strings.ToLower(res.Header.Get("Content-Type"))
-		res.Body = &sized{x: x, c: c, left: res.ContentLength, end: end, straight: !strings.HasPrefix(kind, "text/event-stream")} // which ReverseProxy flushes
+		flushes := strings.HasPrefix(kind, "text/event-stream") // the ReverseProxy flushes W after each write
+		res.Body = &sized{x: x, c: c, left: res.ContentLength, end: end, straight: !flushes}
 	default:
 		res.Body = &streamed{body: res.Body, c: c, end: end}
 	}
@@ -188,13 +191,13 @@ func (x *Exchange) sentAll() bool {
 	}
 }
 
-// interim passes an interim answer on to a client that knows of them.
+// interim forwards an interim answer to a client that knows them.
 func (x *Exchange) interim(code int, header http.Header, known bool) error {
 	if x.interims++; x.interims > maxInterims {
 		return fmt.Errorf("more than %d interim answers", maxInterims)
 	}
 	if known {
-		header.Del("Set-Cookie") // cookies come with the answer, where they can be looked at
+		header.Del("Set-Cookie") // only the cookies of the answer itself are checked
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.interimLocked(code, header)
@@ -202,7 +205,7 @@ func (x *Exchange) interim(code int, header http.Header, known bool) error {
 	return nil
 }
 
-// interimLocked leaves the header of the answer itself, which may have been begun, as it is.
+// interimLocked sends an interim answer. The header of the answer itself, which may have been begun, stays as it is.
 func (x *Exchange) interimLocked(code int, header http.Header) {
 	h := x.W.Header()
 	own := maps.Clone(h)
@@ -213,9 +216,9 @@ func (x *Exchange) interimLocked(code int, header http.Header) {
 	maps.Copy(h, own)
 }
 
-// Finish ends the exchange after the ReverseProxy has returned. If the client still sends, it is read for within at most and what it sends is
-// dropped, so that it comes to the answer, which is all of what W has by then. It is to be called for every Exchange whose RoundTrip was.
-func (x *Exchange) Finish(within time.Duration) {
+// finish ends the exchange after the ReverseProxy has returned. If the client still sends, finish reads and drops
+// what it sends for within at most, so that the client comes to the answer, which is all of what W has by then.
+func (x *Exchange) finish(within time.Duration) {
 	if x.sent == nil {
 		return
 	}
@@ -226,13 +229,13 @@ func (x *Exchange) Finish(within time.Duration) {
 		}
 	default:
 	}
-	_ = x.conn.Close() // nobody is there to take the rest
+	_ = x.conn.Close() // nobody reads the rest of the body
 	client := http.NewResponseController(x.W)
 	if within > 0 {
 		_ = client.Flush() // a client that is gone needs no answer
 	}
 	if client.SetReadDeadline(time.Now().Add(within)) != nil {
-		return // not a connection, or no longer ours: nothing waits for it
+		return // W is no connection, or has been taken over: send does not wait for it
 	}
 	<-x.sent
 	if within > 0 && !x.refused {
@@ -247,9 +250,12 @@ var heads = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 var unsent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true}
 
 // unsentAgent is unsent for a request without a User-Agent, which a ReverseProxy gives an empty one.
-var unsentAgent = map[string]bool{"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "User-Agent": true}
+var unsentAgent = map[string]bool{
+	"Host": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "User-Agent": true,
+}
 
-// header writes the header of a request as it goes to the server, and reports whether that is asked whether the body may come.
+// header writes the header of a request as it goes to the server; expects reports whether it asks the server if the
+// body may come.
 func header(r *http.Request) (head *bytes.Buffer, expects bool, err error) {
 	host := r.Host
 	if host == "" {

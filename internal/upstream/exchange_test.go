@@ -19,7 +19,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 )
 
-// through is a handler that forwards to the server at addr, whatever the port is called. wrap stands between it and the client.
+// through is a handler that forwards to the server at addr, whatever the port is called. wrap stands between it and
+// the client.
 func through(t *testing.T, addr string, wrap func(http.ResponseWriter) http.ResponseWriter) http.Handler {
 	t.Helper()
 	pool := upstream.NewPool(func(ctx context.Context, _ int) (net.Conn, error) {
@@ -31,18 +32,12 @@ func through(t *testing.T, addr string, wrap func(http.ResponseWriter) http.Resp
 		if wrap != nil {
 			w = wrap(w)
 		}
-		var failed error
 		x := &upstream.Exchange{Pool: pool, Port: 1, W: w, Body: r.Body}
-		rp := httputil.ReverseProxy{
-			Rewrite:      func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", addr },
-			Transport:    x,
-			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = err },
-		}
-		rp.ServeHTTP(w, r)
-		if failed != nil {
-			http.Error(w, failed.Error(), http.StatusBadGateway)
-		}
-		x.Finish(time.Second)
+		rewrite := func(pr *httputil.ProxyRequest) { pr.Out.URL.Scheme, pr.Out.URL.Host = "http", addr }
+		_ = x.Forward(r, httputil.ReverseProxy{Rewrite: rewrite}, func(err error) error {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return err
+		})
 	})
 }
 
@@ -89,8 +84,10 @@ func TestLargeBodiesAreWholeForEveryClient(t *testing.T) {
 				}
 				got, err := io.ReadAll(res.Body)
 				_ = res.Body.Close() // read whole
-				if err != nil || !bytes.Equal(got, want) || res.Header.Get("X-Got") != fmt.Sprint(len(want)) || (res.ProtoMajor == 2) != (name == "HTTP/2") {
-					t.Errorf("%s: %s %d, %d bytes, %s were sent, %v", path, res.Proto, res.StatusCode, len(got), res.Header.Get("X-Got"), err)
+				if err != nil || !bytes.Equal(got, want) || res.Header.Get("X-Got") != fmt.Sprint(len(want)) ||
+					(res.ProtoMajor == 2) != (name == "HTTP/2") {
+					t.Errorf("%s: %s %d, %d bytes, %s were sent, %v", path, res.Proto, res.StatusCode, len(got),
+						res.Header.Get("X-Got"), err)
 				}
 			}
 		})
@@ -160,7 +157,8 @@ func TestWordsBeyondAnAnswerAreNobodys(t *testing.T) {
 			if _, err := http.ReadRequest(from); err != nil {
 				return
 			}
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+			_, _ = io.WriteString(conn,
+				"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
 		}
 	})
 	front := httptest.NewServer(through(t, addr, nil))
@@ -181,9 +179,12 @@ func TestWordsBeyondAnAnswerAreNobodys(t *testing.T) {
 // A server that says too much, or nonsense, is an error of a line.
 func TestHostileAnswersAreErrors(t *testing.T) {
 	for _, words := range []string{
-		"", "no HTTP\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20), strings.Repeat("HTTP/1.1 103 Hint\r\n\r\n", 100),
-		"HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+		"", "no HTTP\r\n\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 1<<20),
+		strings.Repeat("HTTP/1.1 103 Hint\r\n\r\n", 100),
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: own\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
 	} {
 		addr := speaker(t, func(conn net.Conn, from *bufio.Reader) {
 			if _, err := http.ReadRequest(from); err == nil {

@@ -32,7 +32,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	closed bool
-	idle   map[int][]*conn // by port; the one used last is the last
+	idle   map[int][]*conn // by port, in the order of their last use
 }
 
 // NewPool returns a Pool whose connections dial opens.
@@ -147,11 +147,11 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// silent reports whether the server has neither closed an idle connection nor said anything on it. It does not block.
+// silent reports whether an idle connection is open and the server has sent nothing on it. It does not block.
 func (c *conn) silent() bool {
 	sc, ok := c.Conn.(syscall.Conn)
 	if !ok {
-		return true // found out by the request
+		return true // the request will show it
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

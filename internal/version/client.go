@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// AtLeast reports whether a client's release, such as "0.103.0", is major.minor or newer. One with "dev" in it is the newest. One that cannot be
-// read counts as a release of the year 2025, between 0.104 and 0.166.
+// AtLeast reports whether a client's release, such as "0.103.0", is major.minor or newer. One with "dev" in it is the
+// newest. One that cannot be read counts as a release of the year 2025, between 0.104 and 0.166.
 func AtLeast(client string, major, minor int) bool {
 	if strings.Contains(client, "dev") {
 		return true

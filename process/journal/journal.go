@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Stream names an output stream. Output of both streams through one pipe is Stdout.
@@ -82,11 +84,11 @@ func (j *Journal) Append(s Stream, data []byte) {
 	j.write.Lock()
 	defer j.write.Unlock()
 	for len(data) > 0 {
-		room := j.room(s)
-		if room == nil {
+		space := j.space(s)
+		if space == nil {
 			return
 		}
-		n := copy(room, data)
+		n := copy(space, data)
 		j.commit(s, n)
 		data = data[n:]
 	}
@@ -97,11 +99,11 @@ func (j *Journal) Append(s Stream, data []byte) {
 func (j *Journal) Fill(s Stream, fd int) (n int, err error) {
 	j.write.Lock()
 	defer j.write.Unlock()
-	room := j.room(s)
-	if room == nil {
+	space := j.space(s)
+	if space == nil {
 		return -1, nil
 	}
-	n, err = read(fd, room)
+	n, err = read(fd, space)
 	if n > 0 {
 		j.commit(s, n)
 	}
@@ -115,18 +117,13 @@ func Drop(fd int) (n int, err error) {
 	return read(fd, buf)
 }
 
-// read is read(2), again after a signal.
 func read(fd int, buf []byte) (n int, err error) {
-	for {
-		if n, err = unix.Read(fd, buf); err != unix.EINTR {
-			return n, err
-		}
-	}
+	return linux.RetryValue(func() (int, error) { return unix.Read(fd, buf) })
 }
 
-// room returns where the next bytes of s go, nil after Close. The caller holds write, and commits before it calls
+// space returns where the next bytes of s go, nil after Close. The caller holds write, and commits before it calls
 // again.
-func (j *Journal) room(s Stream) []byte {
+func (j *Journal) space(s Stream) []byte {
 	if j.closed { // closed and blocks are written under both locks, so reading them under one is safe
 		return nil
 	}
@@ -151,7 +148,7 @@ func (j *Journal) grows(b *block, s Stream) bool {
 	return j.last >= 0 && Stream(b.buf[j.last+headerSize-1]) == s
 }
 
-// commit takes the n bytes that were put into room(s).
+// commit appends the n bytes that were put into space(s).
 func (j *Journal) commit(s Stream, n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

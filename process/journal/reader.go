@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sort"
 )
@@ -178,4 +179,9 @@ func (r *Reader) seek(b block) {
 		r.pos += headerSize + size
 		r.have = r.have[headerSize+size:]
 	}
+}
+
+// DroppedNotice is the line that stands in a text where n bytes of output are missing.
+func DroppedNotice(n int64) []byte {
+	return fmt.Appendf(nil, "[sandlot: %d bytes of output were dropped here; the limit of what is kept was reached]\n", n)
 }

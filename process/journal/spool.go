@@ -4,7 +4,7 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
 // Spool is the disk side of journals: a file without a name, made when first needed, of slots of one block each. Many
@@ -53,12 +53,12 @@ func (s *Spool) reserve() (*os.File, int) {
 		return nil, -1
 	}
 	if s.file == nil {
-		f, err := scratchFile()
+		fd, err := linux.ScratchFile()
 		if err != nil {
 			s.most = 0
 			return nil, -1
 		}
-		s.file = f
+		s.file = os.NewFile(uintptr(fd), "journal")
 	}
 	s.slots++
 	return s.file, s.slots - 1
@@ -94,22 +94,4 @@ func (s *Spool) close() {
 		s.file = nil
 	}
 	s.most = 0
-}
-
-// scratchFile makes a file without a name, in the first folder that takes one.
-func scratchFile() (*os.File, error) {
-	var err error
-	for _, dir := range []string{os.TempDir(), "/var/tmp", "/dev/shm", "."} {
-		var fd int
-		fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-		if err == nil {
-			return os.NewFile(uintptr(fd), "journal"), nil
-		}
-		f, terr := os.CreateTemp(dir, "journal-*") // a filesystem without O_TMPFILE
-		if terr == nil {
-			_ = os.Remove(f.Name()) // if it fails, the file keeps a name; nothing worse
-			return f, nil
-		}
-	}
-	return nil, err
 }

@@ -3,20 +3,16 @@ package docker
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/mount"
-	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-units"
 
-	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
 
 // Labels of what Sandlot makes in an engine.
@@ -25,143 +21,85 @@ const (
 	labelInstance = "sandlot.instance" // which installation it belongs to
 	labelSandbox  = "sandlot.sandbox"  // the sandbox's id
 	labelOrg      = "sandlot.organization"
-	labelSpec     = "sandlot.spec" // lifecycle.Spec as JSON, from which a lost record is written anew
+	labelSpec     = "sandlot.spec" // lifecycle.Spec as JSON, from which a lost record is written again
 )
 
-// InjectPath is where a sandbox finds toolboxd and the trusted certificates. Nothing may be mounted over it.
-const InjectPath = "/opt/sandlot"
-
 const (
-	toolboxd  = InjectPath + "/toolboxd"
-	caFile    = InjectPath + "/ca-certificates.crt"
 	cpuPeriod = 100_000 // µs
-	logSize   = "10m"   // of the engine's record of what toolboxd prints, twice that in all
+	logSize   = "10m"   // of each of the two files in which the engine keeps what toolboxd prints
 )
 
-// caVariables name the certificate file to tools that do not ask the system's store, or ask one that the image may not have.
-var caVariables = []string{
-	"SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "AWS_CA_BUNDLE",
-}
+// onlineFile is what C programs and getconf read to count processors. In Config.Online a file named for each number
+// of cores below the host's has the content that the kernel would show on a host of that size.
+const onlineFile = "/sys/devices/system/cpu/online"
 
-// cpuVariables tell the sandbox's cores to what counts the machine's otherwise: nproc and numeric libraries, and Python. Go, Java and
-// Node ask the control group by themselves, for memory too.
-var cpuVariables = []string{"OMP_NUM_THREADS", "PYTHON_CPU_COUNT"}
-
-// OnlineFolder is where in Config.Inject a file for each number of cores less than the host's says what the kernel would say of a host of
-// that size. It stands in for the kernel's own file, which C programs and getconf ask.
-const (
-	OnlineFolder = "online"
-	onlineFile   = "/sys/devices/system/cpu/online"
-)
-
-// leastShared is the size of /dev/shm that engines give by themselves.
+// leastShared is the size that engines give /dev/shm by default.
 const leastShared = 64 << 20
 
-// sharedMemory are the options of /dev/shm in a sandbox of that much memory: half of it, and a part of it. Without a limit of files, empty ones alone
-// could fill all of it, and no process could be killed to free it but toolboxd.
+// sharedMemory returns the mount options of /dev/shm in a sandbox with so many bytes of memory. The size is half of
+// it. The number of files is limited, because empty files alone could fill the whole memory, and killing a process
+// would not free it.
 func sharedMemory(memory int64) string {
 	return fmt.Sprintf("rw,nosuid,nodev,noexec,mode=1777,size=%d,nr_inodes=16384", max(memory/2, leastShared))
 }
 
-// sharing are runtimes that share the host's kernel and so its view of processors. Others have one of their own.
-var sharing = []string{"", "runc", "crun"}
-
-// capabilities that hardened sandboxes keep: what package managers and servers that change user need (runtime.md X1).
+// capabilities of hardened sandboxes: those that package managers need, and servers that change their user.
 var capabilities = []string{
 	"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT",
 }
 
-func (e *Engine) containerConfig(spec lifecycle.Spec, img image.InspectResponse) (*container.Config, *container.HostConfig, *network.NetworkingConfig) {
-	whole, _ := json.Marshal(spec) // texts and numbers: it cannot fail
-	imgEnv, entrypoint, cmd, dir := []string(nil), []string(nil), []string(nil), ""
-	if img.Config != nil {
-		imgEnv, entrypoint, cmd, dir = img.Config.Env, img.Config.Entrypoint, img.Config.Cmd, img.Config.WorkingDir
-	}
-	if len(entrypoint) > 0 && entrypoint[0] == toolboxd { // our own images
-		entrypoint = nil
-	}
-	start := slices.Concat(entrypoint, cmd)
-	if len(start) > 0 {
-		start = slices.Insert(start, 0, "--")
-	}
+// containerConfig translates spec for the engine.
+func (e *Engine) containerConfig(spec sandbox.ContainerSpec) (*container.Config, *container.HostConfig) {
+	box := spec.Sandbox
+	whole, _ := json.Marshal(box) // strings and numbers: it cannot fail
 	cfg := &container.Config{
-		Hostname:   spec.ID,
-		User:       spec.User,
-		Image:      spec.Image,
-		Env:        e.environment(spec, imgEnv, dir == ""),
-		Entrypoint: []string{toolboxd},
-		Cmd:        start,
-		WorkingDir: dir,
+		Hostname:   box.ID,
+		User:       box.User,
+		Image:      box.Image,
+		Env:        variables(spec.Env),
+		Entrypoint: spec.Command[:1],
+		Cmd:        spec.Command[1:],
 		Labels: map[string]string{
-			labelManaged: "true", labelInstance: e.cfg.Instance, labelSandbox: spec.ID, labelOrg: spec.Organization,
+			labelManaged: "true", labelInstance: e.cfg.Instance, labelSandbox: box.ID, labelOrg: box.Organization,
 			labelSpec: string(whole),
 		},
 	}
-	memory, pids := int64(spec.Memory)<<30, e.cfg.PidsLimit
+	memory, pids := int64(box.Memory)<<30, e.cfg.PidsLimit
 	host := &container.HostConfig{
 		NetworkMode: container.NetworkMode(e.cfg.Network),
-		// A sandbox finds its own limits at the root of what it sees of control groups, where Node looks for them.
+		// A sandbox finds its own limits at the root of its control groups, where Node reads them.
 		CgroupnsMode: container.CgroupnsModePrivate,
-		Mounts:       []mount.Mount{{Type: mount.TypeBind, Source: e.cfg.Inject, Target: InjectPath, ReadOnly: true}},
 		LogConfig:    container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": "2"}},
 		Runtime:      e.cfg.Runtime,
 		Resources: container.Resources{
-			CPUPeriod: cpuPeriod, CPUQuota: int64(spec.CPU) * cpuPeriod,
+			CPUPeriod: cpuPeriod, CPUQuota: int64(box.CPU) * cpuPeriod,
 			Memory: memory, MemorySwap: memory, // the sum of both: no swap
 			PidsLimit: &pids,
 			Ulimits:   []*units.Ulimit{{Name: "core"}},
 		},
 	}
-	if spec.CPU > 0 && spec.CPU < runtime.NumCPU() && slices.Contains(sharing, e.cfg.Runtime) {
-		host.Mounts = append(host.Mounts, mount.Mount{
-			Type: mount.TypeBind, Source: filepath.Join(e.cfg.Inject, OnlineFolder, strconv.Itoa(spec.CPU)), Target: onlineFile, ReadOnly: true,
-		})
+	for _, m := range spec.Mounts {
+		host.Mounts = append(host.Mounts, bind(m.Source, m.Target, m.ReadOnly))
 	}
-	if slices.Contains(sharing, e.cfg.Runtime) {
+	shares := slices.Contains(sharing, e.cfg.Runtime)
+	if shares && e.cfg.Online != "" && box.CPU > 0 && box.CPU < runtime.NumCPU() {
+		host.Mounts = append(host.Mounts, bind(filepath.Join(e.cfg.Online, strconv.Itoa(box.CPU)), onlineFile, true))
+	}
+	if shares {
 		host.Tmpfs = map[string]string{"/dev/shm": sharedMemory(memory)}
 	}
 	if e.cfg.Profile != ProfileCompat {
 		host.CapDrop, host.CapAdd, host.SecurityOpt = []string{"ALL"}, capabilities, []string{"no-new-privileges"}
 	}
-	return cfg, host, nil
+	return cfg, host
 }
 
-// ownPrefix begins the names of variables that tell toolboxd what it is. Nobody else sets them in a sandbox.
-const ownPrefix = "SANDLOT_"
+func bind(source, target string, readOnly bool) mount.Mount {
+	return mount.Mount{Type: mount.TypeBind, Source: source, Target: target, ReadOnly: readOnly}
+}
 
-// environment is, later over earlier: certificates where the image does not see to them itself, the number of cores, the runner's own settings, the creator's
-// variables, and who the sandbox is. What others say in variables of ours is made empty, which toolboxd takes for not set.
-func (e *Engine) environment(spec lifecycle.Spec, image []string, homeAsDir bool) []string {
-	env := map[string]string{}
-	if e.cfg.CA && !slices.ContainsFunc(image, func(kv string) bool { return strings.HasPrefix(kv, caVariables[0]+"=") }) {
-		for _, name := range caVariables {
-			env[name] = caFile
-		}
-	}
-	for _, name := range cpuVariables {
-		env[name] = strconv.Itoa(spec.CPU)
-	}
-	maps.Copy(env, e.cfg.Env)
-	maps.Copy(env, spec.Env)
-	maps.DeleteFunc(env, func(name, _ string) bool { return strings.HasPrefix(name, ownPrefix) })
-	for _, variable := range image {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, ownPrefix) {
-			env[name] = ""
-		}
-	}
-	maps.Copy(env, map[string]string{
-		"DAYTONA_SANDBOX_ID":       spec.ID,
-		"DAYTONA_SANDBOX_SNAPSHOT": spec.Snapshot,
-		"DAYTONA_ORGANIZATION_ID":  spec.Organization,
-		"DAYTONA_REGION_ID":        spec.Region,
-		"SANDLOT_SECRET_SHA256":    e.cfg.SecretHash(spec.ID),
-	})
-	if spec.User != "" {
-		env["DAYTONA_SANDBOX_USER"] = spec.User
-	}
-	if homeAsDir {
-		env["DAYTONA_USER_HOME_AS_WORKDIR"] = "true"
-	}
+// variables returns an environment as the engine takes it, in an order that is always the same.
+func variables(env map[string]string) []string {
 	list := make([]string, 0, len(env))
 	for name, value := range env {
 		list = append(list, name+"="+value)

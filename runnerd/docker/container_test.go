@@ -1,19 +1,18 @@
 package docker
 
 import (
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/docker/docker/api/types/image"
-	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
+	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
 
 func newEngine(t *testing.T, change func(*Config)) *Engine {
 	t.Helper()
-	cfg := Config{Instance: "i", Inject: "/host/inject", CA: true, SecretHash: func(id string) string { return "hash-of-" + id }}
+	cfg := Config{Instance: "i"}
 	if change != nil {
 		change(&cfg)
 	}
@@ -25,93 +24,77 @@ func newEngine(t *testing.T, change func(*Config)) *Engine {
 	return e
 }
 
-func inspect(env, entrypoint, cmd []string, dir string) image.InspectResponse {
-	return image.InspectResponse{Config: &dockerspec.DockerOCIImageConfig{ImageConfig: ocispec.ImageConfig{
-		Env: env, Entrypoint: entrypoint, Cmd: cmd, WorkingDir: dir,
-	}}}
+// specOf describes a container of a sandbox.
+func specOf(box lifecycle.Spec) sandbox.ContainerSpec {
+	box.ID, box.Organization, box.User = "id", "org", "root"
+	return sandbox.ContainerSpec{
+		Sandbox: box,
+		Command: []string{"/program", "--", "/e", "a"},
+		Env:     map[string]string{"B": "2", "A": "1"},
+		Mounts:  []sandbox.Mount{{Source: "/host/inject", Target: "/opt/sandlot", ReadOnly: true}},
+	}
 }
 
 func TestContainerIsHeldAsItShouldBe(t *testing.T) {
-	spec := lifecycle.Spec{ID: "id", Organization: "org", CPU: 2, Memory: 3, User: "root"}
-	cfg, host, _ := newEngine(t, nil).containerConfig(spec, inspect(nil, nil, nil, "/w"))
+	spec := specOf(lifecycle.Spec{Resources: lifecycle.Resources{CPU: 2, Memory: 3}})
+	cfg, host := newEngine(t, nil).containerConfig(spec)
 	for name, ok := range map[string]bool{
 		"not privileged":        !host.Privileged,
 		"no capabilities kept":  slices.Equal(host.CapDrop, []string{"ALL"}),
-		"few capabilities back": len(host.CapAdd) < 10 && !slices.Contains(host.CapAdd, "SYS_ADMIN") && !slices.Contains(host.CapAdd, "NET_RAW"),
+		"few capabilities back": len(host.CapAdd) < 10,
+		"none of the host's":    !slices.Contains(host.CapAdd, "SYS_ADMIN") && !slices.Contains(host.CapAdd, "NET_RAW"),
 		"no new privileges":     slices.Contains(host.SecurityOpt, "no-new-privileges"),
 		"cores":                 host.CPUQuota == 2*host.CPUPeriod,
 		"memory without swap":   host.Memory == 3<<30 && host.MemorySwap == host.Memory,
 		"processes":             host.PidsLimit != nil && *host.PidsLimit == 1024,
 		"log size":              host.LogConfig.Config["max-size"] != "" && host.LogConfig.Config["max-file"] != "",
-		"toolboxd read-only":    len(host.Mounts) == 1 && host.Mounts[0].ReadOnly && host.Mounts[0].Target == "/opt/sandlot",
+		"mounts, read-only":     len(host.Mounts) == 1 && host.Mounts[0].ReadOnly && host.Mounts[0].Target == "/opt/sandlot",
 		"own bridge":            host.NetworkMode == "sandlot",
-		"labels":                cfg.Labels[labelInstance] == "i" && cfg.Labels[labelSandbox] == "id" && cfg.Labels[labelManaged] == "true",
-		"user":                  cfg.User == "root",
-		"secret only as hash":   slices.Contains(cfg.Env, "SANDLOT_SECRET_SHA256=hash-of-id"),
+		"labels": cfg.Labels[labelInstance] == "i" && cfg.Labels[labelSandbox] == "id" &&
+			cfg.Labels[labelManaged] == "true",
+		"user":          cfg.User == "root",
+		"command":       slices.Equal(slices.Concat(cfg.Entrypoint, cfg.Cmd), spec.Command),
+		"first process": slices.Equal(cfg.Entrypoint, []string{"/program"}),
+		"environment":   slices.Equal(cfg.Env, []string{"A=1", "B=2"}),
 	} {
 		if !ok {
 			t.Errorf("%s: does not hold; %+v %+v", name, cfg, host)
 		}
 	}
-	_, host, _ = newEngine(t, func(c *Config) { c.Profile = ProfileCompat }).containerConfig(spec, inspect(nil, nil, nil, "/w"))
+	_, host = newEngine(t, func(c *Config) { c.Profile = ProfileCompat }).containerConfig(spec)
 	if len(host.SecurityOpt) != 0 || len(host.CapDrop) != 0 || host.Privileged {
 		t.Errorf("compat profile: %+v", host)
 	}
 }
 
-func TestImagesOwnProgramIsHandedOn(t *testing.T) {
-	for _, tc := range []struct {
-		name            string
-		entrypoint, cmd []string
-		want            []string
-	}{
-		{"nothing", nil, nil, nil},
-		{"entrypoint and command", []string{"/e", "a"}, []string{"b"}, []string{"--", "/e", "a", "b"}},
-		{"command alone", nil, []string{"serve", "--x"}, []string{"--", "serve", "--x"}},
-		{"our own image", []string{toolboxd}, nil, nil},
-		{"our own image with a command", []string{toolboxd}, []string{"/e"}, []string{"--", "/e"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			cfg, _, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{ID: "id"}, inspect(nil, tc.entrypoint, tc.cmd, "/w"))
-			if !slices.Equal(cfg.Cmd, tc.want) || !slices.Equal(cfg.Entrypoint, []string{toolboxd}) {
-				t.Errorf("entrypoint %v, command %v; want %v", cfg.Entrypoint, cfg.Cmd, tc.want)
-			}
-		})
+func TestSharedMemoryGrowsWithTheSandbox(t *testing.T) {
+	for memory, want := range map[int]string{0: "size=67108864", 1: "size=536870912", 8: "size=4294967296"} {
+		spec := specOf(lifecycle.Spec{Resources: lifecycle.Resources{CPU: 1, Memory: memory}})
+		_, host := newEngine(t, nil).containerConfig(spec)
+		options := strings.Split(host.Tmpfs["/dev/shm"], ",")
+		if !slices.Contains(options, want) || !slices.Contains(options, "nr_inodes=16384") ||
+			!slices.Contains(options, "noexec") {
+			t.Errorf("%d GiB: %q, want %s", memory, options, want)
+		}
 	}
 }
 
-func TestEnvironmentInItsOrder(t *testing.T) {
-	e := newEngine(t, func(c *Config) {
-		c.Env = map[string]string{"https_proxy": "p", "SET": "runner", "SANDLOT_OUTPUT_FILE": "runner"}
-	})
-	spec := lifecycle.Spec{ID: "id", CPU: 2, Env: map[string]string{"SET": "creator", "DAYTONA_SANDBOX_ID": "forged", "SANDLOT_SECRET_SHA256": "", "SANDLOT_CLAIM_SHA256": "creator"}}
+func TestKernelTellsTheSandboxsCoresWhereItIsShared(t *testing.T) {
 	for _, tc := range []struct {
-		name  string
-		image []string
-		want  map[string]bool // line → must be there
+		runtime string
+		cpu     int
+		want    bool
 	}{
-		{"plain image", nil, map[string]bool{
-			"SSL_CERT_FILE=/opt/sandlot/ca-certificates.crt": true, "https_proxy=p": true, "SET=creator": true, "SET=runner": false,
-			"DAYTONA_SANDBOX_ID=id": true, "SANDLOT_SECRET_SHA256=hash-of-id": true, "OMP_NUM_THREADS=2": true,
-			"DAYTONA_USER_HOME_AS_WORKDIR=true": true,
-		}},
-		{"image that says what toolboxd is", []string{"SANDLOT_CLAIM_SHA256=abc", "SANDLOT_SECRET_SHA256=mine", "SANDLOT_PEER_SILENCE=x", "OTHER=kept"}, map[string]bool{
-			"SANDLOT_CLAIM_SHA256=": true, "SANDLOT_PEER_SILENCE=": true, "SANDLOT_SECRET_SHA256=hash-of-id": true, "OTHER=": false,
-		}},
-		{"creator and settings that do", nil, map[string]bool{
-			"SANDLOT_CLAIM_SHA256=creator": false, "SANDLOT_OUTPUT_FILE=runner": false,
-		}},
-		{"image that sees to certificates itself", []string{"SSL_CERT_FILE=/own"}, map[string]bool{
-			"SSL_CERT_FILE=/opt/sandlot/ca-certificates.crt": false, "PIP_CERT=/opt/sandlot/ca-certificates.crt": false,
-		}},
+		{"", 1, runtime.NumCPU() > 1}, {"runsc", 1, false}, {"", runtime.NumCPU(), false},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			cfg, _, _ := e.containerConfig(spec, inspect(tc.image, nil, nil, ""))
-			for line, want := range tc.want {
-				if got := slices.Contains(cfg.Env, line); got != want {
-					t.Errorf("%q is there: %v, want %v; in %v", line, got, want, cfg.Env)
-				}
-			}
-		})
+		e := newEngine(t, func(c *Config) { c.Online, c.Runtime = "/host/online", tc.runtime })
+		_, host := e.containerConfig(specOf(lifecycle.Spec{Resources: lifecycle.Resources{CPU: tc.cpu, Memory: 1}}))
+		got := false
+		for _, m := range host.Mounts {
+			got = got || m.Source == "/host/online/1" && m.Target == onlineFile && m.ReadOnly
+		}
+		if got != tc.want {
+			t.Errorf("runtime %q, %d cores: mounted %v, want %v", tc.runtime, tc.cpu, got, tc.want)
+		}
 	}
 }

@@ -13,22 +13,23 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// procFiles are those files of /proc that programs take for what they have, and that show the whole machine. lxcfs shows to each who reads them what
-// the reader's control group has.
+// procFiles are the files of /proc in which programs look up their memory and processors, and which show those of the
+// whole machine. lxcfs has files of the same names that show the limits of the reader's control group.
 var procFiles = []string{"meminfo", "cpuinfo", "stat", "uptime", "loadavg", "swaps"}
 
 const (
-	lxcfsFolder = "/var/lib/lxcfs/proc" // of the distribution's lxcfs
-	lxcfsWithin = time.Second           // in which it must answer
+	lxcfsFolder = "/var/lib/lxcfs/proc" // of Debian's lxcfs
+	lxcfsWithin = time.Second           // time for it to answer
 )
 
-// ErrNoAnswer is returned for an lxcfs that is there and does not answer.
+// ErrNoAnswer is returned for an lxcfs that is mounted and does not answer.
 var ErrNoAnswer = errors.New("lxcfs does not answer")
 
-// procView says what stands behind procFiles in sandboxes. A container's mounts are fixed when it is made, and it could not be started while a source of them is
-// missing. So it mounts links of ours, which lead to lxcfs while that answers, and to the machine's own files while not.
+// procView decides what is mounted over procFiles in sandboxes. The mounts of a container are fixed when it is made,
+// and it cannot start while one of their sources is missing. So containers mount symbolic links of ours. The links
+// lead to lxcfs while it answers, and to the machine's own files while it does not.
 type procView struct {
-	links string // folder for them, made when it is needed; "" leaves /proc as it is
+	links string // folder of the links, made when needed; "" leaves /proc as it is
 	lxcfs string // folder
 
 	mu    sync.Mutex
@@ -36,25 +37,27 @@ type procView struct {
 	led   string    // where the links lead; "" before it is known
 }
 
-// question is one that lxcfs was asked. A file system in user space can let who reads wait for ever: then one waits, and no other.
+// question is one read of lxcfs. A file system in user space can block its readers for ever, so only one goroutine
+// reads at a time and others wait for its result.
 type question struct {
 	until time.Time
 	done  chan struct{} // closed when err is set
 	err   error
 }
 
-// mounts are those of a new container, none while lxcfs does not answer or the links cannot be made.
+// mounts returns the mounts of a new container. There are none while lxcfs does not answer or the links cannot be made.
 func (v *procView) mounts(ctx context.Context) (all []mount.Mount) {
 	if v.links == "" || v.answers(ctx) != nil || v.lead(v.lxcfs) != nil {
 		return nil
 	}
 	for _, name := range procFiles {
-		all = append(all, mount.Mount{Type: mount.TypeBind, Source: filepath.Join(v.links, name), Target: "/proc/" + name, ReadOnly: true})
+		all = append(all, bind(filepath.Join(v.links, name), "/proc/"+name, true))
 	}
 	return all
 }
 
-// refresh is to be called before a container is started, which may have such mounts, also of another time of this data folder.
+// refresh updates the links. Call it before each start of a container, because the container may have such mounts, also
+// from an earlier process with the same data folder.
 func (v *procView) refresh(ctx context.Context) error {
 	if v.links == "" {
 		return nil
@@ -65,7 +68,7 @@ func (v *procView) refresh(ctx context.Context) error {
 	return v.lead(v.lxcfs)
 }
 
-// lead makes the links lead to the files of a folder.
+// lead makes the links point to the files of a folder.
 func (v *procView) lead(to string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -90,7 +93,8 @@ func (v *procView) lead(to string) error {
 	return nil
 }
 
-// answers returns nil if lxcfs has all of procFiles, and gives one, within lxcfsWithin. Errors: fs.ErrNotExist where it does not run, ErrNoAnswer.
+// answers returns nil if lxcfs has all of procFiles and one of them can be read within lxcfsWithin. Errors:
+// fs.ErrNotExist where lxcfs does not run, ErrNoAnswer.
 func (v *procView) answers(ctx context.Context) error {
 	v.mu.Lock()
 	q := v.asked
@@ -118,7 +122,7 @@ func (v *procView) answers(ctx context.Context) error {
 	}
 }
 
-// ask waits for lxcfs as long as it takes. To read all files would take more than twice as long.
+// ask waits for lxcfs without a time limit. It reads one file only, since reading all takes more than twice as long.
 func (v *procView) ask() error {
 	_, err := os.ReadFile(filepath.Join(v.lxcfs, procFiles[0]))
 	for _, name := range procFiles[1:] {
@@ -132,6 +136,6 @@ func (v *procView) ask() error {
 	return fmt.Errorf("%w: %w", ErrNoAnswer, err)
 }
 
-// CheckLXCFS returns nil where sandboxes see their own memory and processors in /proc, by way of lxcfs. Errors: fs.ErrNotExist where that does not run,
-// ErrNoAnswer.
+// CheckLXCFS returns nil if sandboxes see their own memory and processors in /proc, through lxcfs. Errors:
+// fs.ErrNotExist where lxcfs does not run, ErrNoAnswer.
 func CheckLXCFS(ctx context.Context) error { return (&procView{lxcfs: lxcfsFolder}).answers(ctx) }

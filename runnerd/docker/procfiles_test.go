@@ -4,14 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
 // fakeLXCFS makes a folder with all of procFiles.
@@ -26,7 +22,8 @@ func fakeLXCFS(t *testing.T) string {
 	return dir
 }
 
-// TestSandboxesStartWhateverBecomesOfLXCFS makes containers, and starts them again, with an lxcfs that is there, that is not, and that lets readers wait.
+// TestSandboxesStartWhateverBecomesOfLXCFS makes containers, and starts them again, with an lxcfs that is there, that
+// is not, and that lets readers wait.
 func TestSandboxesStartWhateverBecomesOfLXCFS(t *testing.T) {
 	dir := fakeLXCFS(t)
 	v := &procView{links: filepath.Join(t.TempDir(), "proc"), lxcfs: dir}
@@ -127,16 +124,6 @@ func TestOtherKernelsShowTheirOwnProc(t *testing.T) {
 	for runtime, want := range map[string]string{"": "/data/proc", "runc": "/data/proc", "runsc": ""} {
 		if e := newEngine(t, func(c *Config) { c.Proc, c.Runtime = "/data/proc", runtime }); e.proc.links != want {
 			t.Errorf("runtime %q: links in %q, want %q", runtime, e.proc.links, want)
-		}
-	}
-}
-
-func TestSharedMemoryGrowsWithTheSandbox(t *testing.T) {
-	for memory, want := range map[int]string{0: "size=67108864", 1: "size=536870912", 8: "size=4294967296"} {
-		_, host, _ := newEngine(t, nil).containerConfig(lifecycle.Spec{ID: "id", Memory: memory, CPU: 1}, inspect(nil, nil, nil, "/w"))
-		options := strings.Split(host.Tmpfs["/dev/shm"], ",")
-		if !slices.Contains(options, want) || !slices.Contains(options, "nr_inodes=16384") || !slices.Contains(options, "noexec") {
-			t.Errorf("%d GiB: %q, want %s", memory, options, want)
 		}
 	}
 }

@@ -6,21 +6,20 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 )
 
-// Written is a sandbox as its container tells of it.
+// Written is a sandbox as its container describes it.
 type Written struct {
 	Spec      lifecycle.Spec // as it was when the sandbox was made
 	Running   bool
 	CreatedAt time.Time
 }
 
-// ReadWritten returns the sandboxes of an instance from their containers. A container without a description, as earlier releases made them,
-// gives what the engine knows of it: image, user and sizes.
+// ReadWritten returns the sandboxes of an instance from their containers. Containers of the first releases have no
+// description; for them the engine's own data is used: image, user and sizes.
 func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Written, error) {
 	e := Engine{cfg: Config{Instance: instance}, api: api}
 	list, err := api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.ours()})
@@ -36,16 +35,15 @@ func ReadWritten(ctx context.Context, api *client.Client, instance string) ([]Wr
 				return nil, e.explain(err)
 			}
 			w.Spec = lifecycle.Spec{
-				Image: full.Config.Image, User: full.Config.User, Memory: int(full.HostConfig.Memory >> 30),
-				CPU: int(full.HostConfig.CPUQuota / max(1, full.HostConfig.CPUPeriod)),
+				Image: full.Config.Image, User: full.Config.User,
+				Resources: lifecycle.Resources{
+					CPU:    int(full.HostConfig.CPUQuota / max(1, full.HostConfig.CPUPeriod)),
+					Memory: int(full.HostConfig.Memory >> 30),
+				},
 			}
 		}
-		w.Spec.ID, w.Spec.Organization = c.Labels[labelSandbox], c.Labels[labelOrg] // these two are what everything goes by
+		w.Spec.ID, w.Spec.Organization = c.Labels[labelSandbox], c.Labels[labelOrg] // these labels decide whose sandbox it is
 		all = append(all, w)
 	}
 	return all, nil
-}
-
-func (e *Engine) ours() filters.Args {
-	return filters.NewArgs(filters.Arg("label", labelManaged+"=true"), filters.Arg("label", labelInstance+"="+e.cfg.Instance))
 }

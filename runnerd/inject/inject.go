@@ -1,8 +1,7 @@
 // Package inject carries the toolboxd program inside the runner, so that one binary is all that a host needs.
 //
-// The program is built into the folder bin before the package is (make build does both, in that order). A binary that was
-// compiled without it works in all but the starting of sandboxes, and says so. The content never changes while a program runs;
-// everything here is safe for concurrent use.
+// The program has to be in the folder bin when this package is compiled; make build does both in that order. A binary
+// that was compiled without it cannot start sandboxes, and says so. Everything here is safe for concurrent use.
 package inject
 
 import (
@@ -14,7 +13,7 @@ import (
 //go:embed all:bin
 var files embed.FS
 
-// ErrMissing is returned where toolboxd had not been built when this program was.
+// ErrMissing is returned if toolboxd was not there when this program was compiled.
 var ErrMissing = errors.New("this program was built without toolboxd; build it with: make build")
 
 // Toolboxd is the static Linux executable that becomes the first process of a sandbox; each call returns a copy.

@@ -13,7 +13,10 @@ import (
 // TestRunner holds a Manager to what the fleet asks of a runner.
 func TestRunner(t *testing.T) {
 	fleettest.Runner(t, func(t *testing.T) (fleet.Runner, string) {
-		m, err := sandbox.New(sandbox.Config{Runner: "r", Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Logger: slog.New(slog.DiscardHandler)})
+		m, err := sandbox.New(sandbox.Config{
+			Runner: "r", Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Inject: "/inject",
+			Logger: slog.New(slog.DiscardHandler),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,10 @@
-// Package sandbox is the life of the sandboxes on one Docker host.
+// Package sandbox owns the sandboxes of one Docker host.
 //
-// A Manager makes, starts, stops and removes sandboxes through a Driver, keeps what it last saw of each, and tells a Reporter of
-// every change, and of everything when it begins, after the engine came back and with each heartbeat. The engine is the truth: a
-// Manager has no state of its own to lose, and after a crash of any part it lists and goes on.
+// A Manager creates, starts, stops and removes sandboxes through a Driver and keeps the newest finding of each. It
+// reports every change to a Reporter. It reports all sandboxes when it begins, after the engine came back, and at each
+// heartbeat. The engine is the only source of truth: a Manager stores nothing, and after a crash of any part it lists
+// the containers and goes on.
 //
-// All operations may be repeated and are one at a time per sandbox. A Manager is safe for concurrent use; Run owns its goroutines.
+// Operations may be repeated. One operation runs at a time per sandbox. A Manager is safe for concurrent use; Run owns
+// its goroutines.
 package sandbox

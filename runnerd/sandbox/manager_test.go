@@ -4,157 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/lifecycle"
 	"github.com/sandlot-dev/sandlot/runnerd/sandbox"
 )
-
-// engine is a Driver on a map.
-type engine struct {
-	mu      sync.Mutex
-	has     map[string]*sandbox.Container
-	down    bool
-	room    uint64
-	refuse  error // of the next start
-	lost    chan struct{}
-	changed func(id string, ended bool)
-	next    byte
-}
-
-func newEngine() *engine {
-	return &engine{has: map[string]*sandbox.Container{}, room: 1 << 40, lost: make(chan struct{})}
-}
-
-func (e *engine) do(f func() error) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.down {
-		return sandbox.ErrEngineDown
-	}
-	return f()
-}
-
-func (e *engine) Create(_ context.Context, spec lifecycle.Spec) (made bool, err error) {
-	err = e.do(func() error {
-		if e.has[spec.ID] == nil {
-			e.has[spec.ID], made = &sandbox.Container{ID: spec.ID}, true
-		}
-		return nil
-	})
-	return made, err
-}
-
-func (e *engine) Start(_ context.Context, id string) (c sandbox.Container, err error) {
-	err = e.do(func() error {
-		if e.refuse != nil {
-			refused := e.refuse
-			e.refuse = nil
-			return refused
-		}
-		if e.has[id] == nil {
-			return sandbox.ErrNotFound
-		}
-		if !e.has[id].Running {
-			e.next++
-			e.has[id].Addr = netip.AddrFrom4([4]byte{10, 0, 0, e.next})
-		}
-		e.has[id].Running, e.has[id].Started = true, true
-		c = *e.has[id]
-		return nil
-	})
-	return c, err
-}
-
-func (e *engine) Stop(_ context.Context, id string, _ time.Duration) error {
-	return e.do(func() error {
-		e.has[id].Running, e.has[id].Addr = false, netip.Addr{}
-		return nil
-	})
-}
-
-func (e *engine) Remove(_ context.Context, id string) error {
-	return e.do(func() error {
-		delete(e.has, id)
-		return nil
-	})
-}
-
-func (e *engine) Inspect(_ context.Context, id string) (c sandbox.Container, err error) {
-	err = e.do(func() error {
-		if e.has[id] == nil {
-			return sandbox.ErrNotFound
-		}
-		c = *e.has[id]
-		return nil
-	})
-	return c, err
-}
-
-func (e *engine) List(context.Context) (all []sandbox.Container, err error) {
-	err = e.do(func() error {
-		for _, c := range e.has {
-			all = append(all, *c)
-		}
-		return nil
-	})
-	return all, err
-}
-
-func (e *engine) Watch(ctx context.Context, ready func(), changed func(id string, ended bool)) error {
-	e.mu.Lock()
-	down, lost := e.down, e.lost
-	e.changed = changed
-	e.mu.Unlock()
-	if down {
-		return sandbox.ErrEngineDown
-	}
-	ready()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-lost:
-		return sandbox.ErrEngineDown
-	}
-}
-
-func (e *engine) Room(context.Context) (uint64, error) { return e.room, nil }
-
-// crash takes the engine away; its containers end.
-func (e *engine) crash() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.down = true
-	for _, c := range e.has {
-		c.Running, c.ExitCode, c.Addr, c.WithHost = false, 137, netip.Addr{}, true
-	}
-	close(e.lost)
-	e.lost = make(chan struct{})
-}
-
-func (e *engine) back() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.down = false
-}
-
-// end ends a container as the kernel would.
-func (e *engine) end(id string, how func(*sandbox.Container)) {
-	e.mu.Lock()
-	c := e.has[id]
-	c.Running, c.Addr = false, netip.Addr{}
-	how(c)
-	changed := e.changed
-	e.mu.Unlock()
-	changed(id, true)
-}
 
 // answers is a Toolbox that answers, or does not.
 type answers struct {
@@ -168,6 +26,13 @@ func (a *answers) Ready(ctx context.Context, _ sandbox.Address) (string, error) 
 		return "", ctx.Err()
 	}
 	return "v1", a.err
+}
+
+// spec describes a sandbox.
+func spec(id string) lifecycle.Spec {
+	return lifecycle.Spec{
+		Identity: lifecycle.Identity{ID: id}, Resources: lifecycle.Resources{CPU: 1, Memory: 1}, Image: "image",
+	}
 }
 
 // coordinator keeps reports and answers surplus.
@@ -196,12 +61,15 @@ func (c *coordinator) last(t *testing.T) lifecycle.Report {
 	return c.reports[len(c.reports)-1]
 }
 
-func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator)) {
+func world(
+	t *testing.T, minFree uint64, do func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e, tb, c := newEngine(), &answers{}, &coordinator{}
 		m, err := sandbox.New(sandbox.Config{
-			Runner: "r", Driver: e, Toolbox: tb, Key: []byte("k"), MinRoom: minRoom, Logger: slog.New(slog.DiscardHandler),
+			Runner: "r", Driver: e, Toolbox: tb, Key: []byte("k"), Inject: "/inject", MinFree: minFree,
+			Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -221,7 +89,7 @@ func world(t *testing.T, minRoom uint64, do func(t *testing.T, m *sandbox.Manage
 func TestLife(t *testing.T) {
 	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
 		for range 2 { // every step may be repeated
-			o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+			o, err := m.Create(t.Context(), spec("a"))
 			if err != nil || o.State != lifecycle.Started || o.DaemonVersion != "v1" {
 				t.Fatalf("Create = %+v, %v", o, err)
 			}
@@ -229,9 +97,6 @@ func TestLife(t *testing.T) {
 		at, err := m.Address("a")
 		if err != nil || !at.Addr.IsValid() || at.Secret == "" {
 			t.Errorf("Address = %+v, %v", at, err)
-		}
-		if other := m.SecretHash("b"); other == m.SecretHash("a") || other == at.Secret {
-			t.Error("secrets are not of one sandbox")
 		}
 		if o, err := m.Stop(t.Context(), "a", false); err != nil || o.State != lifecycle.Stopped {
 			t.Errorf("Stop = %+v, %v", o, err)
@@ -261,7 +126,7 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
 				prepare(e, tb)
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
+				if _, err := m.Create(t.Context(), spec("a")); err == nil {
 					t.Error("no error")
 				}
 				if len(e.has) != 0 {
@@ -274,243 +139,25 @@ func TestFailedCreateLeavesNoContainer(t *testing.T) {
 
 func TestNoRoomIsSaidBeforeAnythingIsMade(t *testing.T) {
 	world(t, 1<<30, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, _ *coordinator) {
-		e.room = 1 << 20
-		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
+		e.free = 1 << 20
+		_, err := m.Create(t.Context(), spec("a"))
 		if fault.KindOf(err) != fault.Full || fault.CodeOf(err) != "RUNNER_DISK_FULL" || len(e.has) != 0 {
 			t.Errorf("error = %v, %d containers", err, len(e.has))
 		}
 	})
 }
 
-func TestEndIsReportedAtOnceWithItsReason(t *testing.T) {
-	for name, tc := range map[string]struct {
-		how  func(*sandbox.Container)
-		want string
-	}{
-		"memory": {func(c *sandbox.Container) { c.OutOfMemory, c.ExitCode = true, 137 }, "it used more memory than it may"},
-		"signal": {func(c *sandbox.Container) { c.ExitCode = 139 }, "its first process was ended by signal 11"},
-		"code":   {func(c *sandbox.Container) { c.ExitCode = 3 }, "its first process ended with code 3"},
-		"clean":  {func(c *sandbox.Container) { c.ExitCode = 0 }, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-					t.Fatal(err)
-				}
-				e.end("a", tc.how)
-				r := c.last(t)
-				if r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Reason != tc.want {
-					t.Errorf("report = %+v, want stopped: %q", r, tc.want)
-				}
-			})
-		})
-	}
-}
-
-func TestOurOwnStopIsNotReportedAsAnEnd(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.Stop(t.Context(), "a", false); err != nil {
-			t.Fatal(err)
-		}
-		e.changed("a", true) // the engine's event of it
-		if r := c.last(t); !r.Full {
-			t.Errorf("reported %+v", r)
-		}
-	})
-}
-
-func TestRemovedBySomeoneElse(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		if err := e.Remove(t.Context(), "a"); err != nil {
-			t.Fatal(err)
-		}
-		e.changed("a", true)
-		if r := c.last(t); len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Destroyed || r.Sandboxes[0].Reason == "" {
-			t.Errorf("report = %+v", r)
-		}
-	})
-}
-
-func TestEngineIsFoundAgainAndAllIsReported(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		e.crash()
-		synctest.Wait()
-		if err := m.Ready(); !errors.Is(err, sandbox.ErrEngineDown) {
-			t.Errorf("Ready = %v, want ErrEngineDown", err)
-		}
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "b"}); !errors.Is(err, sandbox.ErrEngineDown) {
-			t.Errorf("Create = %v, want ErrEngineDown", err)
-		}
-		time.Sleep(time.Minute)
-		e.back()
-		time.Sleep(3 * time.Second)
-		if err := m.Ready(); err != nil {
-			t.Errorf("Ready = %v", err)
-		}
-		if r := c.last(t); !r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0].State != lifecycle.Stopped {
-			t.Errorf("report = %+v, want all: a is stopped", r)
-		}
-		if _, err := m.Address("a"); err == nil {
-			t.Error("an ended sandbox still has an address")
-		}
-	})
-}
-
-func TestWhatIsLeftOfDeletedSandboxesIsRemoved(t *testing.T) {
-	world(t, 0, func(t *testing.T, _ *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "stranger"}); err != nil {
-			t.Fatal(err)
-		}
-		c.mu.Lock()
-		c.surplus = []string{"stranger"}
-		c.mu.Unlock()
-		time.Sleep(31 * time.Second) // a heartbeat
-		synctest.Wait()
-		if len(e.has) != 0 {
-			t.Error("what the coordinator says was deleted is left")
-		}
-	})
-}
-
-func TestAnEndIsToldUntilItIsTaken(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.mu.Lock()
-		c.fail = errors.New("database is gone")
-		c.mu.Unlock()
-		e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
-		first := c.last(t).Sandboxes[0]
-		if first.Cause != lifecycle.Itself || first.Seq <= o.Seq {
-			t.Errorf("told %+v after %+v; want an end of its own with a higher number", first, o)
-		}
-		for _, wait := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} { // sooner than a heartbeat
-			c.mu.Lock()
-			c.reports = nil
-			c.mu.Unlock()
-			time.Sleep(wait)
-			if r := c.last(t); !r.Full || len(r.Sandboxes) != 1 || r.Sandboxes[0] != first || r.Seq < first.Seq {
-				t.Errorf("heartbeat %+v, want the same finding %+v", r, first)
-			}
-		}
-		again, err := m.Start(t.Context(), "a")
-		if err != nil || again.Seq <= first.Seq {
-			t.Errorf("Start = %+v, %v", again, err)
-		}
-		time.Sleep(30 * time.Second)
-		if r := c.last(t); r.Sandboxes[0] != again {
-			t.Errorf("heartbeat %+v, want %+v", r, again)
-		}
-	})
-}
-
-func TestAHeartbeatThatSeesAnEndFirstTellsWhatItWas(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		e.mu.Lock()
-		e.has["a"].Running, e.has["a"].OutOfMemory, e.has["a"].Addr = false, true, netip.Addr{}
-		e.mu.Unlock()
-		time.Sleep(31 * time.Second)
-		if r := c.last(t); !r.Full || r.Sandboxes[0].Cause != lifecycle.Itself || r.Sandboxes[0].Reason == "" {
-			t.Errorf("heartbeat %+v, want an end of its own", r)
-		}
-	})
-}
-
-func TestAnEndWithTheEngineIsToldAsSuch(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		e.crash()
-		time.Sleep(time.Second)
-		e.back()
-		time.Sleep(3 * time.Second)
-		if r := c.last(t); !r.Full || r.Sandboxes[0].State != lifecycle.Stopped || r.Sandboxes[0].Cause != lifecycle.WithHost {
-			t.Errorf("report %+v, want an end with the engine", r)
-		}
-	})
-}
-
 func TestNumbersGoOnAfterThoseThatWereTaken(t *testing.T) {
 	m, err := sandbox.New(sandbox.Config{
-		Runner: "r", After: 1000, Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Logger: slog.New(slog.DiscardHandler),
+		Runner: "r", After: 1000, Driver: newEngine(), Toolbox: &answers{}, Key: []byte("k"), Inject: "/inject",
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil || o.Seq <= 1000 {
+	if o, err := m.Create(t.Context(), spec("a")); err != nil || o.Seq <= 1000 {
 		t.Errorf("Create = %+v, %v; want a number above 1000", o, err)
 	}
-}
-
-func TestAnEndWhileStartingIsToldAtOnce(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, _ *coordinator) {
-		tb.silent = true
-		go func() {
-			time.Sleep(100 * time.Millisecond)
-			e.end("a", func(c *sandbox.Container) { c.ExitCode = 3 })
-		}()
-		began := time.Now()
-		_, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"})
-		if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "ended while it started: its first process ended with code 3") || took > time.Second {
-			t.Errorf("Create: %v after %v; want the reason at once", err, took)
-		}
-	})
-}
-
-// TestAFailedStartOfWhatWasThereRemovesNothing is a create that is taken up again after a crash, or told by an old record.
-func TestAFailedStartOfWhatWasThereRemovesNothing(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, tb *answers, c *coordinator) {
-		if _, err := e.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		tb.err = errors.New("no answer")
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err == nil {
-			t.Error("no error")
-		}
-		if e.has["a"] == nil {
-			t.Fatal("a container that an earlier call made was removed")
-		}
-		time.Sleep(31 * time.Second)
-		if r := c.last(t); r.Sandboxes[0].Cause != lifecycle.Unknown {
-			t.Errorf("heartbeat %+v: our own start is told as the sandbox's", r)
-		}
-	})
-}
-
-func TestRestartBehindOurBackIsReportedForItsNewAddress(t *testing.T) {
-	world(t, 0, func(t *testing.T, m *sandbox.Manager, e *engine, _ *answers, c *coordinator) {
-		if _, err := m.Create(t.Context(), lifecycle.Spec{ID: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		before, _ := m.Address("a")
-		if err := e.Stop(t.Context(), "a", 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.Start(t.Context(), "a"); err != nil {
-			t.Fatal(err)
-		}
-		e.changed("a", true)
-		r := c.last(t)
-		after, err := m.Address("a")
-		if err != nil || after == before || r.Full || r.Sandboxes[0].State != lifecycle.Started {
-			t.Errorf("address %v → %v, %v; report %+v", before, after, err, r)
-		}
-	})
 }
 
 func TestOperationsOnOneSandboxDoNotOverlap(t *testing.T) {
@@ -519,7 +166,7 @@ func TestOperationsOnOneSandboxDoNotOverlap(t *testing.T) {
 		for i := range 50 {
 			wg.Go(func() {
 				id := string(rune('a' + i%5))
-				if _, err := m.Create(t.Context(), lifecycle.Spec{ID: id}); err != nil {
+				if _, err := m.Create(t.Context(), spec(id)); err != nil {
 					t.Error(err)
 				}
 				if i%2 == 0 {

@@ -24,12 +24,13 @@ const maxTerminals = 256
 // Size is that of a terminal, in characters.
 type Size struct{ Cols, Rows uint16 }
 
-// maxSide is the most of either.
+// maxSide is the most columns, and the most rows.
 const maxSide = 1000
 
 func (s Size) check() error {
 	if s.Cols < 1 || s.Rows < 1 || s.Cols > maxSide || s.Rows > maxSide {
-		return fault.Newf(fault.Invalid, "a terminal of %d columns and %d rows cannot be: both must be from 1 to %d", s.Cols, s.Rows, maxSide)
+		return fault.Newf(fault.Invalid,
+			"a terminal of %d columns and %d rows cannot be: both must be from 1 to %d", s.Cols, s.Rows, maxSide)
 	}
 	return nil
 }
@@ -46,17 +47,20 @@ type Spec struct {
 
 // Manager owns the terminals of a sandbox.
 type Manager struct {
-	processes *process.Manager
+	processes  *process.Manager
+	goroutines sync.WaitGroup // of all terminals, also of deleted ones
 
-	mu    sync.Mutex
-	order []*Terminal // by creation
+	mu     sync.Mutex
+	closed bool
+	order  []*Terminal // by creation
 }
 
 // NewManager returns a Manager. It starts nothing.
 func NewManager(processes *process.Manager) *Manager { return &Manager{processes: processes} }
 
-// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id, size or variable, ErrExists, fault.Limited,
-// fault.Unavailable without /dev/pts, and those of process.Manager.Start.
+// Create makes a terminal and, unless it is lazy, starts its shell. Errors: fault.Invalid for a bad id, size or
+// variable, ErrExists, fault.Limited, fault.Unavailable without /dev/pts, process.ErrClosed after Close, and those of
+// process.Manager.Start.
 func (m *Manager) Create(spec Spec) (*Terminal, error) {
 	t, err := m.newTerminal(spec)
 	if err != nil {
@@ -91,7 +95,7 @@ func (m *Manager) newTerminal(spec Spec) (*Terminal, error) {
 	if err := spec.Size.check(); err != nil {
 		return nil, err
 	}
-	if err := process.CheckVariables(spec.Env); err != nil { // a lazy one's shell starts later
+	if err := process.CheckVariables(spec.Env); err != nil { // here and not at the start, which may be a client's
 		return nil, err
 	}
 	env := map[string]string{"TERM": "xterm-256color"}
@@ -103,11 +107,15 @@ func (m *Manager) newTerminal(spec Spec) (*Terminal, error) {
 func (m *Manager) add(t *Terminal) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return fmt.Errorf("terminal %q: %w", t.spec.ID, process.ErrClosed)
+	}
 	if m.indexLocked(t.spec.ID) >= 0 {
 		return fmt.Errorf("terminal %q: %w", t.spec.ID, ErrExists)
 	}
 	if len(m.order) >= maxTerminals {
-		return fault.Newf(fault.Limited, "the sandbox has %d terminals, which is the limit; delete some first", maxTerminals)
+		return fault.Newf(fault.Limited,
+			"the sandbox has %d terminals, which is the limit; delete some first", maxTerminals)
 	}
 	m.order = append(m.order, t)
 	return nil
@@ -148,8 +156,8 @@ func (m *Manager) List() []*Terminal {
 // Delete is DeleteWith of the terminal's own processes: what made itself independent, by setsid or nohup, lives on.
 func (m *Manager) Delete(id string) error { return m.DeleteWith(id, process.OwnSession) }
 
-// DeleteWith kills a terminal's shell and, of all that it started, what scope says; its clients see exit code 137. It returns when they are gone. Error:
-// ErrNotFound.
+// DeleteWith kills a terminal's shell and, of all that it started, what scope says; its clients see exit code 137. It
+// returns when they are gone. Error: ErrNotFound.
 func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	t, err := m.Get(id)
 	if err != nil {
@@ -160,4 +168,18 @@ func (m *Manager) DeleteWith(id string, scope process.Scope) error {
 	}
 	t.kill(scope)
 	return nil
+}
+
+// Close kills all terminals with all that they started, and returns when their goroutines have ended. Create fails from
+// then on.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	var all sync.WaitGroup
+	for _, t := range m.List() {
+		all.Go(func() { _ = m.DeleteWith(t.spec.ID, process.Descendants) }) // an error means that it has ended
+	}
+	all.Wait()
+	m.goroutines.Wait()
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// screen follows the escape sequences of a terminal's output as far as they change how later output looks, so that a client that joins
-// in the middle of it can be brought into the same state.
+// screen follows those escape sequences of a terminal's output that change how later output looks. With it, a client
+// that joins in the middle of the output is brought into the same state.
 type screen struct {
 	at    int64 // bytes seen
 	now   modes

@@ -18,10 +18,8 @@ import (
 )
 
 const (
-	scrollback = 512 << 10              // bytes of output kept
-	lead       = 128 << 10              // bytes by which the program may be ahead of the slowest client
-	patience   = 500 * time.Millisecond // for a client that takes nothing
-	maxInput   = 1 << 20                // bytes that wait to be read by the program
+	scrollback = 512 << 10              // bytes of output that are kept
+	maxInput   = 1 << 20                // bytes of input that the program has not read
 	linger     = 100 * time.Millisecond // for output after the shell's end, if a background process holds the terminal
 )
 
@@ -31,6 +29,7 @@ type Terminal struct {
 	spec    Spec
 	created time.Time
 	output  *journal.Journal
+	display *display
 	done    chan struct{} // closed when it has ended; exit and oom are set then
 
 	mu     sync.Mutex
@@ -41,21 +40,17 @@ type Terminal struct {
 	ended  bool
 	exit   int
 	oom    *process.OutOfMemory
-	input  []byte // waits for the program
+	input  []byte // the program has not read it
 	typing bool   // a goroutine is writing input
 
-	rest int // bytes that may still be read after the shell's end; watch's own
-
-	view    sync.Mutex // guards what follows; taken after mu
-	screen  screen
-	clients map[*Client]struct{}
-	caught  chan struct{} // closed when a client has taken something
+	rest int // bytes that may still be read after the shell's end; only watch uses it
 }
 
 func newTerminal(m *Manager, spec Spec, now time.Time) *Terminal {
+	output := m.processes.NewJournal(journal.Limits{Memory: scrollback, File: -1})
 	return &Terminal{
-		m: m, spec: spec, created: now, size: spec.Size, rest: 1 << 20, done: make(chan struct{}), clients: map[*Client]struct{}{},
-		output: m.processes.NewJournal(journal.Limits{Memory: scrollback, File: -1}),
+		m: m, spec: spec, created: now, size: spec.Size, rest: 1 << 20, done: make(chan struct{}),
+		output: output, display: newDisplay(output),
 	}
 }
 
@@ -78,7 +73,8 @@ func (t *Terminal) Info() Info {
 		dir = t.m.processes.Dir()
 	}
 	return Info{
-		ID: t.spec.ID, Dir: dir, Env: t.spec.Env, Size: t.size, Created: t.created, Active: t.master != nil && !t.ended, Lazy: t.spec.Lazy,
+		ID: t.spec.ID, Dir: dir, Env: t.spec.Env, Size: t.size, Created: t.created,
+		Active: t.master != nil && !t.ended, Lazy: t.spec.Lazy,
 	}
 }
 
@@ -125,11 +121,11 @@ func (t *Terminal) startLocked() error {
 		return errors.Join(err, master.Close())
 	}
 	t.master, t.raw, t.spec.Dir = master, raw, t.shell.Dir()
-	go t.watch()
+	t.m.goroutines.Go(t.watch)
 	return nil
 }
 
-// open returns both ends of a new pseudo-terminal, the master's one waited on through the runtime.
+// open returns both ends of a new pseudo-terminal. The runtime's poller waits on the master.
 func open() (master, slave *os.File, err error) {
 	blocking, slave, err := pty.Open()
 	if err != nil {
@@ -152,12 +148,12 @@ func setSize(f *os.File, s Size) error {
 
 // watch reads what the terminal shows until it has ended.
 func (t *Terminal) watch() {
-	go func() {
+	t.m.goroutines.Go(func() {
 		<-t.shell.Exited()
 		_ = t.master.SetReadDeadline(time.Now().Add(linger))
-	}()
+	})
 	for t.read() {
-		t.holdBack()
+		t.display.holdBack(t.shell.Exited())
 	}
 	res := t.shell.Result()
 	t.m.remove(t)
@@ -165,18 +161,18 @@ func (t *Terminal) watch() {
 	_ = t.master.Close()
 }
 
-// read takes output once, and reports whether there may be more.
+// read reads output once, and reports whether there may be more.
 func (t *Terminal) read() bool {
 	n := 0
 	var inner error
 	before := t.output.Size(0)
-	take := func(fd uintptr) bool {
+	fill := func(fd uintptr) bool {
 		n, inner = t.output.Fill(journal.Stdout, int(fd))
 		return !errors.Is(inner, unix.EAGAIN)
 	}
-	err := t.raw.Read(take)
-	if errors.Is(err, os.ErrDeadlineExceeded) && t.rest > 0 { // the shell has ended: what is there is all
-		err = t.raw.Control(func(fd uintptr) { take(fd) })
+	err := t.raw.Read(fill)
+	if errors.Is(err, os.ErrDeadlineExceeded) && t.rest > 0 { // the shell has ended: no more output comes
+		err = t.raw.Control(func(fd uintptr) { fill(fd) })
 		t.rest -= n
 	}
 	if err != nil || inner != nil || n <= 0 { // EIO when nobody has it open any more
@@ -185,9 +181,10 @@ func (t *Terminal) read() bool {
 	r := t.output.Until(before, before+int64(n))
 	defer r.Close()
 	if c, err := r.Next(context.Background()); err == nil {
-		if err := t.show(c.Data); err != nil {
+		if err := t.display.feed(c.Data); err != nil {
 			reason, _, _ := strings.Cut(err.Error(), "\n")
-			t.output.Append(journal.Stdout, []byte("\r\n[sandlot: this terminal is at its end, by a defect of ours: "+reason+"]\r\n"))
+			notice := "\r\n[sandlot: this terminal is at its end, by a defect of ours: " + reason + "]\r\n"
+			t.output.Append(journal.Stdout, []byte(notice))
 			t.shell.Kill()
 			return false
 		}
@@ -195,50 +192,14 @@ func (t *Terminal) read() bool {
 	return true
 }
 
-// show takes output into what clients that join later are given. A panic over it ends this terminal, and not the daemon.
-func (t *Terminal) show(data []byte) (err error) {
-	defer fault.Recovered(&err)
-	t.view.Lock()
-	defer t.view.Unlock()
-	t.screen.feed(data)
-	return nil
-}
-
-// holdBack waits while a client is far behind, unless that client has not taken anything for some time.
-func (t *Terminal) holdBack() {
-	for {
-		end := t.output.Size(0)
-		t.view.Lock()
-		slow := false
-		for c := range t.clients {
-			slow = slow || !c.late && end-c.taken > lead
-		}
-		if !slow {
-			t.view.Unlock()
-			return
-		}
-		if t.caught == nil {
-			t.caught = make(chan struct{})
-		}
-		caught := t.caught
-		t.view.Unlock()
-		select {
-		case <-caught:
-		case <-t.shell.Exited():
-			return
-		case <-time.After(patience):
-			t.view.Lock()
-			for c := range t.clients {
-				c.late = c.late || end-c.taken > lead
-			}
-			t.view.Unlock()
-		}
-	}
-}
-
+// finish ends a terminal whose process has ended.
 func (t *Terminal) finish(code int, oom *process.OutOfMemory) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.finishLocked(code, oom)
+}
+
+func (t *Terminal) finishLocked(code int, oom *process.OutOfMemory) {
 	if t.ended {
 		return
 	}
@@ -247,19 +208,21 @@ func (t *Terminal) finish(code int, oom *process.OutOfMemory) {
 	close(t.done)
 }
 
+// kill ends the terminal's process and, of what it started, what scope says. One that has not started never will.
 func (t *Terminal) kill(scope process.Scope) {
 	t.mu.Lock()
 	shell := t.shell
-	t.mu.Unlock()
 	if shell == nil {
-		t.finish(process.CodeKilled, nil)
-		return
+		t.finishLocked(process.CodeKilled, nil)
 	}
-	shell.KillWith(scope)
+	t.mu.Unlock()
+	if shell != nil {
+		shell.KillWith(scope)
+	}
 }
 
-// Resize sets the size; the program is told by SIGWINCH. Before a lazy start it is the size to start with. Errors: fault.Invalid for a bad
-// size, ErrEnded.
+// Resize sets the size, and the kernel sends the program SIGWINCH. A lazy terminal starts with the size that was set
+// last. Errors: fault.Invalid for a bad size, ErrEnded.
 func (t *Terminal) Resize(size Size) error {
 	if err := size.check(); err != nil {
 		return err
@@ -271,14 +234,15 @@ func (t *Terminal) Resize(size Size) error {
 	}
 	if t.master != nil {
 		if err := setSize(t.master, size); err != nil {
-			return ErrEnded // it is about to
+			return ErrEnded // watch is about to see it
 		}
 	}
 	t.size = size
 	return nil
 }
 
-// Input types data. It never waits: what the program has not read is kept up to 1 MiB. Errors: fault.Limited beyond that, ErrEnded.
+// Input types data. It never waits: up to 1 MiB is kept until the program reads it. Errors: fault.Limited beyond that,
+// ErrEnded.
 func (t *Terminal) Input(data []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -287,7 +251,8 @@ func (t *Terminal) Input(data []byte) error {
 	}
 	if t.typing {
 		if len(t.input)+len(data) > maxInput {
-			return fault.Newf(fault.Limited, "the program in the terminal does not read its input; %d bytes wait", len(t.input))
+			return fault.Newf(fault.Limited,
+				"the program in the terminal does not read its input; %d bytes wait", len(t.input))
 		}
 		t.input = append(t.input, data...)
 		return nil
@@ -305,12 +270,12 @@ func (t *Terminal) Input(data []byte) error {
 	}
 	if n < len(data) {
 		t.input, t.typing = append(t.input, data[n:]...), true
-		go t.typeRest()
+		t.m.goroutines.Go(t.typeRest)
 	}
 	return nil
 }
 
-// typeRest writes what the terminal did not take at once.
+// typeRest writes the input that did not fit into the terminal at once.
 func (t *Terminal) typeRest() {
 	for {
 		t.mu.Lock()
@@ -340,13 +305,9 @@ func (t *Terminal) Attach() (*Client, error) {
 			return nil, err
 		}
 	}
-	c := &Client{t: t}
-	t.view.Lock()
-	defer t.view.Unlock()
-	c.rejoinLocked()
-	t.clients[c] = struct{}{}
-	if t.screen.alternate() { // a full-screen program: let it draw anew
-		t.redraw()
+	c, fullScreen := t.display.attach()
+	if fullScreen {
+		t.redraw() // such a program draws anew
 	}
 	return c, nil
 }
@@ -358,66 +319,4 @@ func (t *Terminal) redraw() {
 			_ = unix.Kill(-group, unix.SIGWINCH)
 		}
 	})
-}
-
-// Client is one attached client.
-type Client struct {
-	t      *Terminal
-	reader *journal.Reader
-	intro  []byte // to be given first
-	taken  int64  // offset of what it has taken; the terminal's view guards it
-	late   bool   // the program does not wait for it; guarded likewise
-}
-
-// rejoinLocked goes to the oldest place that the screen can be shown from.
-func (c *Client) rejoinLocked() {
-	if c.reader != nil {
-		c.reader.Close()
-	}
-	from, intro := c.t.screen.replay(c.t.output.Dropped())
-	c.taken, c.intro, c.late = from, intro, false
-	c.reader = c.t.output.Follow(from)
-}
-
-// Next returns the next output, at most 32 KiB, valid until the next call. Errors: io.EOF when the terminal has ended and all was given, ctx's
-// cause.
-func (c *Client) Next(ctx context.Context) ([]byte, error) {
-	if data := c.intro; len(data) > 0 {
-		c.intro = nil
-		return data, nil
-	}
-	chunk, err := c.reader.Next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.t.view.Lock()
-	defer c.t.view.Unlock()
-	if chunk.Skipped > 0 {
-		c.rejoinLocked()
-		if len(c.intro) == 0 {
-			c.intro = []byte(resetScreen)
-		}
-		data := c.intro
-		c.intro = nil
-		return data, nil
-	}
-	c.taken = chunk.Offset + int64(len(chunk.Data))
-	c.late = c.late && c.t.output.Size(0)-c.taken > lead
-	if c.t.caught != nil {
-		close(c.t.caught)
-		c.t.caught = nil
-	}
-	return chunk.Data, nil
-}
-
-// Close detaches the client. The terminal goes on.
-func (c *Client) Close() {
-	c.t.view.Lock()
-	defer c.t.view.Unlock()
-	delete(c.t.clients, c)
-	c.reader.Close()
-	if c.t.caught != nil {
-		close(c.t.caught)
-		c.t.caught = nil
-	}
 }

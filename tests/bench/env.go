@@ -41,7 +41,10 @@ func newBench(image string, quick bool) (*bench, error) {
 	}
 	return &bench{
 		dir: dir, image: image, quick: quick,
-		http: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, WriteBufferSize: 64 << 10}},
+		http: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{
+			MaxIdleConnsPerHost: 64,
+			DisableCompression:  true, WriteBufferSize: 64 << 10,
+		}},
 	}, nil
 }
 
@@ -184,7 +187,8 @@ type task struct {
 	before func() error // what do needs, not part of the time; may be nil
 }
 
-// alternate runs each task n times, turn by turn after one turn to warm up, and returns the median time of each in milliseconds.
+// alternate runs each task n times, turn by turn after one turn to warm up, and returns the median time of each in
+// milliseconds.
 func alternate(n int, tasks ...task) ([]float64, error) {
 	times := make([][]float64, len(tasks))
 	for turn := range n + 1 {

@@ -57,14 +57,15 @@ func (b *bench) bulk() ([]Row, error) {
 		}
 		return nil
 	}
-	m, err := alternate(b.count(50), task{name: "ours", before: anew, do: upload}, task{name: "raw", before: anew, do: func() error {
-		for _, name := range names {
-			if err := os.WriteFile(name, content, 0o644); err != nil {
-				return err
+	m, err := alternate(b.count(50), task{name: "ours", before: anew, do: upload},
+		task{name: "raw", before: anew, do: func() error {
+			for _, name := range names {
+				if err := os.WriteFile(name, content, 0o644); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	}})
+			return nil
+		}})
 	if err := errors.Join(err, anew(), upload(), read()); err != nil {
 		return nil, err
 	}
@@ -127,7 +128,10 @@ func (b *bench) replace() ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Row{Row{What: "replace in 1,000 files (raw: read and write)", Unit: "ms", Ours: m[0], Raw: m[1]}.atMostRaw(1)}, nil
+	return []Row{Row{
+		What: "replace in 1,000 files (raw: read and write)", Unit: "ms", Ours: m[0],
+		Raw: m[1],
+	}.atMostRaw(1)}, nil
 }
 
 // info asks for one file.

@@ -1,13 +1,15 @@
-// Bench measures Sandlot against two baselines in the same run: the floor, a few lines of net/http in a process of their own, and raw,
-// the same work with no server. On a shared machine ratios count; absolute figures do not.
+// Bench measures Sandlot against two baselines in the same run: the floor, a few lines of net/http in a process of
+// their own, and raw, the same work with no server. On a shared machine ratios count; absolute figures do not.
 //
 //	go run ./tests/bench [--json] [--quick] [--image NAME] [scenario...]
 //	go run ./tests/bench --list
 //
-// toolboxd is measured as a process on loopback; what needs a whole Sandlot starts a private one, and needs a Docker engine. Both are
-// taken from bin/ (make build). Scenarios of one run alternate between ours and the baselines, so that noise hits all alike.
+// toolboxd is measured as a process on loopback; what needs a whole Sandlot starts a private one, and needs a Docker
+// engine. Both are taken from bin/ (make build). Scenarios of one run alternate between ours and the baselines, so
+// that noise hits all alike.
 //
-// Exit codes: 0 when all was measured (goals met or not), 1 when something could not be measured, 2 for bad arguments.
+// Exit codes: 0 when all was measured (goals met or not), 1 when something could not be measured, 2 for bad
+// arguments.
 package main
 
 import (

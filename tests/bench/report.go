@@ -101,7 +101,8 @@ func (r Report) print(w io.Writer, asJSON bool) error {
 				verdict = "✓"
 			}
 		}
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.What, amount(row.Ours, row.Unit), base(row.Floor, row.Unit), base(row.Raw, row.Unit),
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", row.What, amount(row.Ours, row.Unit),
+			base(row.Floor, row.Unit), base(row.Raw, row.Unit),
 			ratio(row.Ours, row.Floor), ratio(row.Ours, row.Raw), row.Goal, verdict)
 	}
 	if err := tw.Flush(); err != nil {
@@ -132,7 +133,8 @@ func (r Report) print(w io.Writer, asJSON bool) error {
 	for _, f := range r.Failed {
 		_, _ = fmt.Fprintf(w, "\n%s %s\n", paint("31", "not measured:"), f)
 	}
-	_, err := fmt.Fprintf(w, "\n%d of %d goals met on %s. Medians; on a shared machine the ratios count.\n", met, goals, r.Machine)
+	_, err := fmt.Fprintf(w, "\n%d of %d goals met on %s. Medians; on a shared machine the ratios count.\n", met, goals,
+		r.Machine)
 	return err
 }
 

@@ -72,7 +72,10 @@ type bare struct {
 func (r bare) config(command ...string) (*container.Config, *container.HostConfig) {
 	host := *r.like.HostConfig
 	host.Mounts, host.Binds = nil, nil
-	return &container.Config{Image: r.like.Config.Image, User: r.like.Config.User, Env: r.like.Config.Env, Entrypoint: command}, &host
+	return &container.Config{
+		Image: r.like.Config.Image, User: r.like.Config.User, Env: r.like.Config.Env,
+		Entrypoint: command,
+	}, &host
 }
 
 func (r bare) make(ctx context.Context, command ...string) (id string, remove func() error, err error) {
@@ -114,7 +117,10 @@ func (r bare) withExec(ctx context.Context) (time.Duration, error) {
 	if err := r.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
 		return 0, errors.Join(err, remove())
 	}
-	made, err := r.api.ContainerExecCreate(ctx, id, container.ExecOptions{Cmd: []string{"/bin/sh", "-c", "echo hi"}, AttachStdout: true})
+	made, err := r.api.ContainerExecCreate(ctx, id, container.ExecOptions{
+		Cmd:          []string{"/bin/sh", "-c", "echo hi"},
+		AttachStdout: true,
+	})
 	if err != nil {
 		return 0, errors.Join(err, remove())
 	}
@@ -195,8 +201,14 @@ func (b *bench) create() ([]Row, error) {
 	}
 	total := median(ours)
 	return []Row{
-		Row{What: "create to first output ÷ docker create, start, exec", Unit: "ms", Ours: total, Raw: median(exec)}.atMostRaw(1.3),
-		Row{What: "create to first output ÷ docker create, start of the command itself", Unit: "ms", Ours: total, Raw: median(own)}.atMostRaw(1.3),
+		Row{
+			What: "create to first output ÷ docker create, start, exec", Unit: "ms", Ours: total,
+			Raw: median(exec),
+		}.atMostRaw(1.3),
+		Row{
+			What: "create to first output ÷ docker create, start of the command itself", Unit: "ms", Ours: total,
+			Raw: median(own),
+		}.atMostRaw(1.3),
 		{What: "… of that, POST /sandbox", Unit: "ms", Ours: median(api1)},
 	}, nil
 }
@@ -239,7 +251,8 @@ func (b *bench) proxied() ([]Row, error) {
 	return []Row{
 		Row{
 			What: "execute true through the proxy", Unit: "ms", Ours: m[0], Floor: m[1], Raw: m[3],
-			Note: "its floor is toolboxd asked without proxy and container; the command runs in the sandbox, with the sandbox's shell",
+			Note: "its floor is toolboxd asked without proxy and container; the command runs in the sandbox, with the " +
+				"sandbox's shell",
 		}.atMost(4),
 	}, b.deleteBox(s, x)
 }

@@ -81,7 +81,11 @@ func (b *bench) sessions() (rows []Row, err error) {
 		return nil, err
 	}
 	m, err := alternate(b.count(400),
-		task{name: "ours", do: func() error { _, err := b.post(at+"/exec", "", map[string]string{"command": "true"}); return err }},
+		task{name: "ours", do: func() error {
+			_, err := b.post(at+"/exec", "",
+				map[string]string{"command": "true"})
+			return err
+		}},
 		task{name: "raw", do: func() error { return shell.run("true") }})
 	if err != nil {
 		return nil, err

@@ -96,7 +96,8 @@ func (b *bench) clients() (rows []Row, err error) {
 			}
 		}
 		rows = append(rows, Row{
-			What: fmt.Sprintf("execute true, %d clients", n), Unit: "/s", Ours: median(rates[0]), Floor: median(rates[1]), Raw: median(rates[2]),
+			What: fmt.Sprintf("execute true, %d clients", n), Unit: "/s", Ours: median(rates[0]), Floor: median(rates[1]),
+			Raw: median(rates[2]),
 		}.atLeastRaw(0.85))
 	}
 	return rows, nil
@@ -112,7 +113,8 @@ func (b *bench) output() ([]Row, error) {
 	const script = "head -c 67108864 /dev/zero | tr '\\0' x"
 	read := func(base string) func() error {
 		return func() error {
-			resp, err := b.http.Post(base+"/process/execute", "application/json", strings.NewReader(`{"command":"head -c 67108864 /dev/zero | tr '\\0' x"}`))
+			resp, err := b.http.Post(base+"/process/execute", "application/json",
+				strings.NewReader(`{"command":"head -c 67108864 /dev/zero | tr '\\0' x"}`))
 			if err != nil {
 				return err
 			}
@@ -127,21 +129,22 @@ func (b *bench) output() ([]Row, error) {
 	if err := resetPeak(ours.proc.PID()); err != nil {
 		return nil, err
 	}
-	m, err := alternate(b.count(7), task{name: "ours", do: read(ours.url)}, task{name: "floor", do: read(floor.url)}, task{name: "raw", do: func() error {
-		cmd := exec.Command("bash", "-c", script)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return err
-		}
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		n, err := io.Copy(io.Discard, bufio.NewReaderSize(out, mib))
-		if err == nil && n != 64*mib {
-			err = fmt.Errorf("%d bytes", n)
-		}
-		return errors.Join(err, cmd.Wait())
-	}})
+	m, err := alternate(b.count(7), task{name: "ours", do: read(ours.url)}, task{name: "floor", do: read(floor.url)},
+		task{name: "raw", do: func() error {
+			cmd := exec.Command("bash", "-c", script)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				return err
+			}
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			n, err := io.Copy(io.Discard, bufio.NewReaderSize(out, mib))
+			if err == nil && n != 64*mib {
+				err = fmt.Errorf("%d bytes", n)
+			}
+			return errors.Join(err, cmd.Wait())
+		}})
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +211,11 @@ func (b *bench) upload() (rows []Row, err error) {
 		return nil, err
 	}
 	// A daemon of its own, so that the peak is that of uploads alone.
-	ours, err := b.spawn(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })
+	ours, err := b.spawn(func(addr, log string) (*harness.Process,
+		error,
+	) {
+		return harness.SpawnToolboxd(addr, b.dir, log)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +293,8 @@ func (b *bench) upload() (rows []Row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, do := range []func() error{send(ours.url+single, false, false), send(ours.url+many, true, true)} { // once more, to see that the bytes are right
+	// Once more, to see that the bytes are right.
+	for _, do := range []func() error{send(ours.url+single, false, false), send(ours.url+many, true, true)} {
 		if err := errors.Join(anew(), do()); err != nil {
 			return nil, err
 		}
@@ -299,7 +307,10 @@ func (b *bench) upload() (rows []Row, err error) {
 	return []Row{
 		Row{What: name + ", body", Unit: "MB/s", Ours: mbs(m[0]), Floor: mbs(m[1]), Raw: mbs(m[6])}.atLeastFloor(0.85),
 		Row{What: name + ", form", Unit: "MB/s", Ours: mbs(m[2]), Floor: mbs(m[3]), Raw: mbs(m[6])}.atLeastFloor(0.85),
-		Row{What: name + ", form in chunks", Unit: "MB/s", Ours: mbs(m[4]), Floor: mbs(m[5]), Raw: mbs(m[6])}.atLeastFloor(0.85),
+		Row{
+			What: name + ", form in chunks", Unit: "MB/s", Ours: mbs(m[4]), Floor: mbs(m[5]),
+			Raw: mbs(m[6]),
+		}.atLeastFloor(0.85),
 		Row{What: name + ", memory over idle", Unit: "MiB", Ours: peak - idle}.atMost(8),
 	}, nil
 }
@@ -323,7 +334,11 @@ func (b *bench) download() ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, err := b.spawn(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })
+	ours, err := b.spawn(func(addr, log string) (*harness.Process,
+		error,
+	) {
+		return harness.SpawnToolboxd(addr, b.dir, log)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +380,8 @@ func (b *bench) download() ([]Row, error) {
 		return err
 	}
 	discard := struct{ io.Writer }{io.Discard}
-	m, err := alternate(b.count(7), task{name: "ours", do: func() error { return get(ours.url, discard) }}, task{name: "floor", do: func() error { return get(floor.url, discard) }},
+	m, err := alternate(b.count(7), task{name: "ours", do: func() error { return get(ours.url, discard) }},
+		task{name: "floor", do: func() error { return get(floor.url, discard) }},
 		task{name: "form", do: inForm})
 	if err != nil {
 		return nil, err
@@ -403,7 +419,8 @@ func (b *bench) list() ([]Row, error) {
 			return nil, err
 		}
 	}
-	// What the answer says is looked at once; afterwards its bytes are read to their end and counted, as raw has no client.
+	// What the answer says is looked at once; afterwards its bytes are read to their end and counted, as raw has no
+	// client.
 	target := ours.url + "/files?path=" + url.QueryEscape(dir)
 	data, err := b.get(target)
 	if n := bytes.Count(data, []byte(`"isDir"`)); err == nil && n != entries {
@@ -479,7 +496,11 @@ func (b *bench) start() ([]Row, error) {
 		}
 	}
 	m, err := alternate(b.count(30),
-		task{name: "ours", do: until(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })},
+		task{name: "ours", do: until(func(addr, log string) (*harness.Process,
+			error,
+		) {
+			return harness.SpawnToolboxd(addr, b.dir, log)
+		})},
 		task{name: "floor", do: until(spawnFloor)})
 	if err != nil {
 		return nil, err
@@ -488,7 +509,11 @@ func (b *bench) start() ([]Row, error) {
 }
 
 func (b *bench) idle() ([]Row, error) {
-	ours, err := b.spawn(func(addr, log string) (*harness.Process, error) { return harness.SpawnToolboxd(addr, b.dir, log) })
+	ours, err := b.spawn(func(addr, log string) (*harness.Process,
+		error,
+	) {
+		return harness.SpawnToolboxd(addr, b.dir, log)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,11 @@ func (b *bench) repository() (rows []Row, err error) {
 		}
 	}
 	m, err := alternate(b.count(20),
-		task{name: "ours", do: func() error { _, err := b.get(s.url + "/git/status?path=" + url.QueryEscape(dir)); return err }},
+		task{name: "ours", do: func() error {
+			_,
+				err := b.get(s.url + "/git/status?path=" + url.QueryEscape(dir))
+			return err
+		}},
 		task{name: "raw", do: func() error { return git(dir, "status", "--porcelain=v2", "--branch") }})
 	if err != nil {
 		return nil, err

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// wayToolbox and wayFloor are the ports of a sandbox at which a toolboxd without a secret and the floor answer whoever reaches the container.
+	// wayToolbox and wayFloor are the ports of a sandbox at which a toolboxd without a secret and the floor answer
+	// whoever reaches the container.
 	wayToolbox = 8001
 	wayFloor   = 8002
 )
@@ -71,7 +72,8 @@ func (b *bench) furnish(s *harness.Sandlot, x box) (at string, err error) {
 			return "", err
 		}
 	}
-	start := fmt.Sprintf("chmod +x /tmp/toolboxd /tmp/bench; (setsid /tmp/toolboxd --listen 0.0.0.0:%d >/tmp/1.log 2>&1 &); (setsid /tmp/bench floor 0.0.0.0:%d >/tmp/2.log 2>&1 &)", wayToolbox, wayFloor)
+	start := fmt.Sprintf("chmod +x /tmp/toolboxd /tmp/bench; (setsid /tmp/toolboxd --listen 0.0.0.0:%d >/tmp/1.log "+
+		"2>&1 &); (setsid /tmp/bench floor 0.0.0.0:%d >/tmp/2.log 2>&1 &)", wayToolbox, wayFloor)
 	if err := b.exec(x.url(), s.Key, start, ""); err != nil {
 		return "", err
 	}
@@ -123,7 +125,10 @@ func (b *bench) asking(s *harness.Sandlot, x box, at string) ([]Row, error) {
 	note := fmt.Sprintf("straight it takes %.3f ms", m[0])
 	return []Row{
 		Row{What: "a request, what the proxy adds", Unit: "ms", Ours: m[1] - m[0], Note: note}.atMost(0.2),
-		Row{What: "a request with 1 kB, what the proxy adds", Unit: "ms", Ours: m[3] - m[2], Note: fmt.Sprintf("straight it takes %.3f ms", m[2])}.atMost(0.2),
+		Row{
+			What: "a request with 1 kB, what the proxy adds", Unit: "ms", Ours: m[3] - m[2],
+			Note: fmt.Sprintf("straight it takes %.3f ms", m[2]),
+		}.atMost(0.2),
 	}, nil
 }
 
@@ -160,7 +165,8 @@ func (b *bench) talking(s *harness.Sandlot, x box, at string) ([]Row, error) {
 			return err
 		}
 	}
-	m, err := alternate(b.count(5000), task{name: "straight", do: echo(straight)}, task{name: "through the proxy", do: echo(through)})
+	m, err := alternate(b.count(5000), task{name: "straight", do: echo(straight)},
+		task{name: "through the proxy", do: echo(through)})
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +206,8 @@ func (b *bench) fetching(s *harness.Sandlot, x box, at string) ([]Row, error) {
 	}
 	send := func(base, key string) func() error {
 		return func() error {
-			req, err := http.NewRequest(http.MethodPost, base+"/files/upload-v2?path=/tmp/sent", io.LimitReader(zeros{}, b.size()))
+			req, err := http.NewRequest(http.MethodPost, base+"/files/upload-v2?path=/tmp/sent",
+				io.LimitReader(zeros{}, b.size()))
 			if err != nil {
 				return err
 			}
@@ -219,7 +226,10 @@ func (b *bench) fetching(s *harness.Sandlot, x box, at string) ([]Row, error) {
 	mbs := func(ms float64) float64 { return float64(b.size()) / 1e3 / ms }
 	name := fmt.Sprintf("%d MiB through the proxy", b.size()/mib)
 	return []Row{
-		Row{What: "download " + name, Unit: "MB/s", Ours: mbs(m[1]), Raw: mbs(m[0]), Note: "raw is the same toolboxd asked straight"}.atLeastRaw(0.9),
+		Row{
+			What: "download " + name, Unit: "MB/s", Ours: mbs(m[1]), Raw: mbs(m[0]),
+			Note: "raw is the same toolboxd asked straight",
+		}.atLeastRaw(0.9),
 		{What: "upload " + name, Unit: "MB/s", Ours: mbs(m[3]), Raw: mbs(m[2]), Note: "likewise; told, not held to a goal"},
 	}, nil
 }

@@ -78,7 +78,8 @@ func agree(t *testing.T, s *harness.Sandlot) states {
 		t.Logf("the lists agree on %v after %s", slices.Sorted(maps.Keys(api)), time.Since(began).Round(time.Millisecond))
 		return api
 	}
-	t.Fatalf("after %s the API has %v (%v), the engine %v (%v)\nlog of sandlot:\n%s", agreement, api, err1, engine, err2, s.Process.Tail())
+	t.Fatalf("after %s the API has %v (%v), the engine %v (%v)\nlog of sandlot:\n%s", agreement, api, err1, engine,
+		err2, s.Process.Tail())
 	return nil
 }
 
@@ -104,11 +105,13 @@ func post(s *harness.Sandlot, path, body string) <-chan int {
 	return done
 }
 
-// event waits for an engine's event of this Sandlot's containers; it listens when event returns, and the channel is closed when it came.
+// event waits for an engine's event of this Sandlot's containers; it listens when event returns, and the channel is
+// closed when it came.
 func event(t *testing.T, s *harness.Sandlot, e *harness.Engine, name string) <-chan struct{} {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, "docker", "events", "--since", fmt.Sprint(time.Now().Unix()-1), "--filter", "event="+name,
+	cmd := exec.CommandContext(ctx, "docker", "events", "--since", fmt.Sprint(time.Now().Unix()-1), "--filter",
+		"event="+name,
 		"--filter", "label="+harness.Label+"="+s.Instance, "--format", "{{.ID}} {{.TimeNano}}")
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+e.Host)
 	out, err := cmd.StdoutPipe()
@@ -291,7 +294,8 @@ func TestNoRoomOnDisk(t *testing.T) {
 	full := func(t *testing.T, s *harness.Sandlot) {
 		t.Helper()
 		a := s.As(t, s.Key).API("POST", "/sandbox", map[string]any{})
-		if a.Status != http.StatusInsufficientStorage || !strings.Contains(a.Message(), "disk") && !strings.Contains(a.Message(), "room") && !strings.Contains(a.Message(), "space") {
+		if a.Status != http.StatusInsufficientStorage || !strings.Contains(a.Message(), "disk") &&
+			!strings.Contains(a.Message(), "room") && !strings.Contains(a.Message(), "space") {
 			t.Errorf("create without room: %d %s; want 507 that says so", a.Status, a.Body)
 		}
 		if all := agree(t, s); len(all) > 0 {
@@ -302,7 +306,10 @@ func TestNoRoomOnDisk(t *testing.T) {
 		full(t, harness.Start(t, harness.Options{Image: harness.Busybox, Engine: e.Host}))
 	})
 	t.Run("none at all", func(t *testing.T) {
-		s := harness.Start(t, harness.Options{Image: harness.Busybox, Engine: e.Host, Env: []string{"SANDLOT_MIN_FREE_DISK=0"}})
+		s := harness.Start(t, harness.Options{
+			Image: harness.Busybox, Engine: e.Host,
+			Env: []string{"SANDLOT_MIN_FREE_DISK=0"},
+		})
 		fill, err := os.Create(filepath.Join(disk, "fill"))
 		if err != nil {
 			t.Fatal(err)
@@ -329,7 +336,8 @@ func TestTermDrains(t *testing.T) {
 	exec := func(command string) <-chan string {
 		out := make(chan string, 1)
 		go func() {
-			req, err := http.NewRequest(http.MethodPost, strings.TrimSuffix(box.ToolboxProxyURL, "/")+"/"+box.ID+"/process/execute",
+			req, err := http.NewRequest(http.MethodPost, strings.TrimSuffix(box.ToolboxProxyURL,
+				"/")+"/"+box.ID+"/process/execute",
 				strings.NewReader(`{"command":"`+command+`"}`))
 			if err != nil {
 				out <- err.Error()

@@ -26,7 +26,8 @@ func full(n, small int) int {
 	return n
 }
 
-// happened is what the engine did to this Sandlot's containers between a time and now, and within a little while from now.
+// happened is what the engine did to this Sandlot's containers between a time and now, and within a little while from
+// now.
 func happened(t *testing.T, s *harness.Sandlot, since time.Time, events ...string) string {
 	t.Helper()
 	args := []string{
@@ -73,8 +74,9 @@ func lose(s *harness.Sandlot) {
 	}
 }
 
-// TestLostOldAndForeignDatabasesRemoveNothing starts Sandlot again and again beside the same sandboxes, with a database that is empty, older, or
-// another installation's. Nothing is removed, ended or started; and in the end the lost sandboxes are adopted.
+// TestLostOldAndForeignDatabasesRemoveNothing starts Sandlot again and again beside the same sandboxes, with a
+// database that is empty, older, or another installation's. Nothing is removed, ended or started; and in the end the
+// lost sandboxes are adopted.
 func TestLostOldAndForeignDatabasesRemoveNothing(t *testing.T) {
 	image := harness.Image(t, "", harness.Busybox)
 	other := harness.Start(t, harness.Options{Image: image})
@@ -90,7 +92,10 @@ func TestLostOldAndForeignDatabasesRemoveNothing(t *testing.T) {
 
 	s := harness.Start(t, harness.Options{Image: image})
 	c := s.As(t, s.Key)
-	kept, ended, gone := c.Create(map[string]any{"name": "kept", "labels": map[string]string{"team": "core"}, "env": map[string]string{"A": "1"}}), c.Create(nil), c.Create(nil)
+	kept, ended, gone := c.Create(map[string]any{
+		"name": "kept", "labels": map[string]string{"team": "core"},
+		"env": map[string]string{"A": "1"},
+	}), c.Create(nil), c.Create(nil)
 	rested := c.Create(map[string]any{"autoDeleteInterval": 0, "autoStopInterval": 1})
 	kept.MustExec("echo data > /root/file")
 	stop := func() {
@@ -136,7 +141,8 @@ func TestLostOldAndForeignDatabasesRemoveNothing(t *testing.T) {
 		}
 		run() // its first full report has been taken when it answers
 		if out := happened(t, s, began, "die", "kill", "stop", "destroy", "start", "pause"); out != "" {
-			t.Fatalf("start %d, with a database that is %s:\n%s\nlog:\n%s", i, []string{"empty", "older", "foreign"}[i%3], out, s.Process.Tail())
+			t.Fatalf("start %d, with a database that is %s:\n%s\nlog:\n%s", i, []string{"empty", "older", "foreign"}[i%3],
+				out, s.Process.Tail())
 		}
 		if i == 0 && !strings.Contains(s.Process.Tail(), "sandlot adopt") {
 			t.Errorf("an empty database beside sandboxes is not told:\n%s", s.Process.Tail())
@@ -184,7 +190,8 @@ func TestLostOldAndForeignDatabasesRemoveNothing(t *testing.T) {
 		AutoDeleteInterval int
 	}
 	if err := json.Unmarshal(c.API("GET", "/sandbox/kept", nil).Want(http.StatusOK).Body, &record); err != nil ||
-		record.Labels["team"] != "core" || record.Env["A"] != "1" || record.AutoStopInterval != 0 || record.AutoDeleteInterval != -1 {
+		record.Labels["team"] != "core" || record.Env["A"] != "1" || record.AutoStopInterval != 0 ||
+		record.AutoDeleteInterval != -1 {
 		t.Errorf("adopted record %+v, %v", record, err)
 	}
 	if got := kept.MustExec("cat /root/file"); got != "data" {
@@ -199,7 +206,8 @@ func TestLostOldAndForeignDatabasesRemoveNothing(t *testing.T) {
 	}
 }
 
-// TestSelfEndedSandboxesAreNotStartedAgain ends sandboxes from outside of Sandlot while their reports are killed or the database fails.
+// TestSelfEndedSandboxesAreNotStartedAgain ends sandboxes from outside of Sandlot while their reports are killed or
+// the database fails.
 func TestSelfEndedSandboxesAreNotStartedAgain(t *testing.T) {
 	image := harness.Image(t, "", harness.Busybox)
 	disk := harness.SmallDisk(t, 64)
@@ -255,7 +263,8 @@ func TestSelfEndedSandboxesAreNotStartedAgain(t *testing.T) {
 		for n := range ids {
 			made.Go(func() {
 				var box struct{ ID, State string }
-				if err := json.Unmarshal(c.API("POST", "/sandbox", map[string]any{}).Body, &box); err != nil || box.State != "started" {
+				if err := json.Unmarshal(c.API("POST", "/sandbox", map[string]any{}).Body, &box); err != nil ||
+					box.State != "started" {
 					t.Errorf("create: %+v, %v", box, err)
 				}
 				ids[n] = box.ID

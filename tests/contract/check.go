@@ -15,8 +15,8 @@ import (
 // maxProblems is how many faults of one answer are told; more would only hide the first.
 const maxProblems = 40
 
-// Check tells what is wrong with an answer of op: nil when nothing is. A status that the contract does not list as a success is
-// wrong, unless it is an error with the whole error body.
+// Check tells what is wrong with an answer of op: nil when nothing is. A status that the contract does not list as a
+// success is wrong, unless it is an error with the whole error body.
 func (op *Operation) Check(status int, header http.Header, body []byte) error {
 	want, ok := op.Answers[strconv.Itoa(status)]
 	switch {
@@ -59,7 +59,7 @@ func (op *Operation) statuses() []string {
 	return all
 }
 
-// checkBareString holds an answer to api.md 0.7: raw text, no quotes, nothing that a client would take for JSON.
+// checkBareString checks an answer that is raw text: no quotes, nothing that a client would take for JSON.
 func checkBareString(header http.Header, body []byte) error {
 	if ct := header.Get("Content-Type"); !strings.HasPrefix(ct, "text/") {
 		return fmt.Errorf("Content-Type %q of a bare string, want text/plain or text/html", ct)
@@ -70,7 +70,7 @@ func checkBareString(header http.Header, body []byte) error {
 	return nil
 }
 
-// CheckError tells what is wrong with an error body (toolbox.md 0.4, api.md 0.5).
+// CheckError tells what is wrong with an error body (docs/wire.md, "Errors and answers").
 func CheckError(status int, body []byte) error {
 	v, err := parse(body)
 	if err != nil {
@@ -179,7 +179,7 @@ func (c *checker) object(at string, s *Schema, v map[string]any) {
 	for key, value := range v {
 		if field, ok := s.Fields[key]; ok {
 			if value == nil && !slices.Contains(s.Required, key) {
-				continue // clients take null for a missing optional key (api.md 0.6)
+				continue // clients take null for a missing optional key
 			}
 			c.value(at+"."+key, field, value)
 		} else if s.Values != nil {

@@ -44,25 +44,52 @@ func TestCheckFindsWhatClientsRefuse(t *testing.T) {
 		want         string // part of the error; "" for none
 	}{
 		{"a right answer", contract.Toolbox(), "GET", "/files", 200, asJSON, "[" + file + "]", ""},
-		{"an unknown key is allowed", contract.Toolbox(), "GET", "/files/info", 200, asJSON, strings.Replace(file, "{", `{"more":1,`, 1), ""},
+		{
+			"an unknown key is allowed", contract.Toolbox(), "GET", "/files/info", 200, asJSON,
+			strings.Replace(file, "{", `{"more":1,`, 1), "",
+		},
 		{"null for a list", contract.Toolbox(), "GET", "/files", 200, asJSON, "null", "is null"},
-		{"a missing key", contract.Toolbox(), "GET", "/files/info", 200, asJSON, strings.Replace(file, `"modifiedAt"`, `"m"`, 1), `"modifiedAt"`},
-		{"a number for text", contract.Toolbox(), "GET", "/files/info", 200, asJSON, strings.Replace(file, `"name":"a"`, `"name":1`, 1), "name is integer"},
-		{"a fraction for a count", contract.Toolbox(), "GET", "/files/info", 200, asJSON, strings.Replace(file, `"size":1`, `"size":1.0`, 1), "size is number"},
+		{
+			"a missing key", contract.Toolbox(), "GET", "/files/info", 200, asJSON,
+			strings.Replace(file, `"modifiedAt"`, `"m"`, 1), `"modifiedAt"`,
+		},
+		{
+			"a number for text", contract.Toolbox(), "GET", "/files/info", 200, asJSON,
+			strings.Replace(file, `"name":"a"`, `"name":1`, 1), "name is integer",
+		},
+		{
+			"a fraction for a count", contract.Toolbox(), "GET", "/files/info", 200, asJSON,
+			strings.Replace(file, `"size":1`, `"size":1.0`, 1), "size is number",
+		},
 		{"another status of success", contract.Toolbox(), "GET", "/files", 201, asJSON, "[]", "status 201"},
 		{"JSON under another type", contract.Toolbox(), "GET", "/files", 200, asText, "[]", "Content-Type"},
 		{"not JSON at all", contract.Toolbox(), "GET", "/files", 200, asJSON, "x", "not JSON"},
 		{"a right error", contract.Toolbox(), "GET", "/files", 404, asJSON, bad, ""},
 		{"an empty error", contract.Toolbox(), "GET", "/files", 404, asJSON, "", "not JSON"},
 		{"an error of another status", contract.Toolbox(), "GET", "/files", 400, asJSON, bad, "statusCode 404"},
-		{"an error without source", contract.Toolbox(), "GET", "/files", 404, asJSON, strings.Replace(bad, "DAYTONA_DAEMON", "", 1), "source"},
-		{"an error without time", contract.Toolbox(), "GET", "/files", 404, asJSON, strings.Replace(bad, "2026-08-20T12:00:00Z", "0001-01-01T00:00:00Z", 1), "timestamp"},
-		{"a 501 that names no feature code", contract.Toolbox(), "GET", "/files", 501, asJSON, strings.Replace(bad, "404", "501", 1), "NOT_BUILT"},
+		{
+			"an error without source", contract.Toolbox(), "GET", "/files", 404, asJSON,
+			strings.Replace(bad, "DAYTONA_DAEMON", "", 1), "source",
+		},
+		{
+			"an error without time", contract.Toolbox(), "GET", "/files", 404, asJSON,
+			strings.Replace(bad, "2026-08-20T12:00:00Z", "0001-01-01T00:00:00Z", 1), "timestamp",
+		},
+		{
+			"a 501 that names no feature code", contract.Toolbox(), "GET", "/files", 501, asJSON,
+			strings.Replace(bad, "404", "501", 1), "NOT_BUILT",
+		},
 		{"no cursor at all", contract.API(), "GET", "/sandbox", 200, asJSON, `{"items":[]}`, `"nextCursor"`},
 		{"a null cursor", contract.API(), "GET", "/sandbox", 200, asJSON, `{"items":[],"nextCursor":null}`, ""},
-		{"a sandbox without its keys", contract.API(), "GET", "/sandbox/x", 200, asJSON, `{"id":"x","cpu":1.0}`, `"toolboxProxyUrl"`},
+		{
+			"a sandbox without its keys", contract.API(), "GET", "/sandbox/x", 200, asJSON, `{"id":"x","cpu":1.0}`,
+			`"toolboxProxyUrl"`,
+		},
 		{"a key that only new clients need", contract.API(), "GET", "/sandbox/x", 200, asJSON, `{}`, `"kvm"`},
-		{"a state that clients do not know", contract.API(), "GET", "/sandbox/x", 200, asJSON, `{"state":"asleep"}`, `"asleep"`},
+		{
+			"a state that clients do not know", contract.API(), "GET", "/sandbox/x", 200, asJSON, `{"state":"asleep"}`,
+			`"asleep"`,
+		},
 		{"a bare string in quotes", contract.API(), "GET", "/sandbox/x/signing-key", 200, asText, `"abc"`, "also JSON"},
 		{"a bare string", contract.API(), "GET", "/sandbox/x/signing-key", 200, asText, "abc", ""},
 	} {

@@ -36,17 +36,19 @@ type shape struct {
 	Items      *shape
 }
 
-// beside lists operations that the recorded contract lacks: those that published clients use, or older ones used, and our own.
+// beside lists operations that the recorded contract lacks: those that published clients use, or older ones used, and
+// our own.
 var beside = []string{
-	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect", "GET /files/watch", "GET /metrics",
+	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect",
+	"GET /files/watch", "GET /metrics",
 	"GET /process/execute/connect",
 }
 
 var braces = regexp.MustCompile(`\{\w+\}`)
 
-// TestDescriptionsAgreeWithTheContract holds what `make gen` writes from our route tables and types against the recorded contract:
-// every operation we claim has the contract's path, parameters, status, and types, takes no body field for required that the
-// contract does not, and answers every field that the contract requires.
+// TestDescriptionsAgreeWithTheContract holds what `make gen` writes from our route tables and types against the
+// recorded contract: every operation we claim has the contract's path, parameters, status, and types, takes no body
+// field for required that the contract does not, and answers every field that the contract requires.
 func TestDescriptionsAgreeWithTheContract(t *testing.T) {
 	for file, surface := range map[string]*contract.Surface{"toolbox": contract.Toolbox(), "control": contract.API()} {
 		raw, err := os.ReadFile(filepath.Join("..", "..", "api", "openapi", file+".gen.json"))

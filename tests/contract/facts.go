@@ -13,8 +13,9 @@ var files embed.FS
 
 // Schema is what the contract says about one JSON value. The zero Schema allows any value.
 type Schema struct {
-	Type     string             `json:"type,omitempty"` // string, number, integer, boolean, array, object, file, datetime; "" is any
-	Ref      string             `json:"ref,omitempty"`  // name of a model, in place of Type
+	// String, number, integer, boolean, array, object, file, datetime; "" is any.
+	Type     string             `json:"type,omitempty"`
+	Ref      string             `json:"ref,omitempty"` // name of a model, in place of Type
 	Nullable bool               `json:"null,omitempty"`
 	Enum     []string           `json:"enum,omitempty"`
 	Required []string           `json:"required,omitempty"`
@@ -90,7 +91,8 @@ func load(name string) *Surface {
 func (s *Surface) Find(method, path string) (*Operation, bool) {
 	var found *Operation
 	for _, op := range s.Operations {
-		if op.Method == method && match(op.Path, path) && (found == nil || strings.Count(op.Path, "{") < strings.Count(found.Path, "{")) {
+		if op.Method == method && match(op.Path, path) && (found == nil ||
+			strings.Count(op.Path, "{") < strings.Count(found.Path, "{")) {
 			found = op
 		}
 	}

@@ -16,8 +16,9 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// TestBadInputIsRefused sends each built operation of the toolbox what it cannot mean: broken JSON, another type, a key less, a parameter less,
-// paths and ids that are absurd. Each gets a typed refusal; nothing is done, and nothing fails inside.
+// TestBadInputIsRefused sends each built operation of the toolbox what it cannot mean: broken JSON, another type, a
+// key less, a parameter less, paths and ids that are absurd. Each gets a typed refusal; nothing is done, and nothing
+// fails inside.
 func TestBadInputIsRefused(t *testing.T) {
 	base, _, _ := harness.Toolboxd(t)
 	surface := contract.Toolbox()
@@ -104,7 +105,10 @@ func TestBadInputIsRefused(t *testing.T) {
 			switch {
 			case p.In == "query":
 				query := example.Query()
-				for _, bad := range []string{"\x00", "a\x00b", strings.Repeat("x", 5000), strings.Repeat("../", 300) + "etc/none", "-1", "1e9", "ü\xff"} {
+				for _, bad := range []string{
+					"\x00", "a\x00b", strings.Repeat("x", 5000),
+					strings.Repeat("../", 300) + "etc/none", "-1", "1e9", "ü\xff",
+				} {
 					query.Set(p.Name, bad)
 					example.RawQuery = query.Encode()
 					send(op, example.String(), surface.ExampleBody(op))

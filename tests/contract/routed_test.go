@@ -45,7 +45,8 @@ func TestEveryToolboxOperationIsRouted(t *testing.T) {
 	url, _, _ := harness.Toolboxd(t)
 	built := everyOperation(t, contract.Toolbox(), url, "")
 	for _, op := range []string{
-		"GET /version", "POST /init", "GET /work-dir", "GET /user-home-dir", "POST /process/execute", "POST /process/code-run",
+		"GET /version", "POST /init", "GET /work-dir", "GET /user-home-dir", "POST /process/execute",
+		"POST /process/code-run",
 		"GET /files", "DELETE /files", "GET /files/info", "POST /files/folder", "POST /files/move", "GET /files/download",
 		"POST /files/bulk-download", "POST /files/bulk-upload", "POST /files/upload-v2", "POST /files/upload",
 	} {
@@ -60,8 +61,10 @@ func TestEveryAPIOperationIsRouted(t *testing.T) {
 	built := everyOperation(t, contract.API(), s.API, s.Key)
 	for _, op := range []string{
 		"GET /config", "GET /health", "GET /api-keys/current", "GET /organizations", "GET /users/me",
-		"POST /sandbox", "GET /sandbox", "GET /sandbox/paginated", "GET /sandbox/{sandboxIdOrName}", "DELETE /sandbox/{sandboxIdOrName}",
-		"POST /sandbox/{sandboxIdOrName}/start", "POST /sandbox/{sandboxIdOrName}/stop", "PUT /sandbox/{sandboxIdOrName}/labels",
+		"POST /sandbox", "GET /sandbox", "GET /sandbox/paginated", "GET /sandbox/{sandboxIdOrName}",
+		"DELETE /sandbox/{sandboxIdOrName}",
+		"POST /sandbox/{sandboxIdOrName}/start", "POST /sandbox/{sandboxIdOrName}/stop",
+		"PUT /sandbox/{sandboxIdOrName}/labels",
 		"POST /sandbox/{sandboxIdOrName}/autostop/{interval}", "POST /sandbox/{sandboxIdOrName}/autoarchive/{interval}",
 		"POST /sandbox/{sandboxIdOrName}/autodelete/{interval}", "POST /sandbox/{sandboxId}/last-activity",
 		"GET /sandbox/{sandboxId}/toolbox-proxy-url", "GET /sandbox/{sandboxIdOrName}/ports/{port}/preview-url",
@@ -73,8 +76,9 @@ func TestEveryAPIOperationIsRouted(t *testing.T) {
 	}
 }
 
-// everyOperation makes each call once, with made-up arguments of the right form, and returns those that are built. An answer must be
-// one of the contract, a typed refusal of the arguments, or a 501 that names the feature; never "no such route".
+// everyOperation makes each call once, with made-up arguments of the right form, and returns those that are built. An
+// answer must be one of the contract, a typed refusal of the arguments, or a 501 that names the feature; never "no
+// such route".
 func everyOperation(t *testing.T, surface *contract.Surface, base, key string) (built []string) {
 	client := &http.Client{Timeout: 30 * time.Second}
 	ops := slices.Clone(surface.Operations)

@@ -26,7 +26,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// TestAdditions uses, through the proxy, what the toolbox has beside the clients' methods, and what they have only in part.
+// TestAdditions uses, through the proxy, what the toolbox has beside the clients' methods, and what they have only in
+// part.
 func TestAdditions(t *testing.T) {
 	s, c := full.up(t)
 	box := c.Create(map[string]any{"cpu": 1, "memory": 1, "disk": 3})
@@ -80,7 +81,8 @@ func keyRunsOnce(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 			d.t.Errorf("answer %d is %s; the first was %s", i, body, bodies[0])
 		}
 	}
-	if a := one.ask("POST", "/process/execute", api.ExecuteRequest{Command: "echo another"}); a.status != 422 || !strings.Contains(a.Message, "key") {
+	if a := one.ask("POST", "/process/execute", api.ExecuteRequest{Command: "echo another"}); a.status != 422 ||
+		!strings.Contains(a.Message, "key") {
 		d.t.Errorf("another command under the same key: %v", a)
 	}
 	if _, out := d.exec("echo ran >> /tmp/ran; wc -l < /tmp/ran"); out != "2\n" {
@@ -89,12 +91,14 @@ func keyRunsOnce(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 	timed := d.with("Idempotency-Key", "key-2")
 	req = api.ExecuteRequest{Command: "echo before; sleep 60", Timeout: 1}
 	first := timed.ask("POST", "/process/execute", req)
-	if again := timed.ask("POST", "/process/execute", req); first.status != 408 || again.status != 408 || again.took > 500*time.Millisecond || !strings.Contains(string(again.body), `"before\n"`) {
+	if again := timed.ask("POST", "/process/execute", req); first.status != 408 || again.status != 408 ||
+		again.took > 500*time.Millisecond || !strings.Contains(string(again.body), `"before\n"`) {
 		d.t.Errorf("a timeout is kept as %v, %s; the first was %v", again, again.body, first)
 	}
 	code := d.with("Idempotency-Key", "key-3")
 	run := api.CodeRunRequest{Language: "python", Code: "import random; print(random.random())"}
-	if a, b := code.ask("POST", "/process/code-run", run), code.ask("POST", "/process/code-run", run); a.status != 200 || string(a.body) != string(b.body) {
+	if a, b := code.ask("POST", "/process/code-run", run), code.ask("POST", "/process/code-run",
+		run); a.status != 200 || string(a.body) != string(b.body) {
 		d.t.Errorf("code under a key: %s and %s", a.body, b.body)
 	}
 }
@@ -108,11 +112,13 @@ func costIsTold(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 		{"sleep 0.3", 300, 1500, 0, 100, 0},
 		{"python3 -c 'import time\nwhile time.process_time() < 0.4: pass'", 400, 4000, 400, 1500, 0},
 		{"python3 -c 'x = b\"x\" * 200_000_000'", 10, 4000, 10, 4000, 200_000_000},
-		{"(sleep 0.2; python3 -c 'import time\nwhile time.process_time() < 0.2: pass'); true", 400, 4000, 200, 1500, 0}, // of a child's child
+		// Of a child's child.
+		{"(sleep 0.2; python3 -c 'import time\nwhile time.process_time() < 0.2: pass'); true", 400, 4000, 200, 1500, 0},
 	} {
 		var res api.ExecuteResponse
 		d.call("POST", "/process/execute", api.ExecuteRequest{Command: tc.command}, &res)
-		if res.ExitCode != 0 || res.WallMs < tc.wall || res.WallMs > tc.mostWall || res.CPUMs < tc.cpu || res.CPUMs > tc.mostCPU || res.PeakRSSBytes < tc.memory || res.PeakRSSBytes > 2*tc.memory+100<<20 {
+		if res.ExitCode != 0 || res.WallMs < tc.wall || res.WallMs > tc.mostWall || res.CPUMs < tc.cpu ||
+			res.CPUMs > tc.mostCPU || res.PeakRSSBytes < tc.memory || res.PeakRSSBytes > 2*tc.memory+100<<20 {
 			d.t.Errorf("%q cost %+v; want %+v", tc.command, res, tc)
 		}
 	}
@@ -129,22 +135,26 @@ func envChanges(d *daemon, _ *harness.Sandlot, _ *harness.Box) {
 			d.t.Errorf("status %d", status)
 		}
 	}
-	const show, want = `printf '%s|%s|%s|%s' "$E_A" "${E_B-none}" "$E_C" "${E_D-none}"`, `1 'x' "y" $HOME|none|tmp:kept|none`
+	const show, want = `printf '%s|%s|%s|%s' "$E_A" "${E_B-none}" "$E_C" "${E_D-none}"`,
+		`1 'x' "y" $HOME|none|tmp:kept|none`
 	if _, out := d.exec(show); out != want {
 		d.t.Errorf("execute has %q", out)
 	}
 	d.session("after")
 	for session, want := range map[string]string{"after": want, "before": "|none||none"} {
 		var res api.SessionExecuteResponse
-		if d.call("POST", "/process/session/"+session+"/exec", api.SessionExecuteRequest{Command: show}, &res); res.Output == nil || *res.Output != want {
+		if d.call("POST", "/process/session/"+session+"/exec", api.SessionExecuteRequest{Command: show},
+			&res); res.Output == nil || *res.Output != want {
 			d.t.Errorf("the session of %s has %+v", session, res)
 		}
 	}
-	if out, _, err := d.terminal("env", `exec sh -c 'echo "<$E_C>"'`+"\n"); err != nil || !strings.Contains(out, "<tmp:kept>") {
+	if out, _, err := d.terminal("env", `exec sh -c 'echo "<$E_C>"'`+"\n"); err != nil ||
+		!strings.Contains(out, "<tmp:kept>") {
 		d.t.Errorf("the terminal has %q, %v", out, err)
 	}
 	for _, bad := range []string{"A=B", "", "A\x00B"} {
-		if a := d.ask("POST", "/env", api.UpdateEnvRequest{Set: map[string]string{"E_A": "changed", bad: "x"}}); a.status != 400 {
+		if a := d.ask("POST", "/env",
+			api.UpdateEnvRequest{Set: map[string]string{"E_A": "changed", bad: "x"}}); a.status != 400 {
 			d.t.Errorf("name %q: %v", bad, a)
 		}
 	}
@@ -173,11 +183,15 @@ pgrep -fc "sleep 500.5"; pkill -f "sleep 500.5"; wait; echo after; pgrep -fc "sl
 	}
 	d.session("self")
 	var one api.SessionExecuteResponse
-	if d.call("POST", "/process/session/self/exec", api.SessionExecuteRequest{Command: script}, &one); one.Output == nil || !strings.HasPrefix(*one.Output, "1\nafter\n0\n") {
+	if d.call("POST", "/process/session/self/exec", api.SessionExecuteRequest{Command: script},
+		&one); one.Output == nil || !strings.HasPrefix(*one.Output, "1\nafter\n0\n") {
 		d.t.Errorf("in a session: %+v", one)
 	}
 	var res api.ExecuteResponse
-	code := api.CodeRunRequest{Language: "javascript", Code: `console.log(require("child_process").spawnSync("pgrep", ["-fc", "a word of its own"]).stdout.toString())`}
+	code := api.CodeRunRequest{
+		Language: "javascript",
+		Code:     `console.log(require("child_process").spawnSync("pgrep", ["-fc", "a word of its own"]).stdout.toString())`,
+	}
 	if d.call("POST", "/process/code-run", code, &res); res.Result != "0\n\n" {
 		d.t.Errorf("in JavaScript: %+v", res)
 	}
@@ -185,8 +199,10 @@ pgrep -fc "sleep 500.5"; pkill -f "sleep 500.5"; wait; echo after; pgrep -fc "sl
 
 func grantIsTold(d *daemon, _ *harness.Sandlot, box *harness.Box) {
 	var m api.SystemMetrics
-	if status := d.call("GET", "/system/metrics", nil, &m); status != 200 || m.CPUCount != box.CPU || m.MemTotal != int64(box.Memory)<<30 ||
-		m.DiskTotal <= 0 || m.DiskFree <= 0 || m.MemUsed <= 0 || m.MemUsed > m.MemTotal || time.Since(m.Timestamp).Abs() > time.Minute || m.TimestampUnix != m.Timestamp.Unix() {
+	if status := d.call("GET", "/system/metrics", nil, &m); status != 200 || m.CPUCount != box.CPU ||
+		m.MemTotal != int64(box.Memory)<<30 ||
+		m.DiskTotal <= 0 || m.DiskFree <= 0 || m.MemUsed <= 0 || m.MemUsed > m.MemTotal ||
+		time.Since(m.Timestamp).Abs() > time.Minute || m.TimestampUnix != m.Timestamp.Unix() {
 		d.t.Errorf("status %d, %+v; the sandbox has %d CPU and %d GiB", status, m, box.CPU, box.Memory)
 	}
 	d.session("load")
@@ -205,18 +221,26 @@ while True: pass'`)
 	}
 	d.call("DELETE", "/process/session/load", nil, nil)
 	g := d.gauges()
-	for name, want := range map[string]float64{"sandbox_cpu_cores": float64(box.CPU), "sandbox_memory_total_bytes": float64(m.MemTotal)} {
+	for name, want := range map[string]float64{
+		"sandbox_cpu_cores":          float64(box.CPU),
+		"sandbox_memory_total_bytes": float64(m.MemTotal),
+	} {
 		if g[name] != want {
 			d.t.Errorf("%s = %v, want %v", name, g[name], want)
 		}
 	}
-	for _, name := range []string{"toolboxd_goroutines", "toolboxd_open_files", "toolboxd_resident_bytes", "sandbox_disk_free_bytes", "sandbox_memory_used_bytes"} {
+	for _, name := range []string{
+		"toolboxd_goroutines", "toolboxd_open_files", "toolboxd_resident_bytes",
+		"sandbox_disk_free_bytes", "sandbox_memory_used_bytes",
+	} {
 		if g[name] <= 0 {
 			d.t.Errorf("%s = %v", name, g[name])
 		}
 	}
 	for program, want := range map[string]int{
-		"nproc": box.CPU, "getconf _NPROCESSORS_ONLN": box.CPU, "stat -f -c %c /dev/shm": 16384, "awk -F: 'END { print $3 == \"/\" }' /proc/self/cgroup": 1, "python3 -c 'import os; print(os.cpu_count())'": box.CPU, "node -p 'process.constrainedMemory()'": box.Memory << 30,
+		"nproc": box.CPU, "getconf _NPROCESSORS_ONLN": box.CPU, "stat -f -c %c /dev/shm": 16384,
+		"awk -F: 'END { print $3 == \"/\" }' /proc/self/cgroup": 1,
+		"python3 -c 'import os; print(os.cpu_count())'":         box.CPU, "node -p 'process.constrainedMemory()'": box.Memory << 30,
 	} {
 		if _, out := d.exec(program); out != fmt.Sprintln(want) {
 			d.t.Errorf("%s says %q, want %d", program, out, want)
@@ -224,13 +248,15 @@ while True: pass'`)
 	}
 }
 
-// TestGrantIsToldInEitherGroupNamespace: in one of its own the kernel shows a container's group as "/", else by the machine's path.
+// TestGrantIsToldInEitherGroupNamespace: in one of its own the kernel shows a container's group as "/", else by the
+// machine's path.
 func TestGrantIsToldInEitherGroupNamespace(t *testing.T) {
 	for _, namespace := range []string{"host", "private"} {
 		t.Run(namespace, func(t *testing.T) {
 			c := runPID1(t, harness.Busybox, []string{"--cgroupns", namespace, "--memory", "200m", "--cpus", "0.5"})
 			var m api.SystemMetrics
-			if status := c.call("GET", "/system/metrics", nil, &m); status != 200 || m.CPUCount != 1 || m.MemTotal != 200<<20 || m.MemUsed <= 0 || m.MemUsed > 100<<20 {
+			if status := c.call("GET", "/system/metrics", nil, &m); status != 200 || m.CPUCount != 1 ||
+				m.MemTotal != 200<<20 || m.MemUsed <= 0 || m.MemUsed > 100<<20 {
 				t.Errorf("status %d, %+v; want 1 CPU and 200 MiB", status, m)
 			}
 		})
@@ -250,7 +276,8 @@ b = socket.create_server(("::", 4567), family=socket.AF_INET6)
 print("ready", flush=True)
 time.sleep(1000)'`) + "/logs"
 	harness.Until(d.t, 10*time.Second, "the servers", func() bool { return strings.Contains(d.text(log), "ready") })
-	if d.call("GET", "/port", nil, &list); !slices.Contains(list.Ports, 3456) || !slices.Contains(list.Ports, 4567) || !slices.IsSorted(list.Ports) {
+	if d.call("GET", "/port", nil, &list); !slices.Contains(list.Ports, 3456) || !slices.Contains(list.Ports, 4567) ||
+		!slices.IsSorted(list.Ports) {
 		d.t.Errorf("ports %v, want 3456 and 4567 among them", list.Ports)
 	}
 	inUse := func(port string, want bool) {
@@ -288,13 +315,15 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 5678), H).serve_forever()
 
 func portProxy(d *daemon, s *harness.Sandlot, _ *harness.Box) {
 	for name, program := range map[string]string{"path": pathServer, "echo": echoServer} {
-		if status := d.call("POST", "/files/upload-v2?path=/tmp/"+name+".py", strings.NewReader(program), nil); status != 200 {
+		if status := d.call("POST", "/files/upload-v2?path=/tmp/"+name+".py", strings.NewReader(program),
+			nil); status != 200 {
 			d.t.Fatalf("upload: %d", status)
 		}
 		d.exec("(nohup python3 /tmp/" + name + ".py >/dev/null 2>&1 &)")
 	}
 	for _, port := range []string{"5678", "8765"} {
-		harness.Until(d.t, 10*time.Second, "a server on "+port, func() bool { return strings.Contains(d.text("/port/"+port+"/in-use"), "true") })
+		harness.Until(d.t, 10*time.Second, "a server on "+port,
+			func() bool { return strings.Contains(d.text("/port/"+port+"/in-use"), "true") })
 	}
 	for _, tc := range []struct{ method, path, body, want string }{
 		{"GET", "/a%20b/%2F/c?x=1&y=%26", "", "GET /a%20b/%2F/c?x=1&y=%26 localhost:5678 "},
@@ -459,7 +488,8 @@ func signedAddresses(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		mac := hmac.New(sha256.New, []byte(key))
 		fmt.Fprintf(mac, "v1:files:%s:%s:%d", method, path, expires)
 		route := map[string]string{"GET": "/files/download", "POST": "/files/upload-v2"}[method]
-		return d.base + route + harness.Query("path", path, "expires", fmt.Sprint(expires), "signature", "v1_"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+		return d.base + route + harness.Query("path", path, "expires", fmt.Sprint(expires), "signature",
+			"v1_"+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	hour, past := time.Now().Add(time.Hour).Unix(), time.Now().Add(-time.Second).Unix()
 	const file = "/tmp/signed ü+%.txt"
@@ -469,7 +499,10 @@ func signedAddresses(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		status int
 		body   string
 	}{
-		{"upload of bytes", []string{"-H", "Content-Type: application/octet-stream", "--data-binary", "by curl", address(key, "POST", file, hour)}, 200, `"type":"file"`},
+		{"upload of bytes", []string{
+			"-H", "Content-Type: application/octet-stream", "--data-binary", "by curl",
+			address(key, "POST", file, hour),
+		}, 200, `"type":"file"`},
 		{"download", []string{address(key, "GET", file, hour)}, 200, "by curl"},
 		{"range", []string{"-r", "3-", address(key, "GET", file, hour)}, 206, "curl"},
 		{"head", []string{"-I", address(key, "GET", file, hour)}, 200, ""},
@@ -477,8 +510,10 @@ func signedAddresses(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		{"download without end", []string{address(key, "GET", file, 0)}, 200, "as a form"},
 		{"late", []string{address(key, "GET", file, past)}, 401, ""},
 		{"another file", []string{strings.Replace(address(key, "GET", file, hour), "signed", "singed", 1)}, 401, ""},
-		{"another method", []string{"-d", "x", strings.Replace(address(key, "GET", file, hour), "/files/download", "/files/upload-v2", 1)}, 401, ""},
-		{"another operation", []string{strings.Replace(address(key, "GET", file, hour), "/files/download", "/files/info", 1)}, 401, ""},
+		{"another method", []string{"-d", "x", strings.Replace(address(key, "GET", file, hour), "/files/download",
+			"/files/upload-v2", 1)}, 401, ""},
+		{"another operation", []string{strings.Replace(address(key, "GET", file, hour), "/files/download", "/files/info",
+			1)}, 401, ""},
 		{"another key", []string{address(key+"x", "GET", file, hour)}, 401, ""},
 		{"no such file", []string{address(key, "GET", "/tmp/none", hour)}, 404, "FILE_NOT_FOUND"},
 	} {
@@ -487,7 +522,8 @@ func signedAddresses(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		}
 	}
 	fresh := string(c.API("POST", "/sandbox/"+box.ID+"/signing-key/rotate", nil).Want(200).Body)
-	if again := string(c.API("GET", "/sandbox/"+box.ID+"/signing-key", nil).Want(200).Body); fresh == key || again != fresh {
+	if again := string(c.API("GET", "/sandbox/"+box.ID+"/signing-key", nil).Want(200).Body); fresh == key ||
+		again != fresh {
 		d.t.Errorf("the key became %q and is %q; it was %q", fresh, again, key)
 	}
 	if status, body := curl(d.t, address(fresh, "GET", file, hour)); status != 200 || body != "as a form" {
@@ -501,7 +537,8 @@ func signedAddresses(d *daemon, s *harness.Sandlot, box *harness.Box) {
 // curl runs curl and returns status and body.
 func curl(t *testing.T, args ...string) (status int, body string) {
 	t.Helper()
-	out, err := harness.Run(nil, nil, "curl", append([]string{"-sS", "--max-time", "30", "-w", "\n%{http_code}"}, args...)...)
+	out, err := harness.Run(nil, nil, "curl", append([]string{"-sS", "--max-time", "30", "-w", "\n%{http_code}"},
+		args...)...)
 	if err != nil {
 		t.Errorf("curl %q: %v", args, err)
 		return 0, ""
@@ -529,7 +566,8 @@ func webTerminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		}
 	}
 	dialer := websocket.Dialer{NetDialContext: s.DialProxy}
-	ws, _, err := dialer.DialContext(d.t.Context(), "ws"+strings.TrimPrefix(link, "http")+"/ws", http.Header{"X-Daytona-Preview-Token": {token}})
+	ws, _, err := dialer.DialContext(d.t.Context(), "ws"+strings.TrimPrefix(link, "http")+"/ws",
+		http.Header{"X-Daytona-Preview-Token": {token}})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -543,7 +581,8 @@ func webTerminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 	for {
 		_, data, err := ws.ReadMessage()
 		if err != nil {
-			if !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(all, "31 101") || !strings.Contains(all, "id 42") {
+			if !websocket.IsCloseError(err, websocket.CloseNormalClosure) || !strings.Contains(all, "31 101") ||
+				!strings.Contains(all, "id 42") {
 				d.t.Errorf("it ended with %v after %q", err, all)
 			}
 			return

@@ -48,7 +48,8 @@ func TestUnknownSandboxIs404(t *testing.T) {
 	_, c := small.up(t)
 	for _, ref := range []string{unknown, "no-such-name", "not%20a%2Fname"} {
 		for _, call := range []string{
-			"GET /sandbox/%s", "DELETE /sandbox/%s", "POST /sandbox/%s/start", "POST /sandbox/%s/stop", "POST /sandbox/%s/autostop/5",
+			"GET /sandbox/%s", "DELETE /sandbox/%s", "POST /sandbox/%s/start", "POST /sandbox/%s/stop",
+			"POST /sandbox/%s/autostop/5",
 			"POST /sandbox/%s/autoarchive/5", "POST /sandbox/%s/autodelete/5", "POST /sandbox/%s/public/true",
 			"GET /sandbox/%s/ports/3000/preview-url", "GET /sandbox/%s/toolbox-proxy-url", "POST /sandbox/%s/last-activity",
 		} {
@@ -66,7 +67,8 @@ func TestUnknownSandboxIs404(t *testing.T) {
 
 func TestUnknownRouteSaysSo(t *testing.T) {
 	_, c := small.up(t)
-	if a := c.API("POST", "/no/such/route", nil).Want(http.StatusNotFound); a.Message() != "Cannot POST /api/no/such/route" {
+	if a := c.API("POST", "/no/such/route",
+		nil).Want(http.StatusNotFound); a.Message() != "Cannot POST /api/no/such/route" {
 		t.Errorf("message %q", a.Message())
 	}
 }
@@ -219,8 +221,10 @@ func TestListFilters(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		harness.Query("labels", "{"), harness.Query("labels", `["a"]`), harness.Query("states", "asleep"), harness.Query("limit", "0"),
-		harness.Query("limit", "201"), harness.Query("limit", "1.5"), harness.Query("cursor", "%%%"), harness.Query("sort", "colour"),
+		harness.Query("labels", "{"), harness.Query("labels", `["a"]`), harness.Query("states", "asleep"),
+		harness.Query("limit", "0"),
+		harness.Query("limit", "201"), harness.Query("limit", "1.5"), harness.Query("cursor", "%%%"),
+		harness.Query("sort", "colour"),
 	} {
 		c.API("GET", "/sandbox"+query, nil).Want(http.StatusBadRequest)
 	}
@@ -239,10 +243,16 @@ func TestPagination(t *testing.T) {
 	_, c := small.up(t)
 	want := []string{}
 	for i := range 5 {
-		want = append(want, c.Create(map[string]any{"name": fmt.Sprintf("page-%d", i), "labels": map[string]string{"run": "p"}}).ID)
+		want = append(want, c.Create(map[string]any{
+			"name":   fmt.Sprintf("page-%d", i),
+			"labels": map[string]string{"run": "p"},
+		}).ID)
 	}
 	slices.Sort(want)
-	for _, order := range []string{"", "&sort=name&order=asc", "&sort=createdAt&order=desc", "&sort=lastActivityAt&order=asc", "&sort=cpu"} {
+	for _, order := range []string{
+		"", "&sort=name&order=asc", "&sort=createdAt&order=desc",
+		"&sort=lastActivityAt&order=asc", "&sort=cpu",
+	} {
 		var got []string
 		cursor, pages := "", 0
 		for pages = 1; pages < 9; pages++ {
@@ -272,7 +282,8 @@ func TestPagination(t *testing.T) {
 		Items                   []struct{ ID string }
 		Total, Page, TotalPages int
 	}
-	c.API("GET", "/sandbox/paginated"+harness.Query("labels", `{"run":"p"}`, "page", "3", "limit", "2"), nil).Want(http.StatusOK).Into(&old)
+	c.API("GET", "/sandbox/paginated"+harness.Query("labels", `{"run":"p"}`, "page", "3", "limit", "2"),
+		nil).Want(http.StatusOK).Into(&old)
 	if len(old.Items) != 1 || old.Total != 5 || old.Page != 3 || old.TotalPages != 3 {
 		t.Errorf("paginated: %+v", old)
 	}
@@ -285,7 +296,8 @@ func TestIntervalsReadBack(t *testing.T) {
 		t.Helper()
 		box.Refresh()
 		if box.AutoStopInterval != stop || box.AutoArchive != archive || box.AutoDeleteInterval != del {
-			t.Errorf("intervals %d, %d, %d; want %d, %d, %d", box.AutoStopInterval, box.AutoArchive, box.AutoDeleteInterval, stop, archive, del)
+			t.Errorf("intervals %d, %d, %d; want %d, %d, %d", box.AutoStopInterval, box.AutoArchive, box.AutoDeleteInterval,
+				stop, archive, del)
 		}
 	}
 	check(30, 120, 60)
@@ -297,7 +309,10 @@ func TestIntervalsReadBack(t *testing.T) {
 		c.API("POST", "/sandbox/"+box.ID+"/"+path, nil).Want(http.StatusOK)
 	}
 	check(0, 43200, -1)
-	for _, path := range []string{"autostop/-1", "autostop/x", "autostop/1.5", "autoarchive/-1", "autodelete/x", "autostop/99999999999999999999"} {
+	for _, path := range []string{
+		"autostop/-1", "autostop/x", "autostop/1.5", "autoarchive/-1", "autodelete/x",
+		"autostop/99999999999999999999",
+	} {
 		a := c.API("POST", "/sandbox/"+box.ID+"/"+path, nil).Want(http.StatusBadRequest)
 		if !strings.Contains(a.Message(), "nterval") {
 			t.Errorf("%s: message %q does not name the interval", path, a.Message())

@@ -37,26 +37,29 @@ func TestACreateIsBounded(t *testing.T) {
 		body   map[string]any
 		status int
 	}{
-		"64 labels":              {map[string]any{"labels": pairs(64, strings.Repeat("v", 256))}, 200},
-		"65 labels":              {map[string]any{"labels": pairs(65, "v")}, 400},
-		"long label":             {map[string]any{"labels": map[string]string{"a": strings.Repeat("v", 257)}}, 400},
-		"long name of a label":   {map[string]any{"labels": map[string]string{strings.Repeat("v", 257): ""}}, 400},
-		"NUL in a label":         {map[string]any{"labels": map[string]string{"a": "\x00"}}, 400},
-		"a large variable":       {map[string]any{"env": map[string]string{"A": strings.Repeat("v", 128*kib-4)}}, 200},
-		"a too large variable":   {map[string]any{"env": map[string]string{"A": strings.Repeat("v", 128*kib)}}, 400},
-		"too many variables":     {map[string]any{"env": pairs(1000, strings.Repeat("v", 130))}, 400},
-		"a variable of ours":     {map[string]any{"env": map[string]string{"SANDLOT_CLAIM_SHA256": "x"}}, 400},
-		"odd variables":          {map[string]any{"env": map[string]string{"A-B": "1", "a.b": "2"}}, 200},
-		"name of a hash":         {map[string]any{"name": strings.ReplaceAll(unknown, "-", "")}, 200},
-		"name like an id":        {map[string]any{"name": unknown}, 400},
-		"invisible name":         {map[string]any{"name": "a\u200b"}, 400},
-		"name turned around":     {map[string]any{"name": "a\u202eb"}, 400},
-		"long name":              {map[string]any{"name": strings.Repeat("x", 256)}, 400},
-		"long user":              {map[string]any{"user": strings.Repeat("x", 256)}, 400},
-		"user with a NUL":        {map[string]any{"user": "a\x00"}, 400},
-		"long snapshot":          {map[string]any{"snapshot": strings.Repeat("x", 100*kib)}, 400},
-		"long target":            {map[string]any{"target": strings.Repeat("x", 256)}, 400},
-		"a body over a megabyte": {map[string]any{"name": "x", "env": map[string]string{"A": strings.Repeat("v", 1<<20)}}, 413},
+		"64 labels":            {map[string]any{"labels": pairs(64, strings.Repeat("v", 256))}, 200},
+		"65 labels":            {map[string]any{"labels": pairs(65, "v")}, 400},
+		"long label":           {map[string]any{"labels": map[string]string{"a": strings.Repeat("v", 257)}}, 400},
+		"long name of a label": {map[string]any{"labels": map[string]string{strings.Repeat("v", 257): ""}}, 400},
+		"NUL in a label":       {map[string]any{"labels": map[string]string{"a": "\x00"}}, 400},
+		"a large variable":     {map[string]any{"env": map[string]string{"A": strings.Repeat("v", 128*kib-4)}}, 200},
+		"a too large variable": {map[string]any{"env": map[string]string{"A": strings.Repeat("v", 128*kib)}}, 400},
+		"too many variables":   {map[string]any{"env": pairs(1000, strings.Repeat("v", 130))}, 400},
+		"a variable of ours":   {map[string]any{"env": map[string]string{"SANDLOT_CLAIM_SHA256": "x"}}, 400},
+		"odd variables":        {map[string]any{"env": map[string]string{"A-B": "1", "a.b": "2"}}, 200},
+		"name of a hash":       {map[string]any{"name": strings.ReplaceAll(unknown, "-", "")}, 200},
+		"name like an id":      {map[string]any{"name": unknown}, 400},
+		"invisible name":       {map[string]any{"name": "a\u200b"}, 400},
+		"name turned around":   {map[string]any{"name": "a\u202eb"}, 400},
+		"long name":            {map[string]any{"name": strings.Repeat("x", 256)}, 400},
+		"long user":            {map[string]any{"user": strings.Repeat("x", 256)}, 400},
+		"user with a NUL":      {map[string]any{"user": "a\x00"}, 400},
+		"long snapshot":        {map[string]any{"snapshot": strings.Repeat("x", 100*kib)}, 400},
+		"long target":          {map[string]any{"target": strings.Repeat("x", 256)}, 400},
+		"a body over a megabyte": {
+			map[string]any{"name": "x", "env": map[string]string{"A": strings.Repeat("v", 1<<20)}},
+			413,
+		},
 	} {
 		a := c.API("POST", "/sandbox", tc.body)
 		if a.Status != tc.status || tc.status != 200 && (a.Code() == "" || len(a.Body) > 2000) {
@@ -100,8 +103,10 @@ func TestListsTakeWhateverIsAsked(t *testing.T) {
 		for query, status := range map[string]int{
 			"name=%00": 400, "name=" + strings.Repeat("x", 2000): 400, "name=%ff": 400, "id=%00": 400,
 			"labels=" + url.QueryEscape(`{"a":"\u0000"}`): 400, "labels=nope": 400, "states=%00": 400, "snapshots=%00": 400,
-			"lastEventAfter=0000-01-01T00:00:00Z": 400, "lastEventAfter=9999-12-31T23:59:59-12:00": 400, "lastEventBefore=99999-01-01T00:00:00Z": 400,
-			"lastEventAfter=2026-01-01T00:00:00Z": 200, "minCpu=1e300": 400, "limit=1e999": 400, "limit=NaN": 400, "limit=-1": 400, "minCpu=9223372036854775807": 400,
+			"lastEventAfter=0000-01-01T00:00:00Z": 400, "lastEventAfter=9999-12-31T23:59:59-12:00": 400,
+			"lastEventBefore=99999-01-01T00:00:00Z": 400,
+			"lastEventAfter=2026-01-01T00:00:00Z":   200, "minCpu=1e300": 400, "limit=1e999": 400, "limit=NaN": 400,
+			"limit=-1": 400, "minCpu=9223372036854775807": 400,
 			"sort=%00": 400, "sort=name": 200, "order=%00": 200,
 		} {
 			if a := c.API("GET", list+"?"+query, nil); a.Status != status || len(a.Body) > 3000 && status != 200 {
@@ -114,9 +119,13 @@ func TestListsTakeWhateverIsAsked(t *testing.T) {
 			t.Errorf("page %s: %d %s", page, a.Status, a.Body)
 		}
 	}
-	for _, cursor := range []string{"x", "%00", "W10", "WyJhIiwiYiJd", "WyJcdTAwMDAiLCJcdTAwMDAiXQ", "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTEyOjAwIiwiYSJd", strings.Repeat("A", 4000)} {
+	for _, cursor := range []string{
+		"x", "%00", "W10", "WyJhIiwiYiJd", "WyJcdTAwMDAiLCJcdTAwMDAiXQ",
+		"WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTEyOjAwIiwiYSJd", strings.Repeat("A", 4000),
+	} {
 		for _, sort := range []string{"createdAt", "cpu", "name"} {
-			if a := c.API("GET", "/sandbox?sort="+sort+"&cursor="+cursor, nil); a.Status != 400 && (sort != "name" || a.Status != 200) {
+			if a := c.API("GET", "/sandbox?sort="+sort+"&cursor="+cursor, nil); a.Status != 400 &&
+				(sort != "name" || a.Status != 200) {
 				t.Errorf("cursor %.40s by %s: %d %.200s", cursor, sort, a.Status, a.Body)
 			}
 		}
@@ -130,7 +139,8 @@ func TestADeleteByIDNeverFindsAName(t *testing.T) {
 	c.API("DELETE", "/sandbox/"+gone.ID, nil).Want(200)
 	c.API("POST", "/sandbox", map[string]any{"name": gone.ID}).Want(400)
 	c.API("POST", "/sandbox", map[string]any{"name": strings.ToUpper(gone.ID)}).Want(400)
-	harness.Until(t, 10*time.Second, "the record to be gone", func() bool { return c.API("DELETE", "/sandbox/"+gone.ID, nil).Status == 404 })
+	harness.Until(t, 10*time.Second, "the record to be gone",
+		func() bool { return c.API("DELETE", "/sandbox/"+gone.ID, nil).Status == 404 })
 	kept.Refresh()
 }
 
@@ -148,14 +158,18 @@ func TestARefusedRequestChangesNothing(t *testing.T) {
 		for strings.Contains(at, "{") {
 			head, rest, _ := strings.Cut(at, "{")
 			name, tail, _ := strings.Cut(rest, "}")
-			value := map[string]string{"port": "3000", "token": "t", "traceId": "t", "interval": "5", "ttlMinutes": "0", "isPublic": "false"}[name]
+			value := map[string]string{
+				"port": "3000", "token": "t", "traceId": "t", "interval": "5", "ttlMinutes": "0",
+				"isPublic": "false",
+			}[name]
 			if value == "" {
 				value = box.ID
 			}
 			at = head + value + tail
 		}
 		if op.Method == "DELETE" && at == "/sandbox/"+box.ID || slices.Contains([]string{"start", "stop"}, path.Base(at)) ||
-			strings.Contains(at, "/auto") || strings.Contains(at, "/ttl") || strings.HasSuffix(at, "/labels") || strings.HasSuffix(at, "/rotate") {
+			strings.Contains(at, "/auto") || strings.Contains(at, "/ttl") || strings.HasSuffix(at, "/labels") ||
+			strings.HasSuffix(at, "/rotate") {
 			continue // what is asked for there is done
 		}
 		if a := c.API(op.Method, at, map[string]any{}); a.Status == http.StatusNotImplemented {
@@ -231,7 +245,8 @@ func stall(addr, head string, size int) string {
 	return string(answer)
 }
 
-// TestStalledBodiesCostLittle has 60 clients that stall in the middle of large bodies, to the control API and to a toolbox.
+// TestStalledBodiesCostLittle has 60 clients that stall in the middle of large bodies, to the control API and to a
+// toolbox.
 func TestStalledBodiesCostLittle(t *testing.T) {
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
 	c := s.As(t, s.Key)
@@ -251,7 +266,8 @@ func TestStalledBodiesCostLittle(t *testing.T) {
 			stall(api.Host, "POST /api/sandbox HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+s.Key, 15<<20)
 		})
 		all.Go(func() {
-			stall(proxy.Host, "POST /toolbox/"+box.ID+"/process/execute HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+s.Key, 8<<20-10)
+			stall(proxy.Host, "POST /toolbox/"+box.ID+"/process/execute HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+s.Key,
+				8<<20-10)
 		})
 	}
 	stalled := make(chan struct{})

@@ -23,8 +23,9 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// TestBytesAreExact sends random bytes through every way out of a sandbox, straight and through the proxy, and compares their sums. JSON
-// holds characters, not bytes: what is exact there are characters of all kinds, and bytes as base64.
+// TestBytesAreExact sends random bytes through every way out of a sandbox, straight and through the proxy, and
+// compares their sums. JSON holds characters, not bytes: what is exact there are characters of all kinds, and bytes
+// as base64.
 func TestBytesAreExact(t *testing.T) {
 	size := harness.Size(6, 100) * 1_000_000
 	data := make([]byte, size)
@@ -69,7 +70,8 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 	}
 	file := filepath.Join(dir, "random")
 	for name, content := range map[string][]byte{file: data, file + ".txt": text} {
-		if status := d.call("POST", "/files/upload-v2"+harness.Query("path", name), bytes.NewReader(content), nil); status != 200 {
+		if status := d.call("POST", "/files/upload-v2"+harness.Query("path", name), bytes.NewReader(content),
+			nil); status != 200 {
 			t.Fatalf("upload of %s: %d", name, status)
 		}
 	}
@@ -89,7 +91,8 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 	})
 	sub("execute, characters, each stream", func(t *testing.T, d *daemon) {
 		var res api.ExecuteResponse
-		d.call("POST", "/process/execute", api.ExecuteRequest{Command: fmt.Sprintf("cat %s.txt; cat %s.txt >&2", file, file), Split: true}, &res)
+		d.call("POST", "/process/execute",
+			api.ExecuteRequest{Command: fmt.Sprintf("cat %s.txt; cat %s.txt >&2", file, file), Split: true}, &res)
 		if res.Stdout == nil || res.Stderr == nil {
 			t.Fatal("the streams are not apart")
 		}
@@ -119,7 +122,11 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 	}
 	sub("log by websocket, live", func(t *testing.T, d *daemon) { resumed(t, d, first, 0) })
 	sub("log by websocket, afterwards, cut and resumed", func(t *testing.T, d *daemon) { resumed(t, d, first, 4) })
-	sub("log by websocket, live, cut and resumed", func(t *testing.T, d *daemon) { resumed(t, d, d.start("bytes", "cat "+file), 3) })
+	sub("log by websocket, live, cut and resumed", func(t *testing.T,
+		d *daemon,
+	) {
+		resumed(t, d, d.start("bytes", "cat "+file), 3)
+	})
 	sub("log as text", func(t *testing.T, d *daemon) {
 		h := sha256.New()
 		same(t, h, copyBody(t, d, h, first+"/logs"))
@@ -141,7 +148,8 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 		d.call("POST", "/process/session/bytes/exec", api.SessionExecuteRequest{Command: "cat " + file + ".txt >&2"}, &res)
 		var logs api.SessionCommandLogsResponse
 		d.call("GET", "/process/session/bytes/command/"+res.CmdID+"/logs", nil, &logs)
-		if res.Stderr == nil || sha256.Sum256([]byte(*res.Stderr)) != sha256.Sum256(text) || logs.Stderr != *res.Stderr || logs.Stdout != "" {
+		if res.Stderr == nil || sha256.Sum256([]byte(*res.Stderr)) != sha256.Sum256(text) || logs.Stderr != *res.Stderr ||
+			logs.Stdout != "" {
 			t.Errorf("%d bytes of characters came back as %d others", len(text), len(logs.Stderr))
 		}
 	})
@@ -154,7 +162,8 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 		h, total := sha256.New(), int64(0)
 		for i := range 7 {
 			from, to := len(data)*i/7, len(data)*(i+1)/7-1
-			res, err := d.with("Range", fmt.Sprintf("bytes=%d-%d", from, to)).open("GET", "/files/download"+harness.Query("path", file), nil)
+			res, err := d.with("Range", fmt.Sprintf("bytes=%d-%d", from, to)).open("GET",
+				"/files/download"+harness.Query("path", file), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +177,8 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 		same(t, h, total)
 	})
 	sub("bulk download", func(t *testing.T, d *daemon) {
-		res, err := d.open("POST", "/files/bulk-download", api.FilesDownloadRequest{Paths: []string{file, file + ".none", file}})
+		res, err := d.open("POST", "/files/bulk-download",
+			api.FilesDownloadRequest{Paths: []string{file, file + ".none", file}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,10 +221,12 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 			w.CloseWithError(err)
 		}()
 		var stored api.BulkUpload
-		if status := d.with("Content-Type", form.FormDataContentType()).call("POST", "/files/bulk-upload", r, &stored); status != 200 || len(stored.Files) != 1 || stored.Files[0].Bytes != int64(len(data)) {
+		if status := d.with("Content-Type", form.FormDataContentType()).call("POST", "/files/bulk-upload", r,
+			&stored); status != 200 || len(stored.Files) != 1 || stored.Files[0].Bytes != int64(len(data)) {
 			t.Errorf("status %d, %+v", status, stored)
 		}
-		if code, out := d.exec(fmt.Sprintf("cmp %s %s.again && sha256sum < %s.again", file, file, file)); code != 0 || !strings.HasPrefix(out, fmt.Sprintf("%x", sum)) {
+		if code, out := d.exec(fmt.Sprintf("cmp %s %s.again && sha256sum < %s.again", file, file, file)); code != 0 ||
+			!strings.HasPrefix(out, fmt.Sprintf("%x", sum)) {
 			t.Errorf("it is another file: %d %s", code, out)
 		}
 	})
@@ -223,8 +235,9 @@ func bytesAreExact(d *daemon, dir string, data, text []byte) {
 	}
 }
 
-// followInto follows a command's log from its beginning and writes it to w, without the first skip bytes. It cuts the connection once it has
-// the bytes up to upTo; less than 0 goes on to the end. Every frame has to begin with a marker.
+// followInto follows a command's log from its beginning and writes it to w, without the first skip bytes. It cuts the
+// connection once it has the bytes up to upTo; less than 0 goes on to the end. Every frame has to begin with a
+// marker.
 func followInto(t *testing.T, d *daemon, w io.Writer, command string, skip, upTo int64) (n int64, ended bool) {
 	t.Helper()
 	ws, err := d.dial(command + "/logs?follow=true")

@@ -21,30 +21,41 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// caller is a client that is not run here, by what it does in its own way (toolbox.md 10).
+// caller describes, for a client that is not run here, what it does in its own way.
 type caller struct {
 	name      string
 	headers   []string
 	folder    string // mode of new folders, as it writes it
 	recursive bool   // says recursive=true or false with each deletion; else never
-	flags     bool   // says runAsync and suppressInputEcho with each command of a session, and set_upstream with each push; else only what is given
-	version   bool   // says its version on websockets
-	preview   bool   // opens websockets at the preview host of port 2280, with the preview token
-	asText    bool   // types into terminals by text frames
+	// Says runAsync and suppressInputEcho with each command of a session, and set_upstream with each push; else only
+	// what is given.
+	flags   bool
+	version bool // says its version on websockets
+	preview bool // opens websockets at the preview host of port 2280, with the preview token
+	asText  bool // types into terminals by text frames
 }
 
 var callers = []caller{
 	{
 		name: "Go", folder: "0755", recursive: true, flags: true, version: true,
-		headers: []string{"X-Daytona-Source: sdk-go", "X-Daytona-SDK-Version: v0.205.1", "User-Agent: sdk-go/0.205.1", "Accept: application/json"},
+		headers: []string{
+			"X-Daytona-Source: sdk-go", "X-Daytona-SDK-Version: v0.205.1", "User-Agent: sdk-go/0.205.1",
+			"Accept: application/json",
+		},
 	},
 	{
 		name: "Ruby", folder: "755", recursive: true, flags: true, version: true, preview: true, asText: true,
-		headers: []string{"X-Daytona-Source: sdk-ruby", "X-Daytona-SDK-Version: 0.205.1", "User-Agent: sdk-ruby/0.205.1", "Accept: application/json", "Expect: 100-continue"},
+		headers: []string{
+			"X-Daytona-Source: sdk-ruby", "X-Daytona-SDK-Version: 0.205.1", "User-Agent: sdk-ruby/0.205.1",
+			"Accept: application/json", "Expect: 100-continue",
+		},
 	},
 	{
 		name: "Java", folder: "755", asText: true,
-		headers: []string{"X-Daytona-Source: sdk-java", "X-Daytona-SDK-Version: dev", "User-Agent: sdk-java/dev", "Accept: application/json", "Accept-Encoding: gzip"},
+		headers: []string{
+			"X-Daytona-Source: sdk-java", "X-Daytona-SDK-Version: dev", "User-Agent: sdk-java/dev",
+			"Accept: application/json", "Accept-Encoding: gzip",
+		},
 	},
 }
 
@@ -56,8 +67,8 @@ type row struct {
 	want               string // in the answer, header and body
 }
 
-// TestClientsThatAreNotRunHere sends the calls of the Go, Ruby and Java clients, and of the command line, as these send them. Each answer is
-// held to the contract, required keys and types included.
+// TestClientsThatAreNotRunHere sends the calls of the Go, Ruby and Java clients, and of the command line, as these
+// send them. Each answer is held to the contract, required keys and types included.
 func TestClientsThatAreNotRunHere(t *testing.T) {
 	s, conn := full.up(t)
 	local := filepath.Join(t.TempDir(), "local")
@@ -87,11 +98,20 @@ func TestClientsThatAreNotRunHere(t *testing.T) {
 		box := conn.Create(map[string]any{"cpu": 1, "memory": 1, "disk": 3})
 		d := behind(t, s, box).with("X-Daytona-CLI-Version", "v0.205.1").with("X-Daytona-Source", "cli")
 		for _, r := range []row{
-			{method: "POST", path: "/process/execute", body: `{"command":"echo hi; exit 4","timeout":10}`, status: 200, want: `"exitCode":4,"result":"hi\n"`},
-			{method: "POST", path: "/process/execute", body: `{"command":"echo hi","timeout":10.0}`, status: 200, want: `"result":"hi\n"`},
+			{
+				method: "POST", path: "/process/execute", body: `{"command":"echo hi; exit 4","timeout":10}`, status: 200,
+				want: `"exitCode":4,"result":"hi\n"`,
+			},
+			{
+				method: "POST", path: "/process/execute", body: `{"command":"echo hi","timeout":10.0}`, status: 200,
+				want: `"result":"hi\n"`,
+			},
 			{method: "POST", path: "/process/execute", body: `{"command":"echo hi","timeout":1.5}`, status: 400, want: "whole"},
 			{method: "POST", path: "/files/folder?path=/tmp/mcp&mode=0755", status: 201},
-			{method: "POST", path: "/files/upload-v2?path=/tmp/mcp/f", form: []string{"file=@" + local + ";filename=f"}, status: 200, want: `"type":"file"`},
+			{
+				method: "POST", path: "/files/upload-v2?path=/tmp/mcp/f", form: []string{"file=@" + local + ";filename=f"},
+				status: 200, want: `"type":"file"`,
+			},
 			{method: "GET", path: "/files/info?path=/tmp/mcp/f", status: 200, want: `"size":13`},
 			{method: "GET", path: "/files/download?path=/tmp/mcp/f", status: 200, want: "from a file\x00\xff"},
 		} {
@@ -131,29 +151,57 @@ func (c caller) rows(local string) []row {
 		{method: "POST", path: "/env", body: `{"set":{"C_A":"1"},"unset":["C_B"]}`, status: 200, want: `{"`},
 
 		{method: "POST", path: "/files/folder?path=%2Ftmp%2Fc%2Fa%20b&mode=" + c.folder, status: 201},
-		{method: "POST", path: "/files/upload-v2?path=%2Ftmp%2Fc%2Fa%20b%2Ff.bin", form: []string{"file=@" + local + ";filename=local"}, status: 200, want: `{"name":"f.bin","path":"/tmp/c/a b/f.bin","type":"file"}`},
-		{method: "POST", path: "/files/bulk-upload", form: []string{"files[0].path=/tmp/c/s.txt", "files[0].file=@" + local + ";filename=/tmp/c/s.txt"}, status: 200, want: `"files":[{"path":"/tmp/c/s.txt","bytes":13}]`},
+		{
+			method: "POST", path: "/files/upload-v2?path=%2Ftmp%2Fc%2Fa%20b%2Ff.bin",
+			form: []string{"file=@" + local + ";filename=local"}, status: 200,
+			want: `{"name":"f.bin","path":"/tmp/c/a b/f.bin","type":"file"}`,
+		},
+		{
+			method: "POST", path: "/files/bulk-upload", form: []string{
+				"files[0].path=/tmp/c/s.txt",
+				"files[0].file=@" + local + ";filename=/tmp/c/s.txt",
+			}, status: 200,
+			want: `"files":[{"path":"/tmp/c/s.txt","bytes":13}]`,
+		},
 		{method: "GET", path: "/files?path=/tmp/c", status: 200, want: `"name":"a b"`},
 		{method: "GET", path: "/files?path=/tmp/c&depth=2", status: 200, want: `"path":"/tmp/c/a b/f.bin"`},
 		{method: "GET", path: "/files/info?path=/tmp/c/s.txt", status: 200, want: `"size":13`},
 		{method: "GET", path: "/files/download?path=/tmp/c/s.txt", status: 200, want: `filename="s.txt"; filename*=`},
 		{method: "GET", path: "/files/download?path=/tmp/c/none", status: 404, want: `"source":"DAYTONA_DAEMON"`},
-		{method: "POST", path: "/files/bulk-download", body: `{"paths":["/tmp/c/s.txt"]}`, status: 200, want: `form-data; name="file"; filename="/tmp/c/s.txt"`},
-		{method: "POST", path: "/files/bulk-download", body: `{"paths":["/tmp/c/none"]}`, status: 200, want: `form-data; name="error"; filename="/tmp/c/none"`},
+		{
+			method: "POST", path: "/files/bulk-download", body: `{"paths":["/tmp/c/s.txt"]}`, status: 200,
+			want: `form-data; name="file"; filename="/tmp/c/s.txt"`,
+		},
+		{
+			method: "POST", path: "/files/bulk-download", body: `{"paths":["/tmp/c/none"]}`, status: 200,
+			want: `form-data; name="error"; filename="/tmp/c/none"`,
+		},
 		{method: "POST", path: "/files/move?source=/tmp/c/s.txt&destination=/tmp/c/m.txt", status: 200},
-		{method: "POST", path: "/files/replace", body: `{"files":["/tmp/c/m.txt"],"pattern":"from","newValue":"in"}`, status: 200, want: `"success":true`},
+		{
+			method: "POST", path: "/files/replace", body: `{"files":["/tmp/c/m.txt"],"pattern":"from","newValue":"in"}`,
+			status: 200, want: `"success":true`,
+		},
 		{method: "GET", path: "/files/find?path=/tmp/c&pattern=in+a", status: 200},
 		{method: "GET", path: "/files/search?path=/tmp/c&pattern=*.txt", status: 200, want: `{"files":["/tmp/c/m.txt"]}`},
 		{method: "DELETE", path: deletion("/tmp/c/m.txt", false), status: 204},
 
 		{method: "POST", path: "/git/init", body: `{"path":"/tmp/c/bare","bare":true,"initial_branch":"main"}`, status: 201},
 		{method: "POST", path: "/git/clone", body: `{"url":"/tmp/c/bare","path":"/tmp/c/r"}`, status: 200},
-		{method: "POST", path: "/git/config/user", body: `{"name":"N","email":"n@x.test","scope":"local","path":"/tmp/c/r"}`, status: 200},
+		{
+			method: "POST", path: "/git/config/user",
+			body: `{"name":"N","email":"n@x.test","scope":"local","path":"/tmp/c/r"}`, status: 200,
+		},
 		{method: "GET", path: "/git/config?key=user.name&scope=local&path=/tmp/c/r", status: 200, want: `{"value":"N"}`},
 		{method: "GET", path: "/git/config?key=user.none&scope=global", status: 200, want: `{"value":null}`},
-		{method: "POST", path: "/files/upload-v2?path=/tmp/c/r/f", form: []string{"file=@" + local + ";filename=f"}, status: 200},
+		{
+			method: "POST", path: "/files/upload-v2?path=/tmp/c/r/f", form: []string{"file=@" + local + ";filename=f"},
+			status: 200,
+		},
 		{method: "POST", path: "/git/add", body: `{"path":"/tmp/c/r","files":["f"]}`, status: 200},
-		{method: "POST", path: "/git/commit", body: `{"path":"/tmp/c/r","message":"m","author":"N","email":"n@x.test"}`, status: 200, want: `{"hash":"`},
+		{
+			method: "POST", path: "/git/commit", body: `{"path":"/tmp/c/r","message":"m","author":"N","email":"n@x.test"}`,
+			status: 200, want: `{"hash":"`,
+		},
 		{method: "POST", path: "/git/push", body: push, status: 200},
 		{method: "POST", path: "/git/pull", body: `{"path":"/tmp/c/r"}`, status: 200},
 		{method: "GET", path: "/git/status?path=/tmp/c/r", status: 200, want: `"fileStatus":[]`},
@@ -161,33 +209,69 @@ func (c caller) rows(local string) []row {
 		{method: "GET", path: "/git/branches?path=/tmp/c/r", status: 200, want: `"work"`},
 		{method: "POST", path: "/git/checkout", body: `{"path":"/tmp/c/r","branch":"main"}`, status: 200},
 		{method: "DELETE", path: "/git/branches", body: `{"path":"/tmp/c/r","name":"work"}`, status: 204},
-		{method: "POST", path: "/git/remotes", body: `{"path":"/tmp/c/r","name":"two","url":"/tmp/c/bare","fetch":true}`, status: 201},
+		{
+			method: "POST", path: "/git/remotes", body: `{"path":"/tmp/c/r","name":"two","url":"/tmp/c/bare","fetch":true}`,
+			status: 201,
+		},
 		{method: "GET", path: "/git/remotes?path=/tmp/c/r", status: 200, want: `{"name":"two","url":"/tmp/c/bare"}`},
 		{method: "POST", path: "/git/reset", body: `{"path":"/tmp/c/r","mode":"hard"}`, status: 200},
 		{method: "POST", path: "/git/restore", body: `{"path":"/tmp/c/r","files":["f"],"worktree":true}`, status: 200},
 		{method: "GET", path: "/git/status?path=/tmp/none", status: 404, want: `"code":"GIT_REPO_NOT_FOUND"`},
 
-		{method: "POST", path: "/process/execute", body: `{"command":"echo $C_A; pwd; exit 3","cwd":"/tmp","envs":{"X":"y"},"timeout":30}`, status: 200, want: `"exitCode":3,"result":"1\n/tmp\n"`},
-		{method: "POST", path: "/process/execute", body: `{"command":"sleep 60","timeout":1}`, status: 408, want: `"code":"PROCESS_EXECUTION_TIMEOUT"`},
-		{method: "POST", path: "/process/code-run", body: `{"code":"import sys; print(sys.argv[1:])","language":"python","argv":["a b","$X"]}`, status: 200, want: `['a b', '$X']`},
-		{method: "POST", path: "/process/code-run", body: `{"code":"","language":"python"}`, status: 400, want: `"statusCode":400`},
+		{
+			method: "POST", path: "/process/execute",
+			body: `{"command":"echo $C_A; pwd; exit 3","cwd":"/tmp","envs":{"X":"y"},"timeout":30}`, status: 200,
+			want: `"exitCode":3,"result":"1\n/tmp\n"`,
+		},
+		{
+			method: "POST", path: "/process/execute", body: `{"command":"sleep 60","timeout":1}`, status: 408,
+			want: `"code":"PROCESS_EXECUTION_TIMEOUT"`,
+		},
+		{
+			method: "POST", path: "/process/code-run",
+			body: `{"code":"import sys; print(sys.argv[1:])","language":"python","argv":["a b","$X"]}`, status: 200,
+			want: `['a b', '$X']`,
+		},
+		{
+			method: "POST", path: "/process/code-run", body: `{"code":"","language":"python"}`, status: 400,
+			want: `"statusCode":400`,
+		},
 
 		{method: "POST", path: "/process/session", body: `{"sessionId":"s"}`, status: 201},
 		{method: "POST", path: "/process/session", body: `{"sessionId":"s"}`, status: 409, want: `"statusCode":409`},
-		{method: "POST", path: "/process/session/s/exec", body: command("cd /tmp; V=kept", false), status: 200, want: `"exitCode":0`},
-		{method: "POST", path: "/process/session/s/exec", body: command("pwd; echo $V; echo wrong >&2; (exit 6)", false), status: 200, want: `"stdout":"/tmp\nkept\n","stderr":"wrong\n"`},
+		{
+			method: "POST", path: "/process/session/s/exec", body: command("cd /tmp; V=kept", false), status: 200,
+			want: `"exitCode":0`,
+		},
+		{
+			method: "POST", path: "/process/session/s/exec", body: command("pwd; echo $V; echo wrong >&2; (exit 6)", false),
+			status: 200, want: `"stdout":"/tmp\nkept\n","stderr":"wrong\n"`,
+		},
 		{method: "GET", path: "/process/session/s/command/{cmd}", status: 200, want: `"exitCode":6`},
-		{method: "GET", path: "/process/session/s/command/{cmd}/logs", status: 200, want: `"stdout":"/tmp\nkept\n","stderr":"wrong\n"`},
+		{
+			method: "GET", path: "/process/session/s/command/{cmd}/logs", status: 200,
+			want: `"stdout":"/tmp\nkept\n","stderr":"wrong\n"`,
+		},
 		{method: "GET", path: "/process/session", status: 200, want: `"sessionId":"s"`},
 		{method: "GET", path: "/process/session/none", status: 404, want: `"source":"DAYTONA_DAEMON"`},
-		{method: "POST", path: "/process/session/s/exec", body: command("read a; echo got $a; printf é >&2; read b; exit 5", true), status: 202, want: `"cmdId":"`},
+		{
+			method: "POST", path: "/process/session/s/exec",
+			body: command("read a; echo got $a; printf é >&2; read b; exit 5", true), status: 202, want: `"cmdId":"`,
+		},
 		{method: "POST", path: "/process/session/s/command/{cmd}/input", body: `{"data":"one"}`, status: 204},
 		{method: "GET", path: "/process/session/entrypoint", status: 200, want: `"sessionId":"entrypoint","commands":[]`},
 		{method: "GET", path: "/process/session/entrypoint/logs?follow=false", status: 200},
 
-		{method: "POST", path: "/process/pty", body: `{"id":"p","cwd":"/tmp","envs":{"A":"1"},"cols":100,"rows":30,"lazyStart":false}`, status: 201, want: `{"sessionId":"p"}`},
+		{
+			method: "POST", path: "/process/pty",
+			body: `{"id":"p","cwd":"/tmp","envs":{"A":"1"},"cols":100,"rows":30,"lazyStart":false}`, status: 201,
+			want: `{"sessionId":"p"}`,
+		},
 		{method: "GET", path: "/process/pty/p", status: 200, want: `"cols":100,"rows":30`},
-		{method: "POST", path: "/process/pty/p/resize", body: `{"cols":120,"rows":40}`, status: 200, want: `"cols":120,"rows":40`},
+		{
+			method: "POST", path: "/process/pty/p/resize", body: `{"cols":120,"rows":40}`, status: 200,
+			want: `"cols":120,"rows":40`,
+		},
 		{method: "GET", path: "/process/pty", status: 200, want: `"id":"p"`},
 		{method: "DELETE", path: "/process/pty/p", status: 200, want: `{"`},
 		{method: "GET", path: "/process/pty/p", status: 404, want: `"statusCode":404`},
@@ -242,7 +326,8 @@ func (d *daemon) send(r row, id *string) {
 	if surface == nil {
 		surface = contract.Toolbox()
 	}
-	if op, ok := surface.Find(r.method, route); ok && route != "/files/bulk-download" { // which is a form, whatever the contract says
+	// Which is a form, whatever the contract says.
+	if op, ok := surface.Find(r.method, route); ok && route != "/files/bulk-download" {
 		if err := op.Check(res.StatusCode, res.Header, []byte(body)); err != nil {
 			d.t.Errorf("%v\n%s", err, body)
 		}
@@ -256,7 +341,9 @@ func (d *daemon) send(r row, id *string) {
 }
 
 // socket opens a websocket as the client does.
-func (c caller) socket(d *daemon, s *harness.Sandlot, box *harness.Box, path string, subprotocols string) *websocket.Conn {
+func (c caller) socket(d *daemon, s *harness.Sandlot, box *harness.Box, path string,
+	subprotocols string,
+) *websocket.Conn {
 	d.t.Helper()
 	header := http.Header{"User-Agent": d.header["User-Agent"]}
 	if c.version {
@@ -280,7 +367,8 @@ func (c caller) socket(d *daemon, s *harness.Sandlot, box *harness.Box, path str
 	if err != nil {
 		d.t.Fatalf("%s: %v, %v", path, err, res)
 	}
-	if got := res.Header.Values("Sec-WebSocket-Protocol"); subprotocols == "" && len(got) > 0 || subprotocols != "" && (len(got) != 1 || !strings.Contains(subprotocols, got[0])) {
+	if got := res.Header.Values("Sec-WebSocket-Protocol"); subprotocols == "" && len(got) > 0 ||
+		subprotocols != "" && (len(got) != 1 || !strings.Contains(subprotocols, got[0])) {
 		d.t.Errorf("%s: subprotocols %q were offered and %q taken", path, subprotocols, got)
 	}
 	return ws
@@ -301,21 +389,28 @@ func (c caller) follow(d *daemon, s *harness.Sandlot, box *harness.Box, id strin
 		}
 		if out[string(frame[:3])] += string(frame[3:]); !typed && out["\x02\x02\x02"] == "é" {
 			typed = true
-			d.send(row{method: "POST", path: "/process/session/s/command/" + id + "/input", body: `{"data":"two\n"}`, status: 204}, new(string))
+			d.send(row{
+				method: "POST", path: "/process/session/s/command/" + id + "/input", body: `{"data":"two\n"}`,
+				status: 204,
+			}, new(string))
 		}
 	}
 	if out["\x01\x01\x01"] != "one\ngot one\ntwo\n" || out["\x02\x02\x02"] != "é" || len(out) != 2 {
 		d.t.Errorf("the log is %q", out)
 	}
 	d.send(row{method: "GET", path: "/process/session/s/command/" + id, status: 200, want: `"exitCode":5`}, new(string))
-	d.send(row{method: "POST", path: "/process/session/s/exec", body: `{"command":"true"}`, status: 410, want: `"code":"SESSION_ENDED"`}, new(string))
+	d.send(row{
+		method: "POST", path: "/process/session/s/exec", body: `{"command":"true"}`, status: 410,
+		want: `"code":"SESSION_ENDED"`,
+	}, new(string))
 	d.send(row{method: "DELETE", path: "/process/session/s", status: 204}, new(string))
 }
 
 // terminal opens one with an environment, types, comes back to it by id, and reads how it ended.
 func (c caller) terminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 	envs := "X-Daytona-Pty-Envs~" + base64.RawURLEncoding.EncodeToString([]byte(`{"C_E":"é & =?"}`))
-	ws := c.socket(d, s, box, "/process/pty/create-connect?id=t+1&cols=90&rows=20&cwd=%2Ftmp", "X-Daytona-Pty-Exit-Control, "+envs)
+	ws := c.socket(d, s, box, "/process/pty/create-connect?id=t+1&cols=90&rows=20&cwd=%2Ftmp",
+		"X-Daytona-Pty-Exit-Control, "+envs)
 	kind := websocket.BinaryMessage
 	if c.asText {
 		kind = websocket.TextMessage
@@ -335,7 +430,8 @@ func (c caller) terminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 			}
 			if kind == websocket.BinaryMessage {
 				out += string(frame)
-			} else if err := json.Unmarshal(frame, &end); err != nil || end.Type != "control" || first && end.Status != "connected" {
+			} else if err := json.Unmarshal(frame, &end); err != nil || end.Type != "control" ||
+				first && end.Status != "connected" {
 				d.t.Errorf("control frame %q, %v", frame, err)
 			}
 			if first && kind == websocket.BinaryMessage {
@@ -345,7 +441,8 @@ func (c caller) terminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		}
 		return out, end, nil
 	}
-	if out, _, closed := read(ws, "\r\n/tmp\r\n"); closed != nil || !strings.Contains(out, "20 90") || !strings.Contains(out, "<é & =?>") {
+	if out, _, closed := read(ws, "\r\n/tmp\r\n"); closed != nil || !strings.Contains(out, "20 90") ||
+		!strings.Contains(out, "<é & =?>") {
 		d.t.Errorf("terminal: %q, %v", out, closed)
 	}
 	ws.Close()
@@ -355,7 +452,8 @@ func (c caller) terminal(d *daemon, s *harness.Sandlot, box *harness.Box) {
 		d.t.Fatal(err)
 	}
 	out, end, closed := read(ws, "")
-	if end.Status != "exited" || end.ExitCode == nil || *end.ExitCode != 9 || closed == nil || closed.Code != 1011 || !strings.Contains(closed.Text, `"exitCode":9`) || !strings.Contains(out, "20 90") {
+	if end.Status != "exited" || end.ExitCode == nil || *end.ExitCode != 9 || closed == nil || closed.Code != 1011 ||
+		!strings.Contains(closed.Text, `"exitCode":9`) || !strings.Contains(out, "20 90") {
 		d.t.Errorf("it ended with %+v, %v after %q", end, closed, out)
 	}
 }

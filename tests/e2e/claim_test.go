@@ -48,7 +48,8 @@ func operations(t *testing.T) (all [][2]string) {
 	return append(all, [2]string{"GET", "/proxy/3000/"}, [2]string{"GET", "/none"})
 }
 
-// TestAnUnclaimedToolboxWaitsForItsSandbox starts a toolbox ahead of its sandbox, tries what it must refuse, and claims it.
+// TestAnUnclaimedToolboxWaitsForItsSandbox starts a toolbox ahead of its sandbox, tries what it must refuse, and
+// claims it.
 func TestAnUnclaimedToolboxWaitsForItsSandbox(t *testing.T) {
 	d, p := straight(t, "SANDLOT_CLAIM_SHA256="+hashOf("born"), "FROM_IMAGE=kept", "OVER=old")
 	claimer := d.with(secretHeader, "born")
@@ -71,20 +72,28 @@ func TestAnUnclaimedToolboxWaitsForItsSandbox(t *testing.T) {
 	}
 	work := t.TempDir()
 	claim := api.InitializeRequest{
-		Token: "tok", SandboxID: "sb-1", Env: map[string]string{"OVER": "new", "A": "1 2"}, WorkDir: work, SecretHash: hashOf("access"),
+		Token: "tok", SandboxID: "sb-1", Env: map[string]string{"OVER": "new", "A": "1 2"}, WorkDir: work,
+		SecretHash: hashOf("access"),
 		Entrypoint: []string{"/bin/sh", "-c", `echo "$DAYTONA_SANDBOX_ID $FROM_IMAGE $OVER $A $(pwd)"; exec sleep 1000`},
 	}
 	for name, body := range map[string]any{
-		"no body": nil, "no JSON": strings.NewReader("{"), "wrong type": strings.NewReader(`{"env":["A=1"]}`), "wrong type of token": strings.NewReader(`{"token":5}`),
-		"bad name": api.InitializeRequest{Env: map[string]string{"A=B": "c"}}, "NUL": api.InitializeRequest{Env: map[string]string{"A": "b\x00"}},
-		"NUL in the id": api.InitializeRequest{SandboxID: "a\x00"}, "no hash": api.InitializeRequest{SecretHash: "abc"},
-		"relative folder": api.InitializeRequest{WorkDir: "tmp"}, "missing folder": api.InitializeRequest{WorkDir: work + "/none"},
+		"no body": nil, "no JSON": strings.NewReader("{"), "wrong type": strings.NewReader(`{"env":["A=1"]}`),
+		"wrong type of token": strings.NewReader(`{"token":5}`),
+		"bad name":            api.InitializeRequest{Env: map[string]string{"A=B": "c"}},
+		"NUL":                 api.InitializeRequest{Env: map[string]string{"A": "b\x00"}},
+		"NUL in the id":       api.InitializeRequest{SandboxID: "a\x00"}, "no hash": api.InitializeRequest{SecretHash: "abc"},
+		"relative folder": api.InitializeRequest{WorkDir: "tmp"},
+		"missing folder":  api.InitializeRequest{WorkDir: work + "/none"},
 	} {
-		if a := claimer.ask("POST", "/init", body); a.status != 400 || !strings.Contains(string(a.body), `"source":"DAYTONA_DAEMON"`) {
+		if a := claimer.ask("POST", "/init", body); a.status != 400 ||
+			!strings.Contains(string(a.body), `"source":"DAYTONA_DAEMON"`) {
 			t.Errorf("%s: %v", name, a)
 		}
 	}
-	for _, who := range []*daemon{d, d.with(secretHeader, "wrong"), d.with(secretHeader, ""), d.with(secretHeader, hashOf("born"))} {
+	for _, who := range []*daemon{
+		d, d.with(secretHeader, "wrong"), d.with(secretHeader, ""),
+		d.with(secretHeader, hashOf("born")),
+	} {
 		if a := who.ask("POST", "/init", claim); a.status != 401 || a.Code != "UNAUTHORIZED" {
 			t.Errorf("claim without its secret: %v", a)
 		}
@@ -117,8 +126,16 @@ func TestAnUnclaimedToolboxWaitsForItsSandbox(t *testing.T) {
 		body   any
 		status int
 	}{
-		"again": {claimer, claim, 409}, "the token alone, with the claim's secret": {claimer, map[string]string{"token": "t"}, 409},
-		"with the sandbox's secret": {mine, claim, 409}, "as clients send it": {mine, map[string]string{"token": "t"}, 200}, "nobody": {d, claim, 401},
+		"again": {claimer, claim, 409}, "the token alone, with the claim's secret": {
+			claimer,
+			map[string]string{"token": "t"},
+			409,
+		},
+		"with the sandbox's secret": {mine, claim, 409}, "as clients send it": {
+			mine,
+			map[string]string{"token": "t"},
+			200,
+		}, "nobody": {d, claim, 401},
 	} {
 		if a := tc.who.ask("POST", "/init", tc.body); a.status != tc.status {
 			t.Errorf("%s: %v, want %d", name, a, tc.status)
@@ -172,7 +189,10 @@ func TestAClaimWithNothingKeepsItsSecret(t *testing.T) {
 // TestAToolboxWithItsSandboxTakesTheTokenAlone is what published clients' platforms send.
 func TestAToolboxWithItsSandboxTakesTheTokenAlone(t *testing.T) {
 	d, _ := straight(t)
-	for body, status := range map[string]int{`{"token":"t"}`: 200, `{}`: 200, `{"token":null,"other":1}`: 200, ``: 400, `{"sandboxId":"x"}`: 409, `{"env":{"A":"b"}}`: 409} {
+	for body, status := range map[string]int{
+		`{"token":"t"}`: 200, `{}`: 200, `{"token":null,"other":1}`: 200, ``: 400,
+		`{"sandboxId":"x"}`: 409, `{"env":{"A":"b"}}`: 409,
+	} {
 		if a := d.ask("POST", "/init", strings.NewReader(body)); a.status != status {
 			t.Errorf("%s: %v, want %d", body, a, status)
 		}
@@ -188,8 +208,9 @@ func TestAToolboxThatCannotStartSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, start := range map[string]struct{ env, listen string }{
-		"address": {"A=b", taken}, "hash": {"SANDLOT_SECRET_SHA256=abc", "127.0.0.1:0"}, "hash of the claim": {"SANDLOT_CLAIM_SHA256=abc", "127.0.0.1:0"},
-		"limit": {"SANDLOT_OUTPUT_FILE=x", "127.0.0.1:0"},
+		"address": {"A=b", taken}, "hash": {"SANDLOT_SECRET_SHA256=abc", "127.0.0.1:0"},
+		"hash of the claim": {"SANDLOT_CLAIM_SHA256=abc", "127.0.0.1:0"},
+		"limit":             {"SANDLOT_OUTPUT_FILE=x", "127.0.0.1:0"},
 	} {
 		var ended *exec.ExitError
 		out, err := harness.Run(nil, []string{start.env}, program, "--listen", start.listen)
@@ -199,7 +220,8 @@ func TestAToolboxThatCannotStartSaysSo(t *testing.T) {
 	}
 }
 
-// TestSlowClaimersHoldNobodyUp: a claim that does not come to its end, with or without the secret, leaves the gate to others.
+// TestSlowClaimersHoldNobodyUp: a claim that does not come to its end, with or without the secret, leaves the gate to
+// others.
 func TestSlowClaimersHoldNobodyUp(t *testing.T) {
 	d, _ := straight(t, "SANDLOT_CLAIM_SHA256="+hashOf("born"))
 	for _, secret := range []string{"born", "wrong"} {
@@ -208,7 +230,8 @@ func TestSlowClaimersHoldNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		fmt.Fprintf(conn, "POST /init HTTP/1.1\r\nHost: x\r\n%s: %s\r\nContent-Length: 1000\r\n\r\n{\"token\":", secretHeader, secret)
+		fmt.Fprintf(conn, "POST /init HTTP/1.1\r\nHost: x\r\n%s: %s\r\nContent-Length: 1000\r\n\r\n{\"token\":",
+			secretHeader, secret)
 	}
 	if a := d.with(secretHeader, "born").ask("POST", "/init", map[string]any{}); a.status != 200 || a.took > time.Second {
 		t.Errorf("claim: %v", a)

@@ -13,8 +13,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/contract"
 )
 
-// TestControlCallsOfClientsThatAreNotRunHere sends the calls of the Go, Ruby and Java clients to the control API as these send them: the
-// body of a create, how an address is escaped, and how a number is written differ.
+// TestControlCallsOfClientsThatAreNotRunHere sends the calls of the Go, Ruby and Java clients to the control API as
+// these send them: the body of a create, how an address is escaped, and how a number is written differ.
 func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 	s, _ := small.up(t)
 	for _, tc := range []struct {
@@ -29,7 +29,10 @@ func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 				{method: "GET", path: "/sandbox/of+go%2F%20%C3%A9", status: 200, want: `"autoDeleteInterval":0`},
 				{method: "POST", path: "/sandbox/{box}/autoarchive/120", status: 200, want: `"autoArchiveInterval":120`},
 				{method: "POST", path: "/sandbox/{box}/autodelete/-1", status: 200, want: `"autoDeleteInterval":-1`},
-				{method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Go","more":"1"}}`, status: 200, want: `{"labels":{"more":"1","of":"Go"}}`},
+				{
+					method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Go","more":"1"}}`, status: 200,
+					want: `{"labels":{"more":"1","of":"Go"}}`,
+				},
 				{method: "GET", path: "/sandbox/{box}/ports/3000.0/preview-url", status: 200, want: `"token":"`},
 				{method: "GET", path: "/sandbox/00000000-0000-4000-8000-000000000000", status: 404, want: `"statusCode":404`},
 			},
@@ -42,7 +45,10 @@ func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 				{method: "POST", path: "/sandbox/{box}/autostop/31", status: 200, want: `"autoStopInterval":31`},
 				{method: "POST", path: "/sandbox/{box}/ttl/60", status: 200, want: `"autoDestroyAt":"2`},
 				{method: "POST", path: "/sandbox/{box}/last-activity", status: 201},
-				{method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Ruby"}}`, status: 200, want: `{"labels":{"of":"Ruby"}}`},
+				{
+					method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Ruby"}}`, status: 200,
+					want: `{"labels":{"of":"Ruby"}}`,
+				},
 				{method: "GET", path: "/sandbox/{box}/ports/2280/preview-url", status: 200, want: `"url":"http`},
 				{method: "GET", path: "/sandbox/{box}/signing-key", status: 200},
 				{method: "GET", path: "/sandbox/{box}/toolbox-proxy-url", status: 200, want: `/toolbox"}`},
@@ -53,7 +59,10 @@ func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 			create: `{}`,
 			list:   `/sandbox?limit=100`,
 			rows: []row{
-				{method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Java"}}`, status: 200, want: `{"labels":{"of":"Java"}}`},
+				{
+					method: "PUT", path: "/sandbox/{box}/labels", body: `{"labels":{"of":"Java"}}`, status: 200,
+					want: `{"labels":{"of":"Java"}}`,
+				},
 				{method: "GET", path: "/sandbox?labels=%7B%22of%22%3A%22Java%22%7D&limit=100", status: 200, want: `{box}`},
 				{method: "POST", path: "/sandbox/{box}/autostop/0", status: 200, want: `"autoStopInterval":0`},
 			},
@@ -72,7 +81,8 @@ func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 				t.Fatal("no such client")
 			}
 			var box struct{ ID, Name, State, DesiredState string }
-			if status := d.call("POST", "/sandbox", strings.NewReader(tc.create), &box); status != 200 || box.State != "started" || box.DesiredState != "started" {
+			if status := d.call("POST", "/sandbox", strings.NewReader(tc.create), &box); status != 200 ||
+				box.State != "started" || box.DesiredState != "started" {
 				t.Fatalf("create: %d %+v", status, box)
 			}
 			rows := append([]row{
@@ -93,23 +103,28 @@ func TestControlCallsOfClientsThatAreNotRunHere(t *testing.T) {
 	}
 }
 
-// TestThePassThroughCarriesWhatTheProxyDoes sends toolbox calls to the control API, as clients before 0.113 do: calls, large bodies, a log that is
-// followed, a terminal, and a stranger's call.
+// TestThePassThroughCarriesWhatTheProxyDoes sends toolbox calls to the control API, as clients before 0.113 do:
+// calls, large bodies, a log that is followed, a terminal, and a stranger's call.
 func TestThePassThroughCarriesWhatTheProxyDoes(t *testing.T) {
 	s, conn := small.up(t)
 	box := conn.Create(nil)
-	d := &daemon{t: t, base: s.API + "/toolbox/" + box.ID + "/toolbox", header: http.Header{"Authorization": {"Bearer " + s.Key}}}
+	d := &daemon{
+		t: t, base: s.API + "/toolbox/" + box.ID + "/toolbox",
+		header: http.Header{"Authorization": {"Bearer " + s.Key}},
+	}
 	if code, out := d.exec("echo through; exit 3"); code != 3 || out != "through\n" {
 		t.Errorf("a command: %d %q", code, out)
 	}
 	var older, work struct{ Dir string }
-	if a, b := d.call("GET", "/project-dir", nil, &older), d.call("GET", "/work-dir", nil, &work); a != 200 || b != 200 || older != work || work.Dir == "" {
+	if a, b := d.call("GET", "/project-dir", nil, &older), d.call("GET", "/work-dir", nil, &work); a != 200 ||
+		b != 200 || older != work || work.Dir == "" {
 		t.Errorf("project-dir: %d %q, work-dir: %d %q", a, older.Dir, b, work.Dir)
 	}
 	large := strings.Repeat("0123456789abcdef", 40<<20/16)
 	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n" + large + "\r\n--b--\r\n"
 	up := d.with("Content-Type", "multipart/form-data; boundary=b")
-	res, err := up.open("POST", "/files/upload?path=/tmp/large", struct{ io.Reader }{strings.NewReader(form)}) // of unknown length
+	// Of unknown length.
+	res, err := up.open("POST", "/files/upload?path=/tmp/large", struct{ io.Reader }{strings.NewReader(form)})
 	if err != nil || res.StatusCode != 200 {
 		t.Fatalf("an upload of 40 MiB: %v, %v", res, err)
 	}

@@ -38,7 +38,10 @@ func straight(t *testing.T, env ...string) (*daemon, *harness.Process) {
 
 // behind is a connection to a sandbox's toolbox as clients have it.
 func behind(t *testing.T, s *harness.Sandlot, box *harness.Box) *daemon {
-	return &daemon{t: t, base: strings.TrimSuffix(box.ToolboxProxyURL, "/") + "/" + box.ID, header: http.Header{"Authorization": {"Bearer " + s.Key}}}
+	return &daemon{
+		t: t, base: strings.TrimSuffix(box.ToolboxProxyURL, "/") + "/" + box.ID,
+		header: http.Header{"Authorization": {"Bearer " + s.Key}},
+	}
 }
 
 // with is the same daemon with one more header.
@@ -55,7 +58,8 @@ func (d *daemon) with(name, value string) *daemon {
 // many is for tests with many connections at a time.
 var many = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2048}}
 
-// open sends a request; the caller closes the body. body may be nil, an io.Reader (sent as it is) or anything that JSON can hold.
+// open sends a request; the caller closes the body. body may be nil, an io.Reader (sent as it is) or anything that
+// JSON can hold.
 func (d *daemon) open(method, path string, body any) (*http.Response, error) {
 	r, raw := body.(io.Reader)
 	if !raw && body != nil {
@@ -135,7 +139,8 @@ func (d *daemon) session(id string) {
 func (d *daemon) start(session, command string) string {
 	d.t.Helper()
 	var res api.SessionExecuteResponse
-	if status := d.call("POST", "/process/session/"+session+"/exec", api.SessionExecuteRequest{Command: command, RunAsync: true}, &res); status != 202 {
+	if status := d.call("POST", "/process/session/"+session+"/exec",
+		api.SessionExecuteRequest{Command: command, RunAsync: true}, &res); status != 202 {
 		d.t.Errorf("session %s: %q: status %d", session, command, status)
 	}
 	return "/process/session/" + session + "/command/" + res.CmdID

@@ -17,8 +17,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// TestOrphansLeaveNoZombies lets commands wait until thousands of processes have lost their parents, so that process 1 reaps both at the
-// same time.
+// TestOrphansLeaveNoZombies lets commands wait until thousands of processes have lost their parents, so that process
+// 1 reaps both at the same time.
 func TestOrphansLeaveNoZombies(t *testing.T) {
 	orphans, commands := harness.Size(1000, 10_000), harness.Size(100, 1000)
 	c := runPID1(t, harness.Busybox, []string{"--pids-limit", "-1"})
@@ -39,7 +39,8 @@ func TestOrphansLeaveNoZombies(t *testing.T) {
 		return strings.TrimSpace(out) == fmt.Sprint(commands)
 	})
 	// Each is the child of a child that ends at once. From four shells, so that they come together.
-	orphan := fmt.Sprintf("i=0; while [ $i -lt %d ]; do ( (sleep 0.01; exit 9) & ); i=$((i+1)); done </dev/null >/dev/null 2>&1", orphans/4)
+	orphan := fmt.Sprintf("i=0; while [ $i -lt %d ]; do ( (sleep 0.01; exit 9) & ); i=$((i+1)); done </dev/null "+
+		">/dev/null 2>&1", orphans/4)
 	began := time.Now()
 	for range 4 {
 		group.Go(func() {
@@ -58,10 +59,12 @@ func TestOrphansLeaveNoZombies(t *testing.T) {
 	}) {
 		t.Errorf("zombies left 2 s after the last orphan: %s", last)
 	}
-	t.Logf("%d orphans beside %d commands within %v; none was left %v after the last", orphans, commands, made.Round(time.Millisecond), (time.Since(began) - made).Round(time.Millisecond))
+	t.Logf("%d orphans beside %d commands within %v; none was left %v after the last", orphans, commands,
+		made.Round(time.Millisecond), (time.Since(began) - made).Round(time.Millisecond))
 }
 
-// leaves is every way in which a command's processes get away from it. Each sleeps for a time of its own, by which it is found.
+// leaves is every way in which a command's processes get away from it. Each sleeps for a time of its own, by which it
+// is found.
 var leaves = []struct {
 	name, script string
 	lives        bool // when its session or terminal is deleted
@@ -79,8 +82,8 @@ var leaves = []struct {
 	{"as nohup does", "(trap '' HUP; exec sleep %s) >/dev/null 2>&1 & sleep %s", true},
 }
 
-// TestEndsLeaveWhatTheyShould ends what runs in each way that there is, in a container and outside: nothing is left, but of a deleted session or terminal
-// what made itself independent.
+// TestEndsLeaveWhatTheyShould ends what runs in each way that there is, in a container and outside: nothing is left,
+// but of a deleted session or terminal what made itself independent.
 func TestEndsLeaveWhatTheyShould(t *testing.T) {
 	const grace = "DAYTONA_TERMINATION_GRACE_PERIOD=1s"
 	t.Run("as process 1", func(t *testing.T) {
@@ -138,7 +141,10 @@ func endsLeaveWhatTheyShould(d *daemon, digit string) {
 			defer cancel()
 			left := *d
 			left.ctx = ctx
-			if _, err := left.open("POST", "/process/execute", api.ExecuteRequest{Command: script, Timeout: 1}); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := left.open("POST", "/process/execute", api.ExecuteRequest{
+				Command: script,
+				Timeout: 1,
+			}); !errors.Is(err, context.DeadlineExceeded) {
 				d.t.Errorf("the client was answered: %v", err)
 			}
 		}},
@@ -179,7 +185,8 @@ func endsLeaveWhatTheyShould(d *daemon, digit string) {
 
 // sleepers lists the processes that sleep for a time, given as a pattern.
 func (d *daemon) sleepers(nap string) []string {
-	_, out := d.exec("command -v pgrep >/dev/null && exec pgrep -axf 'sleep " + nap + "'; ps -o pid,args | grep 'sleep " + nap + "$' | grep -v grep")
+	_, out := d.exec("command -v pgrep >/dev/null && exec pgrep -axf 'sleep " + nap +
+		"'; ps -o pid,args | grep 'sleep " + nap + "$' | grep -v grep")
 	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' })
 }
 

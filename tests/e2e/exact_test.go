@@ -31,8 +31,8 @@ func crowd(n int, work func(client, i int)) {
 	group.Wait()
 }
 
-// TestLastLineAndCodeAreExact runs the daemon under the race detector: a command prints and ends with 7 at once, and both the line and the
-// code have to arrive each time.
+// TestLastLineAndCodeAreExact runs the daemon under the race detector: a command prints and ends with 7 at once, and
+// both the line and the code have to arrive each time.
 func TestLastLineAndCodeAreExact(t *testing.T) {
 	base, _, _ := harness.RaceToolboxd(t)
 	n := harness.Size(600, 10_000)
@@ -41,7 +41,8 @@ func TestLastLineAndCodeAreExact(t *testing.T) {
 	t.Run("execute", func(t *testing.T) {
 		d := at(t)
 		crowd(n, func(_, i int) {
-			if code, out := d.exec(fmt.Sprintf("echo first; echo error >&2; printf 'last %d'; exit 7", i)); code != 7 || out != fmt.Sprintf("first\nerror\nlast %d", i) {
+			if code, out := d.exec(fmt.Sprintf("echo first; echo error >&2; printf 'last %d'; exit 7", i)); code != 7 ||
+				out != fmt.Sprintf("first\nerror\nlast %d", i) {
 				t.Errorf("%d: %d, %q", i, code, out)
 			}
 		})
@@ -56,13 +57,15 @@ func TestLastLineAndCodeAreExact(t *testing.T) {
 			id, command := fmt.Sprint("s", client), fmt.Sprintf("echo first; echo error >&2; printf 'last %d'; (exit 7)", i)
 			want := fmt.Sprintf("first\nlast %d", i)
 			if i/clients%4 == 3 { // followed from its start, and read when it has ended
-				if out, code := d.follow(d.start(id, command)); out["\x01\x01\x01"] != want || out["\x02\x02\x02"] != "error\n" || code != 7 {
+				if out, code := d.follow(d.start(id, command)); out["\x01\x01\x01"] != want ||
+					out["\x02\x02\x02"] != "error\n" || code != 7 {
 					t.Errorf("%d, followed: %d, %q", i, code, out)
 				}
 				return
 			}
 			var res api.SessionExecuteResponse
-			if status := d.call("POST", "/process/session/"+id+"/exec", api.SessionExecuteRequest{Command: command}, &res); status != 200 {
+			if status := d.call("POST", "/process/session/"+id+"/exec", api.SessionExecuteRequest{Command: command},
+				&res); status != 200 {
 				t.Errorf("%d: status %d", i, status)
 			} else if *res.ExitCode != 7 || *res.Stdout != want || *res.Stderr != "error\n" {
 				t.Errorf("%d: %d, %q, %q", i, *res.ExitCode, *res.Stdout, *res.Stderr)
@@ -77,7 +80,8 @@ func TestLastLineAndCodeAreExact(t *testing.T) {
 			d.session(id)
 			var res api.SessionExecuteResponse
 			command := fmt.Sprintf("echo first; printf 'last %d'; exit 7", i)
-			if status := d.call("POST", "/process/session/"+id+"/exec", api.SessionExecuteRequest{Command: command}, &res); status != 200 {
+			if status := d.call("POST", "/process/session/"+id+"/exec", api.SessionExecuteRequest{Command: command},
+				&res); status != 200 {
 				t.Errorf("%d: status %d", i, status)
 			} else if *res.ExitCode != 7 || *res.Stdout != fmt.Sprintf("first\nlast %d", i) {
 				t.Errorf("%d: %d, %q", i, *res.ExitCode, *res.Stdout)
@@ -91,15 +95,18 @@ func TestLastLineAndCodeAreExact(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) {
 		d := at(t)
 		crowd(n, func(_, i int) {
-			out, end, err := d.terminal(fmt.Sprint("p", i), fmt.Sprintf("exec sh -c 'echo first; printf \"last %%d\" %d; exit 7'\n", i))
-			if err != nil || end.ExitCode == nil || *end.ExitCode != 7 || !strings.HasSuffix(out, fmt.Sprintf("first\r\nlast %d", i)) {
+			out, end, err := d.terminal(fmt.Sprint("p", i),
+				fmt.Sprintf("exec sh -c 'echo first; printf \"last %%d\" %d; exit 7'\n", i))
+			if err != nil || end.ExitCode == nil || *end.ExitCode != 7 ||
+				!strings.HasSuffix(out, fmt.Sprintf("first\r\nlast %d", i)) {
 				t.Errorf("%d: %+v, %v, %q", i, end, err, out)
 			}
 		})
 	})
 }
 
-// follow reads a command's log by websocket to its close frame, and then its code. The bytes are by marker; each frame has one.
+// follow reads a command's log by websocket to its close frame, and then its code. The bytes are by marker; each
+// frame has one.
 func (d *daemon) follow(command string) (out map[string]string, code int) {
 	d.t.Helper()
 	out, code = map[string]string{}, -1
@@ -127,7 +134,8 @@ func (d *daemon) follow(command string) (out map[string]string, code int) {
 	return out, code
 }
 
-// terminal opens a terminal, types and reads to the end. end is what the exited frame says; the close frame has to say the same.
+// terminal opens a terminal, types and reads to the end. end is what the exited frame says; the close frame has to
+// say the same.
 func (d *daemon) terminal(id, typed string) (out string, end api.PtyControl, err error) {
 	ws, err := d.dial("/process/pty/create-connect?cols=200&rows=50&id="+id, "X-Daytona-Pty-Exit-Control")
 	if err != nil {
@@ -141,7 +149,8 @@ func (d *daemon) terminal(id, typed string) (out string, end api.PtyControl, err
 		switch {
 		case errors.As(err, &closed):
 			var said api.PtyControl
-			if json.Unmarshal([]byte(closed.Text), &said) != nil || said.ExitCode == nil || end.ExitCode == nil || *said.ExitCode != *end.ExitCode {
+			if json.Unmarshal([]byte(closed.Text), &said) != nil || said.ExitCode == nil || end.ExitCode == nil ||
+				*said.ExitCode != *end.ExitCode {
 				return all.String(), end, fmt.Errorf("closed with %d %s after %+v", closed.Code, closed.Text, end)
 			}
 			return all.String(), end, nil

@@ -38,7 +38,10 @@ func opened(t *testing.T, s *harness.Sandlot, box *harness.Box) []open {
 	base := strings.TrimSuffix(box.ToolboxProxyURL, "/") + "/" + box.ID
 	box.Toolbox("POST", "/process/session", map[string]any{"sessionId": "s"}).Want(http.StatusCreated)
 	var command struct{ CmdID string }
-	box.Toolbox("POST", "/process/session/s/exec", map[string]any{"command": "echo begun; sleep 1000", "runAsync": true}).Into(&command)
+	box.Toolbox("POST", "/process/session/s/exec", map[string]any{
+		"command":  "echo begun; sleep 1000",
+		"runAsync": true,
+	}).Into(&command)
 	box.Toolbox("POST", "/process/pty", map[string]any{"id": "p"})
 	box.MustExec("(setsid sh -c 'sleep 1000 | nc -l -p 3000' >/dev/null 2>&1 &)")
 	harness.Until(t, 5*time.Second, "the app that never answers", func() bool {
@@ -75,7 +78,8 @@ func opened(t *testing.T, s *harness.Sandlot, box *harness.Box) []open {
 		}
 	}
 
-	begin("request", answer(ask("POST", base+"/process/execute", strings.NewReader(`{"command":"touch /tmp/runs; sleep 1000"}`))))
+	begin("request", answer(ask("POST", base+"/process/execute",
+		strings.NewReader(`{"command":"touch /tmp/runs; sleep 1000"}`))))
 	link, _ := preview(s.As(t, s.Key), box, 3000)
 	begin("app that never answers", answer(ask("GET", link+"/", nil)))
 
@@ -85,7 +89,9 @@ func opened(t *testing.T, s *harness.Sandlot, box *harness.Box) []open {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_, path, _ := strings.Cut(base, s.Proxy)
-	if _, err := fmt.Fprintf(conn, "POST %s/files/upload-v2?path=/tmp/half HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 1000000\r\n\r\nhalf of it",
+	if _, err := fmt.Fprintf(conn,
+		"POST %s/files/upload-v2?path=/tmp/half HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: "+
+			"1000000\r\n\r\nhalf of it",
 		path, s.Key); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +105,8 @@ func opened(t *testing.T, s *harness.Sandlot, box *harness.Box) []open {
 		return string(body), err
 	})
 
-	res, err := http.DefaultClient.Do(ask("GET", base+"/process/session/s/command/"+command.CmdID+"/logs?stream=true", nil))
+	res, err := http.DefaultClient.Do(ask("GET", base+"/process/session/s/command/"+command.CmdID+"/logs?stream=true",
+		nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +120,8 @@ func opened(t *testing.T, s *harness.Sandlot, box *harness.Box) []open {
 		return "", err
 	})
 
-	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/process/pty/p/connect", http.Header{"Authorization": {"Bearer " + s.Key}})
+	ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/process/pty/p/connect",
+		http.Header{"Authorization": {"Bearer " + s.Key}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +194,8 @@ func TestOpenRequestsEndWithTheirSandbox(t *testing.T) {
 						}
 					default:
 						var body struct{ Code, Message string }
-						if err := json.Unmarshal([]byte(e.said), &body); err != nil || body.Code != "SANDBOX_NOT_STARTED" || !strings.Contains(body.Message, tc.says) {
+						if err := json.Unmarshal([]byte(e.said), &body); err != nil || body.Code != "SANDBOX_NOT_STARTED" ||
+							!strings.Contains(body.Message, tc.says) {
 							t.Errorf("%s was answered %q, %v; want SANDBOX_NOT_STARTED and %q", o.name, e.said, e.err, tc.says)
 						}
 					}
@@ -221,7 +230,8 @@ func late(t *testing.T, s *harness.Sandlot, box *harness.Box) open {
 	return o
 }
 
-// TestAppsWordsHaveBounds: what an app of a public sandbox says before its answer reaches strangers and the log in short.
+// TestAppsWordsHaveBounds: what an app of a public sandbox says before its answer reaches strangers and the log in
+// short.
 func TestAppsWordsHaveBounds(t *testing.T) {
 	s, c := small.up(t)
 	box := c.Create(map[string]any{"public": true})
@@ -233,7 +243,8 @@ func TestAppsWordsHaveBounds(t *testing.T) {
 	} {
 		for _, through := range []string{"preview", "toolbox"} {
 			// It reads the request first: what closes with that unread resets the connection.
-			box.MustExec(`rm -f /tmp/app; printf '%s\n' '#!/bin/sh' 'head -n 1 >/dev/null' ` + shellQuote(words) + ` >/tmp/app; chmod +x /tmp/app; (setsid nc -l -p 3000 -e /tmp/app >/dev/null 2>&1 &)`)
+			box.MustExec(`rm -f /tmp/app; printf '%s\n' '#!/bin/sh' 'head -n 1 >/dev/null' ` + shellQuote(words) +
+				` >/tmp/app; chmod +x /tmp/app; (setsid nc -l -p 3000 -e /tmp/app >/dev/null 2>&1 &)`)
 			harness.Until(t, 5*time.Second, "the app", func() bool {
 				code, _ := box.Exec("netstat -ltn | grep -q :3000")
 				return code == 0
@@ -256,7 +267,8 @@ func TestAppsWordsHaveBounds(t *testing.T) {
 			}
 			body, err := io.ReadAll(res.Body)
 			_ = res.Body.Close()
-			if err != nil || res.StatusCode != http.StatusBadGateway || len(body) > 1000 || strings.Contains(string(body), "172.") {
+			if err != nil || res.StatusCode != http.StatusBadGateway || len(body) > 1000 ||
+				strings.Contains(string(body), "172.") {
 				t.Errorf("%s of %.30s: %d, %d bytes, %v: %.300s", through, words, res.StatusCode, len(body), err, body)
 			}
 		}

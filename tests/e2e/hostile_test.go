@@ -19,7 +19,10 @@ var hardened = []string{"--cap-drop", "ALL", "--security-opt", "no-new-privilege
 
 // tasks counts the processes and threads of the container; docker top fails while there are many.
 func (c *pid1) tasks() int {
-	for _, pattern := range []string{"/sys/fs/cgroup/pids/docker/", "/sys/fs/cgroup/docker/", "/sys/fs/cgroup/system.slice/docker-"} {
+	for _, pattern := range []string{
+		"/sys/fs/cgroup/pids/docker/", "/sys/fs/cgroup/docker/",
+		"/sys/fs/cgroup/system.slice/docker-",
+	} {
 		files, _ := filepath.Glob(pattern + c.id + "*/pids.current")
 		for _, file := range files {
 			if data, err := os.ReadFile(file); err == nil {
@@ -32,7 +35,8 @@ func (c *pid1) tasks() int {
 	return 0
 }
 
-// TestForkBombEndsWithItsSession deletes the sessions of fork bombs: within 5 s nothing of them is left, and a command of another session goes on.
+// TestForkBombEndsWithItsSession deletes the sessions of fork bombs: within 5 s nothing of them is left, and a
+// command of another session goes on.
 func TestForkBombEndsWithItsSession(t *testing.T) {
 	for _, tc := range []struct{ name, query, bomb string }{
 		{"breeds", "", `f() { f | f & }; f`},
@@ -60,7 +64,8 @@ while True:
 			c := runPID1(t, defaultImage, append([]string{"--pids-limit", "400"}, hardened...))
 			c.session("other")
 			log := c.start("other", "while :; do echo on; sleep 0.2; done") + "/logs"
-			harness.Until(t, 10*time.Second, "the other command runs", func() bool { return strings.Contains(c.text(log), "on") })
+			harness.Until(t, 10*time.Second, "the other command runs",
+				func() bool { return strings.Contains(c.text(log), "on") })
 			c.session("bad")
 			c.start("bad", tc.bomb)
 			harness.Until(t, 60*time.Second, "very many run", func() bool { return c.tasks() > 350 })
@@ -90,7 +95,8 @@ while True:
 // TestCrowdLeavesOthersTheirTurn asks the daemon and runs commands beside very many processes that want the processor.
 func TestCrowdLeavesOthersTheirTurn(t *testing.T) {
 	const work = "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done"
-	c, neighbour := runPID1(t, defaultImage, append([]string{"--pids-limit", "1100"}, hardened...)), runPID1(t, defaultImage, hardened)
+	c, neighbour := runPID1(t, defaultImage, append([]string{"--pids-limit", "1100"}, hardened...)),
+		runPID1(t, defaultImage, hardened)
 	best := func(at *pid1) time.Duration { // of several, since the machine may have more to do
 		took := time.Hour
 		for range 3 {
@@ -119,13 +125,15 @@ func TestCrowdLeavesOthersTheirTurn(t *testing.T) {
 	}
 	beside, next := best(c), best(neighbour)
 	t.Logf("the work takes %v alone, %v beside the crowd, %v in a neighbour's sandbox", alone, beside, next)
-	// A crowd that stands back takes no more than a half; twice that is for the machine's own unrest. One that does not takes all but a hundredth.
+	// A crowd that stands back takes no more than a half; twice that is for the machine's own unrest. One that does not
+	// takes all but a hundredth.
 	if beside > 4*alone || next > 4*alone {
 		t.Errorf("the work takes %v alone, %v beside the crowd, %v in a neighbour's sandbox", alone, beside, next)
 	}
 }
 
-// TestProcessOneWithstandsItsSandbox sends process 1 every signal that does not ask it to end, by kill and by sigqueue, and changes its limits.
+// TestProcessOneWithstandsItsSandbox sends process 1 every signal that does not ask it to end, by kill and by
+// sigqueue, and changes its limits.
 func TestProcessOneWithstandsItsSandbox(t *testing.T) {
 	c := runPID1(t, defaultImage, hardened)
 	const signals = `exec python3 -c 'import os, ctypes
@@ -146,7 +154,10 @@ for s in range(1, 65):
 		}
 	}
 	c.session("s")
-	for _, limit := range []string{"--nofile=3:", "--nproc=1:", "--as=1000:", "--fsize=1:", "--data=1000:", "--stack=1000:", "--cpu=1:", "--sigpending=0:"} {
+	for _, limit := range []string{
+		"--nofile=3:", "--nproc=1:", "--as=1000:", "--fsize=1:", "--data=1000:",
+		"--stack=1000:", "--cpu=1:", "--sigpending=0:",
+	} {
 		c.start("s", "prlimit --pid 1 "+limit)
 		harness.Until(t, 10*time.Second, "the toolbox answers after "+limit, func() bool {
 			res, err := c.open("GET", "/version", nil)
@@ -191,11 +202,13 @@ s.create_server(("", 8080))
 import time; time.sleep(1000)
 `
 
-// TestImagesProgramCannotTakeThePortsOfTheToolbox has an image whose own program tries, and tries again at each start: the proxy sends the sandbox's secret there.
+// TestImagesProgramCannotTakeThePortsOfTheToolbox has an image whose own program tries, and tries again at each
+// start: the proxy sends the sandbox's secret there.
 func TestImagesProgramCannotTakeThePortsOfTheToolbox(t *testing.T) {
 	const image = "sandlot-test/taker:latest"
 	entrypoint, _ := json.Marshal([]string{"python3", "-c", taker})
-	if _, err := harness.Docker("", []byte("FROM "+defaultImage+"\nENTRYPOINT "+string(entrypoint)+"\n"), "build", "-q", "-t", image, "-"); err != nil {
+	if _, err := harness.Docker("", []byte("FROM "+defaultImage+"\nENTRYPOINT "+string(entrypoint)+"\n"), "build", "-q",
+		"-t", image, "-"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = harness.Docker("", nil, "rmi", image) })

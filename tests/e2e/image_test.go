@@ -30,8 +30,8 @@ import (
 
 const defaultImage = "sandlot/sandbox:latest"
 
-// inImage runs a script of bash in a container of the default image, with the test's own proxies and package mirrors if it has any;
-// args go to docker.
+// inImage runs a script of bash in a container of the default image, with the test's own proxies and package mirrors
+// if it has any; args go to docker.
 func inImage(t *testing.T, script, network string, args ...string) (string, error) {
 	t.Helper()
 	run := append([]string{"run", "--rm", "-i", "--network", network, "--entrypoint", "bash"}, registries()...)
@@ -39,9 +39,13 @@ func inImage(t *testing.T, script, network string, args ...string) (string, erro
 	return harness.Docker("", []byte(script), run...)
 }
 
-// registries are arguments of docker that have a container use the test's own proxies and package mirrors, if it has any.
+// registries are arguments of docker that have a container use the test's own proxies and package mirrors, if it has
+// any.
 func registries() (args []string) {
-	for _, name := range []string{"PIP_INDEX_URL", "UV_INDEX_URL", "npm_config_registry", "http_proxy", "https_proxy", "no_proxy"} {
+	for _, name := range []string{
+		"PIP_INDEX_URL", "UV_INDEX_URL", "npm_config_registry", "http_proxy", "https_proxy",
+		"no_proxy",
+	} {
 		if os.Getenv(name) != "" {
 			args = append(args, "-e", name)
 		}
@@ -62,12 +66,24 @@ func TestImageHasItsPrograms(t *testing.T) {
 int main() { std::puts("built"); }' > a.cc; g++ -O2 -o a a.cc; ./a; echo '#include <Python.h>' > b.c; cc $(python3-config --includes) -c b.c && echo headers`, `^built\nheaders\n$`},
 		{"system python", `/usr/bin/python3 -c 'import numpy'; python -m pip --version`, `^pip `},
 		{"node", `node -p '1 + 1'`, `^2\n$`},
-		{"ts-node", `echo 'const a: string = "typed"; console.log(a)' > a.ts; ts-node a.ts; npx ts-node -T a.ts`, `^typed\ntyped\n$`},
-		{"ts-node checks", `echo 'const a: number = "typed"' > a.ts; ts-node a.ts 2>&1 || echo refused`, `TS2322[^\0]*refused\n$`},
+		{
+			"ts-node", `echo 'const a: string = "typed"; console.log(a)' > a.ts; ts-node a.ts; npx ts-node -T a.ts`,
+			`^typed\ntyped\n$`,
+		},
+		{
+			"ts-node checks", `echo 'const a: number = "typed"' > a.ts; ts-node a.ts 2>&1 || echo refused`,
+			`TS2322[^\0]*refused\n$`,
+		},
 		{"tsc", `echo 'export const a: number = 1' > a.ts; tsc --module commonjs a.ts; node -p 'require("./a").a'`, `^1\n$`},
 		{"language servers", `pylsp --version; typescript-language-server --version`, `^pylsp v[\d.]+\n[\d.]+\n$`},
-		{"login shell", `bash -lc 'command -v pip node pylsp'`, `^/usr/bin/pip\n/usr/local/bin/node\n/usr/local/bin/pylsp\n$`},
-		{"nothing left from the build", `ls -A ~ /tmp; ls -A /var/lib/apt/lists`, `^/home/daytona:\n.bash_logout\n.bashrc\n.profile\n\n/tmp:\n$`},
+		{
+			"login shell", `bash -lc 'command -v pip node pylsp'`,
+			`^/usr/bin/pip\n/usr/local/bin/node\n/usr/local/bin/pylsp\n$`,
+		},
+		{
+			"nothing left from the build", `ls -A ~ /tmp; ls -A /var/lib/apt/lists`,
+			`^/home/daytona:\n.bash_logout\n.bashrc\n.profile\n\n/tmp:\n$`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +106,10 @@ func TestImageInstallsPackagesWithoutRoot(t *testing.T) {
 		{"uv, then the system's", `uv pip install -q cowsay==6.1; uv pip list 2>/dev/null | grep -c -e '^cowsay ' -e '^numpy '; cowsay -t moo; pip uninstall -q -y cowsay; test -e /usr/local/bin/cowsay || uv pip uninstall -q requests; python3 -c 'import requests' 2>&1 | tail -n 1 || true`, `^2\n[^\0]*moo[^\0]*ModuleNotFoundError`},
 		{"a package without a wheel", `pip install -q --no-input --no-binary netifaces netifaces==0.11.0; python3 -c 'import netifaces as n; print(n.__file__)'; pip uninstall -q -y netifaces; uv pip install -q --no-binary netifaces netifaces==0.11.0; python3 -c 'import netifaces; print("again")'`, `^/usr/local/lib/python3.13/dist-packages/netifaces.\S+.so\nagain\n$`},
 		{"virtual environment", `python3 -m venv v; v/bin/pip install -q --no-input cowsay==6.1; v/bin/cowsay -t moo`, `moo`},
-		{"npm", `npm install -g --silent cowsay@1.6.0 >/dev/null; command -v cowsay; cowsay moo`, `^/usr/local/bin/cowsay\n[^\0]*moo`},
+		{
+			"npm", `npm install -g --silent cowsay@1.6.0 >/dev/null; command -v cowsay; cowsay moo`,
+			`^/usr/local/bin/cowsay\n[^\0]*moo`,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -111,31 +130,41 @@ func TestImageIsUnderAGigabyte(t *testing.T) {
 	}
 }
 
-// TestWhatAUserInstallsIsFoundFirst asks for programs of ~/.local/bin in each place that runs commands, as the image's user and as root.
+// TestWhatAUserInstallsIsFoundFirst asks for programs of ~/.local/bin in each place that runs commands, as the
+// image's user and as root.
 func TestWhatAUserInstallsIsFoundFirst(t *testing.T) {
 	for _, tc := range []struct{ user, home string }{{"daytona", "/home/daytona"}, {"root", "/root"}} {
 		t.Run(tc.user, func(t *testing.T) {
 			t.Parallel()
 			found := tc.home + "/.local/bin/rg" // the image has an rg too
 			c := runPID1(t, defaultImage, []string{"--user", tc.user})
-			if code, out := c.exec("command -v rg; mkdir -p ~/.local/bin; printf '#!/bin/sh\necho mine\n' > ~/.local/bin/rg; chmod 755 ~/.local/bin/rg"); code != 0 || out != "/usr/bin/rg\n" {
+			if code, out := c.exec("command -v rg; mkdir -p ~/.local/bin; printf '#!/bin/sh\necho mine\n' > ~/.local/bin/rg; " +
+				"chmod 755 ~/.local/bin/rg"); code != 0 || out != "/usr/bin/rg\n" {
 				t.Fatalf("%d, %q", code, out)
 			}
-			for name, command := range map[string]string{"execute": "command -v rg; rg", "execute, login shell": "bash -lc 'command -v rg; rg'", "execute, sh": "sh -c 'command -v rg; rg'"} {
+			for name, command := range map[string]string{
+				"execute":              "command -v rg; rg",
+				"execute, login shell": "bash -lc 'command -v rg; rg'", "execute, sh": "sh -c 'command -v rg; rg'",
+			} {
 				if code, out := c.exec(command); code != 0 || out != found+"\nmine\n" {
 					t.Errorf("%s: %d, %q", name, code, out)
 				}
 			}
 			c.session("s")
 			var res api.SessionExecuteResponse
-			if c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: "command -v rg; rg"}, &res); *res.Output != found+"\nmine\n" {
+			if c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: "command -v rg; rg"},
+				&res); *res.Output != found+"\nmine\n" {
 				t.Errorf("session: %q", *res.Output)
 			}
-			if out, _, err := c.terminal("t", "command -v rg; rg; exit\n"); err != nil || !strings.Contains(out, found+"\r\nmine\r\n") {
+			if out, _, err := c.terminal("t", "command -v rg; rg; exit\n"); err != nil ||
+				!strings.Contains(out, found+"\r\nmine\r\n") {
 				t.Errorf("terminal: %v, %q", err, out)
 			}
 			var run api.ExecuteResponse
-			c.call("POST", "/process/code-run", api.CodeRunRequest{Language: "python", Code: "import shutil; print(shutil.which('rg'))"}, &run)
+			c.call("POST", "/process/code-run", api.CodeRunRequest{
+				Language: "python",
+				Code:     "import shutil; print(shutil.which('rg'))",
+			}, &run)
 			if run.Result != found+"\n" {
 				t.Errorf("code-run: %q", run.Result)
 			}
@@ -143,8 +172,8 @@ func TestWhatAUserInstallsIsFoundFirst(t *testing.T) {
 	}
 }
 
-// TestToolsInstallWherePathsLead installs a program with each of the tools that users install for themselves with, and asks for it in each place that runs
-// commands. It needs the package registries.
+// TestToolsInstallWherePathsLead installs a program with each of the tools that users install for themselves with,
+// and asks for it in each place that runs commands. It needs the package registries.
 func TestToolsInstallWherePathsLead(t *testing.T) {
 	c := runPID1(t, defaultImage, registries())
 	install := `set -e
@@ -165,16 +194,18 @@ npm config set prefix ~/.local; npm install -g --silent semver@7.7.3 >/dev/null`
 	if c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: ask}, &res); *res.Output != want {
 		t.Errorf("session: %q", *res.Output)
 	}
-	if out, _, err := c.terminal("t", ask+"; exit\n"); err != nil || !strings.Contains(out, strings.ReplaceAll(want, "\n", "\r\n")) {
+	if out, _, err := c.terminal("t", ask+"; exit\n"); err != nil ||
+		!strings.Contains(out, strings.ReplaceAll(want, "\n", "\r\n")) {
 		t.Errorf("terminal: %v, %q", err, out)
 	}
-	if _, out := c.exec("cowsay -t moo && semver 1.2.3 && echo 1 | tabulate"); !strings.Contains(out, "moo") || !strings.Contains(out, "1.2.3\n") {
+	if _, out := c.exec("cowsay -t moo && semver 1.2.3 && echo 1 | tabulate"); !strings.Contains(out, "moo") ||
+		!strings.Contains(out, "1.2.3\n") {
 		t.Errorf("they print %q", out)
 	}
 }
 
-// TestImageTrustsAnAddedAuthority adds an authority as scripts/images does, and lets each program ask a server that only this
-// authority vouches for.
+// TestImageTrustsAnAddedAuthority adds an authority as scripts/images does, and lets each program ask a server that
+// only this authority vouches for.
 func TestImageTrustsAnAddedAuthority(t *testing.T) {
 	authority, certificate := newAuthority(t)
 	file := filepath.Join(t.TempDir(), "test.crt")
@@ -211,7 +242,8 @@ func TestImageTrustsAnAddedAuthority(t *testing.T) {
 	for _, command := range ask {
 		script += "(" + command + ") || true\n" // 404 is no success; that the server was asked is what counts
 	}
-	if _, err := inImage(t, script, "host", "-v", file+":/usr/local/share/ca-certificates/sandlot/test.crt:ro", "-e", "AT="+strings.Replace(server.URL, "127.0.0.1", "localhost", 1), "-e", "no_proxy=localhost"); err != nil {
+	if _, err := inImage(t, script, "host", "-v", file+":/usr/local/share/ca-certificates/sandlot/test.crt:ro", "-e",
+		"AT="+strings.Replace(server.URL, "127.0.0.1", "localhost", 1), "-e", "no_proxy=localhost"); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -252,5 +284,6 @@ func newAuthority(t *testing.T) ([]byte, tls.Certificate) {
 	must(err)
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
 	must(err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}), tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
+		tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}
 }

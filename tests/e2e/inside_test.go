@@ -89,8 +89,10 @@ func TestContainerIsHeldShort(t *testing.T) {
 		t.Errorf("label %s is %q, want %q", harness.Label, got.Config.Labels[harness.Label], s.Instance)
 	}
 	for _, probe := range []string{
-		"mount -t tmpfs none /mnt", "mknod /tmp/sda b 8 0 && cat /tmp/sda", "echo 1 > /proc/sys/kernel/panic", "echo b > /proc/sysrq-trigger",
-		"echo x > /opt/sandlot/toolboxd", "rm -f /opt/sandlot/toolboxd", "echo x > /sys/kernel/mm/ksm/run", "chroot /proc/1/root/.. true && cat /proc/kcore",
+		"mount -t tmpfs none /mnt", "mknod /tmp/sda b 8 0 && cat /tmp/sda", "echo 1 > /proc/sys/kernel/panic",
+		"echo b > /proc/sysrq-trigger",
+		"echo x > /opt/sandlot/toolboxd", "rm -f /opt/sandlot/toolboxd", "echo x > /sys/kernel/mm/ksm/run",
+		"chroot /proc/1/root/.. true && cat /proc/kcore",
 	} {
 		if code, out := box.Exec(probe); code == 0 {
 			t.Errorf("%q succeeded inside: %s", probe, out)
@@ -158,7 +160,10 @@ func TestEnvReachesEveryCommand(t *testing.T) {
 		t.Errorf("in a shell: %q", got)
 	}
 	var out struct{ Result string }
-	box.Toolbox("POST", "/process/code-run", map[string]any{"language": "python", "code": "import os; print(os.environ['QUOTED'])"}).
+	box.Toolbox("POST", "/process/code-run", map[string]any{
+		"language": "python",
+		"code":     "import os; print(os.environ['QUOTED'])",
+	}).
 		Want(http.StatusOK).Into(&out)
 	if out.Result != "\"$HOME\" 'x'\n" {
 		t.Errorf("in Python: %q", out.Result)
@@ -174,7 +179,8 @@ func TestDefaultImageIsAUsableComputer(t *testing.T) {
 	if got := box.MustExec("id -un; pwd; echo $HOME"); got != "daytona\n/home/daytona\n/home/daytona" {
 		t.Errorf("user, folder, home: %q", got)
 	}
-	box.MustExec("for p in bash git curl rg python3 pip uv node npm tsc ts-node pylsp typescript-language-server; do command -v $p >/dev/null || { echo no $p; exit 1; }; done")
+	box.MustExec("for p in bash git curl rg python3 pip uv node npm tsc ts-node pylsp typescript-language-server; do " +
+		"command -v $p >/dev/null || { echo no $p; exit 1; }; done")
 	box.MustExec("python3 -c 'import numpy, pandas, matplotlib, requests'")
 	for _, tc := range []struct{ language, code, want string }{
 		{"python", "print(6 * 7)", "42\n"},
@@ -185,7 +191,10 @@ func TestDefaultImageIsAUsableComputer(t *testing.T) {
 			ExitCode int
 			Result   string
 		}
-		box.Toolbox("POST", "/process/code-run", map[string]any{"language": tc.language, "code": tc.code, "timeout": 60}).Want(http.StatusOK).Into(&out)
+		box.Toolbox("POST", "/process/code-run", map[string]any{
+			"language": tc.language, "code": tc.code,
+			"timeout": 60,
+		}).Want(http.StatusOK).Into(&out)
 		if out.ExitCode != 0 || out.Result != tc.want {
 			t.Errorf("%s: %d %q, want %q", tc.language, out.ExitCode, out.Result, tc.want)
 		}
@@ -222,7 +231,8 @@ func TestAnyImageServes(t *testing.T) {
 				Commands  []struct{ ID, Command string }
 			}
 			a.Into(&session)
-			if session.SessionID != "entrypoint" || len(session.Commands) != 1 || session.Commands[0].ID != "entrypoint_command" {
+			if session.SessionID != "entrypoint" || len(session.Commands) != 1 ||
+				session.Commands[0].ID != "entrypoint_command" {
 				t.Errorf("entrypoint session: %s", a.Body)
 			}
 		} else {

@@ -37,7 +37,10 @@ func runPID1(t *testing.T, image string, args []string, argv ...string) *pid1 {
 	}
 	name := fmt.Sprintf("sandlot-test-%d-%s", os.Getpid(), strings.ReplaceAll(addr, ":", "-"))
 	t.Cleanup(func() { _, _ = harness.Docker("", nil, "rm", "-f", name) }) // also one that could not be started
-	run := append([]string{"run", "-d", "--name", name, "--network", "host", "-v", program + ":/opt/sandlot/toolboxd:ro", "--entrypoint", "/opt/sandlot/toolboxd"}, args...)
+	run := append([]string{
+		"run", "-d", "--name", name, "--network", "host", "-v",
+		program + ":/opt/sandlot/toolboxd:ro", "--entrypoint", "/opt/sandlot/toolboxd",
+	}, args...)
 	id, err := harness.Docker("", nil, append(append(run, image, "--listen", addr), argv...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +94,10 @@ func TestToolboxdInAnyImage(t *testing.T) {
 		{"default image", defaultImage, nil, true},
 		{"default image, another user, read-only", defaultImage, []string{"--user", "12345:12345", "--read-only"}, true},
 		{"busybox", harness.Busybox, nil, true},
-		{"busybox, read-only, no capability", harness.Busybox, []string{"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "1234"}, true},
+		{"busybox, read-only, no capability", harness.Busybox, []string{
+			"--read-only", "--cap-drop", "ALL",
+			"--security-opt", "no-new-privileges", "--user", "1234",
+		}, true},
 		{"nothing", harness.Scratch, nil, false},
 		{"nothing, read-only, another user", harness.Scratch, []string{"--user", "12345", "--read-only"}, false},
 	} {
@@ -121,7 +127,11 @@ func TestToolboxdInAnyImage(t *testing.T) {
 				command, output string
 				code            int
 			}{
-				{"cd /usr 2>/dev/null || cd /bin; X=1", "", 0}, {"pwd | cut -c1; echo $X", "/\n1\n", 0}, {"if fi", "", 2}, {"echo still; (exit 4)", "still\n", 4}, {"exit 5", "", 5},
+				{"cd /usr 2>/dev/null || cd /bin; X=1", "", 0},
+				{"pwd | cut -c1; echo $X", "/\n1\n", 0},
+				{"if fi", "", 2},
+				{"echo still; (exit 4)", "still\n", 4},
+				{"exit 5", "", 5},
 			} {
 				var res api.SessionExecuteResponse
 				c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: step.command}, &res)
@@ -129,7 +139,8 @@ func TestToolboxdInAnyImage(t *testing.T) {
 					t.Errorf("session: %q gave %+v; want %d, %q", step.command, res, step.code, step.output)
 				}
 			}
-			if status := c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: "true"}, nil); status != 410 {
+			if status := c.call("POST", "/process/session/s/exec", api.SessionExecuteRequest{Command: "true"},
+				nil); status != 410 {
 				t.Errorf("an ended session gave %d, want 410", status)
 			}
 			if status := c.call("POST", "/process/pty", api.PtyCreateRequest{ID: "p"}, nil); status != 201 {
@@ -183,11 +194,13 @@ func TestEntrypointIsASession(t *testing.T) {
 		harness.Until(t, 5*time.Second, "signal "+s, func() bool { return strings.Contains(logs(), "got "+s+"\n") })
 	}
 	var s api.Session
-	if status := c.call("GET", "/process/session/entrypoint", nil, &s); status != 200 || len(s.Commands) != 1 || s.Commands[0].ExitCode != nil ||
+	if status := c.call("GET", "/process/session/entrypoint", nil, &s); status != 200 || len(s.Commands) != 1 ||
+		s.Commands[0].ExitCode != nil ||
 		!strings.HasPrefix(s.Commands[0].Command, "'sh' '-c' 'echo ") {
 		t.Errorf("the session is %d, %+v", status, s)
 	}
-	if out, err := harness.Docker("", nil, "exec", c.id, "timeout", "1", "/opt/sandlot/toolboxd", "--listen", strings.TrimPrefix(c.base, "http://"), "entrypoint", "logs"); !strings.HasPrefix(out, "ready\n") {
+	if out, err := harness.Docker("", nil, "exec", c.id, "timeout", "1", "/opt/sandlot/toolboxd", "--listen",
+		strings.TrimPrefix(c.base, "http://"), "entrypoint", "logs"); !strings.HasPrefix(out, "ready\n") {
 		t.Errorf("toolboxd entrypoint logs printed %q, %v", out, err)
 	}
 	c.exec("kill -KILL $(cat /tmp/entry)")

@@ -9,8 +9,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// TestProgramsOpenPreviews opens a preview as programs do that ask the system for names: many machines do not know *.localhost. Java, for
-// which this machine need have nothing, is in tests/frameworks.
+// TestProgramsOpenPreviews opens a preview as programs do that ask the system for names: many machines do not know
+// *.localhost. Java, for which this machine need have nothing, is in tests/frameworks.
 func TestProgramsOpenPreviews(t *testing.T) {
 	_, c := small.up(t)
 	box := c.Create(nil)

@@ -100,7 +100,9 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode string, begins func(id, proxy string) string) {
+func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode string,
+	begins func(id, proxy string) string,
+) {
 	box := c.Create(nil)
 	box.MustExec(`mkdir -p /tmp/www && echo "a page" > /tmp/www/index.html && cd /tmp/www && (nohup python3 -m http.server 3000 >/tmp/http.log 2>&1 &)`)
 	link, token := preview(c, box, 3000)
@@ -196,12 +198,14 @@ func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode strin
 		box.MustExec("(nohup python3 /tmp/echo.py >/tmp/echo.log 2>&1 &)")
 		link, token := preview(c, box, 8765)
 		dialer := websocket.Dialer{NetDialContext: s.DialProxy, HandshakeTimeout: 10 * time.Second}
-		if _, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(link, "http"), nil); err == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
+		if _, resp, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(link, "http"), nil); err == nil ||
+			resp == nil || resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("websocket without a token: %v, %v; want 401", resp, err)
 		}
 		var ws *websocket.Conn
 		harness.Until(t, 10*time.Second, "the websocket behind the preview", func() bool {
-			conn, _, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(link, "http"), http.Header{"X-Daytona-Preview-Token": {token}})
+			conn, _, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(link, "http"),
+				http.Header{"X-Daytona-Preview-Token": {token}})
 			ws = conn
 			return err == nil
 		})
@@ -218,7 +222,8 @@ func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode strin
 
 	t.Run("signed links", func(t *testing.T) {
 		var made struct{ Token, URL string }
-		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=600", nil).Want(http.StatusOK).Into(&made)
+		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=600",
+			nil).Want(http.StatusOK).Into(&made)
 		if status, body := fetch(t, s, made.URL, ""); status >= 400 {
 			t.Errorf("a signed link: %d %s", status, body)
 		}
@@ -230,7 +235,8 @@ func previewInMode(t *testing.T, s *harness.Sandlot, c *harness.Conn, mode strin
 			t.Errorf("a revoked link: %d", status)
 		}
 		var short struct{ URL string }
-		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=1", nil).Want(http.StatusOK).Into(&short)
+		c.API("GET", "/sandbox/"+box.ID+"/ports/3000/signed-preview-url?expiresInSeconds=1",
+			nil).Want(http.StatusOK).Into(&short)
 		harness.Until(t, 10*time.Second, "the end of a link", func() bool {
 			status, _ := fetch(t, s, short.URL, "")
 			return status == http.StatusUnauthorized
@@ -294,7 +300,8 @@ func TestToolboxPath(t *testing.T) {
 	if got := asToken(token[1:]).StatusCode; got != http.StatusUnauthorized {
 		t.Errorf("toolbox with a wrong token: %d", got)
 	}
-	s.As(t, s.Key).At(contract.Toolbox(), "GET", "http://"+s.Proxy+"/toolbox/"+box.ID, "/work-dir", nil).Want(http.StatusOK)
+	s.As(t, s.Key).At(contract.Toolbox(), "GET", "http://"+s.Proxy+"/toolbox/"+box.ID, "/work-dir",
+		nil).Want(http.StatusOK)
 
 	t.Run("bytes pass unchanged both ways", func(t *testing.T) {
 		data := make([]byte, 24<<20)
@@ -317,14 +324,15 @@ func TestToolboxPath(t *testing.T) {
 		}
 	})
 	t.Run("credentials stay outside", func(t *testing.T) {
-		if _, out := box.Exec("env; cat /proc/1/environ | tr '\\0' '\\n'"); strings.Contains(out, s.Key) || strings.Contains(out, token) {
+		if _, out := box.Exec("env; cat /proc/1/environ | tr '\\0' '\\n'"); strings.Contains(out, s.Key) ||
+			strings.Contains(out, token) {
 			t.Error("the sandbox can read a credential from its environment")
 		}
 	})
 }
 
-// TestLongAnswersToPostsAreWhole holds the proxy to answers that begin as soon as the request's last byte was sent: the end of the
-// request and the beginning of the answer must not disturb each other.
+// TestLongAnswersToPostsAreWhole holds the proxy to answers that begin as soon as the request's last byte was sent:
+// the end of the request and the beginning of the answer must not disturb each other.
 func TestLongAnswersToPostsAreWhole(t *testing.T) {
 	s, c := small.up(t)
 	box := c.Create(nil)
@@ -341,7 +349,9 @@ func TestLongAnswersToPostsAreWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", at.Path, at.Host, s.Key, len(body))
+		_, err = fmt.Fprintf(conn,
+			"POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n", at.Path, at.Host, s.Key,
+			len(body))
 		if err == nil {
 			_, err = io.WriteString(conn, body)
 		}
@@ -361,7 +371,8 @@ func TestLongAnswersToPostsAreWhole(t *testing.T) {
 	}
 }
 
-// loopbackApp listens on loopback alone. It refuses uploads to /large at their header's end, and closes; elsewhere it says the method and what came.
+// loopbackApp listens on loopback alone. It refuses uploads to /large at their header's end, and closes; elsewhere it
+// says the method and what came.
 const loopbackApp = `import socket, threading
 def serve(c):
     with c, c.makefile("rb") as f:
@@ -415,7 +426,8 @@ func TestAppsOnLoopback(t *testing.T) {
 		return res.StatusCode == http.StatusOK
 	})
 	for i := range 30 {
-		if res, said := do("POST", "/large", 50<<20); res.StatusCode != http.StatusRequestEntityTooLarge || said != "too large" {
+		if res, said := do("POST", "/large", 50<<20); res.StatusCode != http.StatusRequestEntityTooLarge ||
+			said != "too large" {
 			t.Fatalf("upload %d: %d %s", i, res.StatusCode, said)
 		}
 	}

@@ -21,7 +21,8 @@ func stranger(t *testing.T, name string, labels ...string) {
 	for _, l := range labels {
 		args = append(args, "--label", l)
 	}
-	if _, err := harness.Docker("", nil, append(args, harness.Image(t, "", harness.Busybox), "sleep", "100000")...); err != nil {
+	if _, err := harness.Docker("", nil, append(args, harness.Image(t, "", harness.Busybox), "sleep",
+		"100000")...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = harness.Docker("", nil, "rm", "-f", name) })
@@ -33,7 +34,8 @@ func running(t *testing.T, name string) bool {
 	return err == nil && strings.TrimSpace(out) == "true"
 }
 
-// TestAContainerOfTheSameNameIsLeftAlone has the container of a sandbox taken away and one of somebody else in its place.
+// TestAContainerOfTheSameNameIsLeftAlone has the container of a sandbox taken away and one of somebody else in its
+// place.
 func TestAContainerOfTheSameNameIsLeftAlone(t *testing.T) {
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
 	c := s.As(t, s.Key)
@@ -72,7 +74,8 @@ func TestAContainerOfTheSameNameIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestACopiedDataFolderTouchesNothing starts a second Sandlot on a copy of the first one's data, under an instance of its own.
+// TestACopiedDataFolderTouchesNothing starts a second Sandlot on a copy of the first one's data, under an instance of
+// its own.
 func TestACopiedDataFolderTouchesNothing(t *testing.T) {
 	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox)})
 	c := s.As(t, s.Key)
@@ -117,10 +120,14 @@ func TestABridgeThatDoesNotSeparateIsRefused(t *testing.T) {
 	}
 	remove := func() { _, _ = harness.Docker("", nil, "network", "rm", name) }
 	t.Cleanup(remove) // after Sandlot's own, whose sandbox is on it
-	s := harness.Start(t, harness.Options{Image: harness.Image(t, "", harness.Busybox), Env: []string{"SANDLOT_NETWORK=" + name}})
+	s := harness.Start(t, harness.Options{
+		Image: harness.Image(t, "", harness.Busybox),
+		Env:   []string{"SANDLOT_NETWORK=" + name},
+	})
 	c := s.As(t, s.Key)
 	a := c.API("POST", "/sandbox", map[string]any{}).Want(http.StatusServiceUnavailable)
-	if !strings.Contains(a.Message(), name) || !strings.Contains(a.Message(), "docker network rm") || strings.Contains(a.Message(), "does not answer") {
+	if !strings.Contains(a.Message(), name) || !strings.Contains(a.Message(), "docker network rm") ||
+		strings.Contains(a.Message(), "does not answer") {
 		t.Errorf("refused with %q; want the network and what to do", a.Message())
 	}
 	if out, err := s.Command("doctor"); err == nil || !strings.Contains(out, "docker network rm "+name) {

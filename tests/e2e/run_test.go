@@ -122,8 +122,16 @@ func TestRunIsAProgram(t *testing.T) {
 	}{
 		{"SIGINT", "echo ready; exec sleep 500", []syscall.Signal{syscall.SIGINT}, 130},
 		{"SIGTERM", "echo ready; exec sleep 500", []syscall.Signal{syscall.SIGTERM}, 143},
-		{"one that is handled", `trap "exit 9" INT; echo ready; while :; do sleep 0.1; done`, []syscall.Signal{syscall.SIGINT}, 9},
-		{"one that is ignored, and a second", `trap "" INT TERM; echo ready; while :; do sleep 1; done`, []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}, 143},
+		{
+			"one that is handled", `trap "exit 9" INT; echo ready; while :; do sleep 0.1; done`,
+			[]syscall.Signal{syscall.SIGINT},
+			9,
+		},
+		{
+			"one that is ignored, and a second", `trap "" INT TERM; echo ready; while :; do sleep 1; done`,
+			[]syscall.Signal{syscall.SIGINT, syscall.SIGTERM},
+			143,
+		},
 		{"one that is ignored", `trap "" INT; echo ready; while :; do sleep 1; done`, []syscall.Signal{syscall.SIGINT}, 130},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -192,7 +200,8 @@ func TestConnectedCommandByHand(t *testing.T) {
 	d, _ := straight(t)
 	open := func(first string) *websocket.Conn {
 		t.Helper()
-		ws, res, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(d.base, "http")+"/process/execute/connect", nil)
+		ws, res, err := websocket.DefaultDialer.DialContext(t.Context(),
+			"ws"+strings.TrimPrefix(d.base, "http")+"/process/execute/connect", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,12 +239,14 @@ func TestConnectedCommandByHand(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if out, last, closed := outcome(ws); out[1] != "x\x00\xff" || out[2] != "b\n" || last.Type != "exit" || last.ExitCode == nil || *last.ExitCode != 3 || closed.Code != 1000 {
+	if out, last, closed := outcome(ws); out[1] != "x\x00\xff" || out[2] != "b\n" || last.Type != "exit" ||
+		last.ExitCode == nil || *last.ExitCode != 3 || closed.Code != 1000 {
 		t.Errorf("%q, %+v, %v", out, last, closed)
 	}
 
 	// What cannot be run is told, in the command's way or in that of the connection.
-	if out, last, _ := outcome(open(`{"command": "true", "cwd": "/no/such"}`)); !strings.Contains(out[2], "/no/such") || last.ExitCode == nil || *last.ExitCode != -1 {
+	if out, last, _ := outcome(open(`{"command": "true", "cwd": "/no/such"}`)); !strings.Contains(out[2], "/no/such") ||
+		last.ExitCode == nil || *last.ExitCode != -1 {
 		t.Errorf("a missing folder: %q, %+v", out, last)
 	}
 	for _, first := range []string{`{"command": ""}`, `{"command": "true", "window": -1}`, `nothing`, `[]`} {
@@ -243,7 +254,10 @@ func TestConnectedCommandByHand(t *testing.T) {
 			t.Errorf("%s: %v", first, closed)
 		}
 	}
-	for _, message := range []string{`{"type":"signal","signal":"SIGNOT"}`, `{"type":"taken","stream":3}`, `{"type":"?"}`, `{`} {
+	for _, message := range []string{
+		`{"type":"signal","signal":"SIGNOT"}`, `{"type":"taken","stream":3}`,
+		`{"type":"?"}`, `{`,
+	} {
 		ws := open(`{"command": "sleep 50731"}`)
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
 			t.Error(err)

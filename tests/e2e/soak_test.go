@@ -50,7 +50,8 @@ func (d *daemon) quiet() (u usage) {
 	return u
 }
 
-// settles waits until a daemon holds no more than before. Memory may be more by some MiB: a collector's rhythm is not to the byte.
+// settles waits until a daemon holds no more than before. Memory may be more by some MiB: a collector's rhythm is not
+// to the byte.
 func (d *daemon) settles(before usage) {
 	d.t.Helper()
 	var now usage
@@ -162,10 +163,12 @@ func TestKilledConnectionsLeaveNothing(t *testing.T) {
 			return half("POST /process/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"command\":", 0)
 		},
 		func(int) error {
-			return half("POST /process/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 38\r\n\r\n{\"command\":\"sleep 0.2; echo abcdefghi\"}", 0)
+			return half("POST /process/execute HTTP/1.1\r\nHost: x\r\nContent-Length: 38\r\n\r\n{\"command\":\"sleep 0.2; "+
+				"echo abcdefghi\"}", 0)
 		},
 		func(int) error {
-			return half("POST /files/bulk-upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n"+
+			return half("POST /files/bulk-upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; "+
+				"boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n"+
 				"3e8\r\n--b\r\nContent-Disposition: form-data; name=\"files[0].path\"\r\n\r\ncut\r\n", 0)
 		},
 		func(int) error { return half("GET /files/download?path="+big+" HTTP/1.1\r\nHost: x\r\n\r\n", 10_000) },
@@ -203,7 +206,8 @@ func TestKilledConnectionsLeaveNothing(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(home, "*cut*")); err != nil || len(left) > 0 {
 		t.Errorf("half files are left: %v, %v", left, err)
 	}
-	harness.Until(t, 2*time.Second, "no child but the session's to be left", func() bool { return len(children(t, p)) == 1 })
+	harness.Until(t, 2*time.Second, "no child but the session's to be left",
+		func() bool { return len(children(t, p)) == 1 })
 	if code, out := d.exec("echo fine"); code != 0 || out != "fine\n" {
 		t.Errorf("afterwards: %d, %q", code, out)
 	}
@@ -217,7 +221,8 @@ func reset(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// TestSilentConnectionsAreClosed leaves connections open and says no more on them. It takes the time that the daemon has patience.
+// TestSilentConnectionsAreClosed leaves connections open and says no more on them. It takes the time that the daemon
+// has patience.
 func TestSilentConnectionsAreClosed(t *testing.T) {
 	if !harness.Full() {
 		t.Skip("takes 15 s; SANDLOT_FULL=1 runs it")

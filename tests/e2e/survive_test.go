@@ -76,8 +76,9 @@ func (c *pid1) processes() []string {
 	return lines[1:]
 }
 
-// TestDaemonSurvives asks for the version and a new command several times while something bad lasts, and looks whether all is well when it
-// is over. A command may be refused, with words, or fail for what there is none of; it may not hang.
+// TestDaemonSurvives asks for the version and a new command several times while something bad lasts, and looks
+// whether all is well when it is over. A command may be refused, with words, or fail for what there is none of; it
+// may not hang.
 func TestDaemonSurvives(t *testing.T) {
 	for _, tc := range []struct {
 		name, bad, sign string // sign is what the processes of the bad thing have in their command line
@@ -92,7 +93,10 @@ func TestDaemonSurvives(t *testing.T) {
 		{"files", "i=0; while :; do i=$((i+1)); : > /tmp/$i; done", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := runPID1(t, defaultImage, []string{"-e", "DAYTONA_TERMINATION_GRACE_PERIOD=1s", "--pids-limit", "256", "--memory", "256m", "--memory-swap", "256m", "--cpus", "1", "--tmpfs", "/tmp:size=32m,nr_inodes=16k"})
+			c := runPID1(t, defaultImage, []string{
+				"-e", "DAYTONA_TERMINATION_GRACE_PERIOD=1s", "--pids-limit", "256",
+				"--memory", "256m", "--memory-swap", "256m", "--cpus", "1", "--tmpfs", "/tmp:size=32m,nr_inodes=16k",
+			})
 			c.session("bad")
 			c.start("bad", tc.bad)
 			harness.Until(t, 5*time.Second, "it to begin", func() bool {
@@ -106,7 +110,8 @@ func TestDaemonSurvives(t *testing.T) {
 				if version.status != 200 {
 					t.Errorf("version: %v", version)
 				}
-				if slowest = max(slowest, version.took, answer.took); answer.status == 200 && res.ExitCode == 0 && res.Result == "alive\n" {
+				if slowest = max(slowest, version.took, answer.took); answer.status == 200 && res.ExitCode == 0 &&
+					res.Result == "alive\n" {
 					done++
 				} else if answer.status == 200 {
 					t.Logf("the command ended with %d, %s %q", res.ExitCode, res.Signal, res.Result)
@@ -114,7 +119,8 @@ func TestDaemonSurvives(t *testing.T) {
 					t.Logf("the command was refused: %v", answer)
 				}
 			}
-			t.Logf("%d commands were done while it lasted; the slowest answer came after %v", done, slowest.Round(time.Millisecond))
+			t.Logf("%d commands were done while it lasted; the slowest answer came after %v", done,
+				slowest.Round(time.Millisecond))
 			if slowest > time.Second {
 				t.Errorf("an answer came after %v, want at most 1 s", slowest)
 			}
@@ -123,7 +129,8 @@ func TestDaemonSurvives(t *testing.T) {
 				t.Errorf("deleting it: %v", a)
 			}
 			t.Logf("it was ended after %v", time.Since(began).Round(time.Millisecond))
-			if a, res := c.run("echo well"); a.status != 200 || res.ExitCode != 0 || res.Result != "well\n" || a.took > time.Second {
+			if a, res := c.run("echo well"); a.status != 200 || res.ExitCode != 0 || res.Result != "well\n" ||
+				a.took > time.Second {
 				t.Errorf("afterwards: %v, %+v", a, res)
 			}
 			var left []string
@@ -137,7 +144,8 @@ func TestDaemonSurvives(t *testing.T) {
 	}
 }
 
-// TestDaemonSurvivesAFreeze stops all of a container for a while, as a runner does with an idle sandbox: for its processes the clock jumps.
+// TestDaemonSurvivesAFreeze stops all of a container for a while, as a runner does with an idle sandbox: for its
+// processes the clock jumps.
 func TestDaemonSurvivesAFreeze(t *testing.T) {
 	c := runPID1(t, harness.Busybox, nil)
 	c.session("s")
@@ -172,12 +180,14 @@ func TestDaemonSurvivesAFreeze(t *testing.T) {
 		}
 		all += strings.TrimPrefix(string(data), "\x01\x01\x01")
 	}
-	if want := "29\n30\n"; !strings.HasPrefix(all, "1\n2\n") || !strings.HasSuffix(all, want) || strings.Count(all, "\n") != 30 {
+	if want := "29\n30\n"; !strings.HasPrefix(all, "1\n2\n") || !strings.HasSuffix(all, want) ||
+		strings.Count(all, "\n") != 30 {
 		t.Errorf("the follower saw %q", all)
 	}
 }
 
-// TestDaemonSaysWhatIsMissing takes away what programs rely on. What needs it is refused in words that name it; all else goes on.
+// TestDaemonSaysWhatIsMissing takes away what programs rely on. What needs it is refused in words that name it; all
+// else goes on.
 func TestDaemonSaysWhatIsMissing(t *testing.T) {
 	type step struct {
 		method, path string
@@ -298,7 +308,8 @@ func TestDaemonSaysWhatIsMissing(t *testing.T) {
 					text := string(a.body)
 					t.Logf("%s %s: %v %.160s", s.method, s.path, a, text)
 					if !slices.Contains(s.statuses, a.status) || !strings.Contains(text, s.says) || a.took > time.Second {
-						t.Errorf("%s %s: %d after %v: %.300s; want %v and %q within 1 s", s.method, s.path, a.status, a.took, text, s.statuses, s.says)
+						t.Errorf("%s %s: %d after %v: %.300s; want %v and %q within 1 s", s.method, s.path, a.status, a.took, text,
+							s.statuses, s.says)
 					}
 				}
 			}

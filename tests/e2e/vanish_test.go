@@ -14,7 +14,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// A client whose network goes away says nothing: no end, no reset. Its connections must not be kept for ever, be they idle or written to.
+// A client whose network goes away says nothing: no end, no reset. Its connections must not be kept for ever, be they
+// idle or written to.
 func TestClientsThatVanishAreNoticed(t *testing.T) {
 	harness.Image(t, "", harness.Busybox)
 	program, err := harness.Bin("toolboxd")
@@ -36,7 +37,8 @@ func TestClientsThatVanishAreNoticed(t *testing.T) {
 		t.Cleanup(func() { _, _ = harness.Docker("", nil, "rm", "-f", id) })
 		return id
 	}
-	server := run("-v", program+":/opt/sandlot/toolboxd:ro", "-e", "SANDLOT_PEER_SILENCE=4s", "--entrypoint", "/opt/sandlot/toolboxd", harness.Busybox)
+	server := run("-v", program+":/opt/sandlot/toolboxd:ro", "-e", "SANDLOT_PEER_SILENCE=4s", "--entrypoint",
+		"/opt/sandlot/toolboxd", harness.Busybox)
 	addr := docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", server)
 	c := &daemon{t: t, base: "http://" + addr + ":2280"}
 	harness.Until(t, 10*time.Second, "the toolbox answers", func() bool {
@@ -83,7 +85,8 @@ func TestClientsThatVanishAreNoticed(t *testing.T) {
 	before := descriptorsIn(t, server)
 
 	get := func(path, header string) string {
-		return fmt.Sprintf(`(printf 'GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n'; sleep 1000) | nc %s 2280 >/dev/null & `, path, header, addr)
+		return fmt.Sprintf(`(printf 'GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n'; sleep 1000) | nc %s 2280 >/dev/null & `, path,
+			header, addr)
 	}
 	const socket = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n`
 	client := run("--entrypoint", "sh", harness.Busybox, "-c",

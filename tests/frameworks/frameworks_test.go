@@ -30,12 +30,16 @@ import (
 
 // ports of the apps, by the names of their folders.
 var ports = map[string]int{
-	"tornado": 8801, "origin": 8802, "jupyter": 8803, "redirect": 8804, "django": 8805, "vite": 8806, "webpack": 8807, "next": 8808,
+	"tornado": 8801, "origin": 8802, "jupyter": 8803, "redirect": 8804, "django": 8805, "vite": 8806, "webpack": 8807,
+	"next":      8808,
 	"streamlit": 8809, "gradio": 8810,
 }
 
 // order is that of the table.
-var order = []string{"tornado", "origin", "jupyter", "redirect", "django", "vite", "webpack", "next", "streamlit", "gradio"}
+var order = []string{
+	"tornado", "origin", "jupyter", "redirect", "django", "vite", "webpack", "next", "streamlit",
+	"gradio",
+}
 
 // forms are those of a preview's address in each mode.
 var forms = map[string]*regexp.Regexp{
@@ -94,7 +98,8 @@ func TestJavaOpensAPreview(t *testing.T) {
 	var out string
 	var err error
 	if !harness.Wait(20*time.Second, func() bool { // the server comes to listen
-		out, err = harness.Run(nil, nil, "java", filepath.Join(folder(), "Get.java"), link+"/?DAYTONA_SANDBOX_AUTH_KEY="+token)
+		out, err = harness.Run(nil, nil, "java", filepath.Join(folder(), "Get.java"),
+			link+"/?DAYTONA_SANDBOX_AUTH_KEY="+token)
 		return err == nil && out == "a page\n"
 	}) {
 		t.Errorf("java printed %q of %s: %v", out, link, err)
@@ -117,7 +122,10 @@ type yard struct {
 
 func newYard(t *testing.T) *yard {
 	t.Helper()
-	y := &yard{node: driver(t), shots: os.Getenv("SANDLOT_SHOTS"), outside: outside(t), started: map[string]func() error{}, cells: map[string]string{}}
+	y := &yard{
+		node: driver(t), shots: os.Getenv("SANDLOT_SHOTS"), outside: outside(t),
+		started: map[string]func() error{}, cells: map[string]string{},
+	}
 	if y.shots == "" {
 		var err error
 		if y.shots, err = os.MkdirTemp("", "sandlot-shots-"); err != nil { //nolint:usetesting // they are looked at when the test has ended
@@ -179,7 +187,8 @@ func (y *yard) start(t *testing.T, app string) {
 
 // run starts an app and waits until it answers.
 func (y *yard) run(app string) error {
-	code, out := y.box.Exec(fmt.Sprintf("cd ~/apps/%s && PORT=%d setsid nohup sh ./start >~/%s.log 2>&1 </dev/null &", app, ports[app], app))
+	code, out := y.box.Exec(fmt.Sprintf("cd ~/apps/%s && PORT=%d setsid nohup sh ./start >~/%s.log 2>&1 </dev/null &",
+		app, ports[app], app))
 	if code != 0 {
 		return fmt.Errorf("%s: exit code %d: %s", app, code, out)
 	}
@@ -224,7 +233,8 @@ func (y *yard) restart(t *testing.T, mode string) {
 func (y *yard) link(t *testing.T, port int) (link, token string) {
 	t.Helper()
 	var got struct{ URL, Token string }
-	y.s.As(t, y.s.Key).API("GET", fmt.Sprintf("/sandbox/%s/ports/%d/preview-url", y.box.ID, port), nil).Want(http.StatusOK).Into(&got)
+	y.s.As(t, y.s.Key).API("GET", fmt.Sprintf("/sandbox/%s/ports/%d/preview-url", y.box.ID, port),
+		nil).Want(http.StatusOK).Into(&got)
 	return strings.TrimSuffix(got.URL, "/"), got.Token
 }
 
@@ -242,14 +252,16 @@ func (y *yard) visit(t *testing.T, app, column, link, outside string) {
 	before := y.logged(app)
 	task, err := json.Marshal(map[string]string{
 		"visit": filepath.Join(folder(), "apps", app, "visit.mjs"), "link": link, "outside": outside,
-		"files": strings.TrimSuffix(y.box.ToolboxProxyURL, "/") + "/" + y.box.ID + "/files/upload-v2?path=apps/" + app + "/", "key": y.s.Key,
+		"files": strings.TrimSuffix(y.box.ToolboxProxyURL, "/") + "/" + y.box.ID + "/files/upload-v2?path=apps/" + app +
+			"/", "key": y.s.Key,
 		"shot": filepath.Join(y.shots, strings.ReplaceAll(column, " ", "-")+"-"+app+".png"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := y.browse(t, task)
-	// The browser drops what it loads when the machine gets or loses a network, as with every container that is made on it.
+	// The browser drops what it loads when the machine gets or loses a network, as with every container that is made on
+	// it.
 	for tries := 1; tries < 5 && strings.Contains(strings.Join(got.Problems, ""), "ERR_NETWORK_CHANGED"); tries++ {
 		t.Log("the machine's networks changed during the visit: once more")
 		got = y.browse(t, task)
@@ -257,7 +269,8 @@ func (y *yard) visit(t *testing.T, app, column, link, outside string) {
 	mark := "ok"
 	if got.Why != "" || len(got.Problems) > 0 {
 		mark = "FAIL"
-		t.Errorf("%s\n%s\naddress %s, text %q\nits log:\n%s", got.Why, strings.Join(got.Problems, "\n"), got.Address, got.Text, y.log(app, before))
+		t.Errorf("%s\n%s\naddress %s, text %q\nits log:\n%s", got.Why, strings.Join(got.Problems, "\n"), got.Address,
+			got.Text, y.log(app, before))
 	}
 	y.set(app, column, fmt.Sprintf("%s %.1fs", mark, float64(got.Took)/1000))
 }
@@ -397,7 +410,8 @@ func driver(t *testing.T) string {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json")); err == nil { // npm writes it last
 		return dir
 	}
-	if _, err := harness.Run(nil, nil, "npm", "ci", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"); err != nil {
+	if _, err := harness.Run(nil, nil, "npm", "ci", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund",
+		"--loglevel=error"); err != nil {
 		t.Fatal(err)
 	}
 	return dir

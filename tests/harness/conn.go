@@ -39,7 +39,8 @@ type Answer struct {
 	what string
 }
 
-// API calls the control API; path starts below /api. body may be nil, an io.Reader (sent as it is) or anything that JSON can hold.
+// API calls the control API; path starts below /api. body may be nil, an io.Reader (sent as it is) or anything that
+// JSON can hold.
 func (c *Conn) API(method, path string, body any) Answer {
 	c.t.Helper()
 	return c.call(contract.API(), method, c.s.API, path, body)

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Engine is a Docker engine of a test's own, with its own data, containerd and address range, which may be killed. It needs root.
+// Engine is a Docker engine of a test's own, with its own data, containerd and address range, which may be killed. It
+// needs root.
 type Engine struct {
 	Host string // its address, for DOCKER_HOST
 
@@ -22,8 +23,8 @@ type Engine struct {
 	proc              *Process
 }
 
-// StartEngine runs a private engine until the test ends. dataRoot is where it keeps its data; "" is a folder of the test's own. Without
-// root or dockerd the test is skipped.
+// StartEngine runs a private engine until the test ends. dataRoot is where it keeps its data; "" is a folder of the
+// test's own. Without root or dockerd the test is skipped.
 func StartEngine(t testing.TB, dataRoot string) *Engine {
 	t.Helper()
 	e, err := NewEngine(dataRoot)
@@ -54,7 +55,10 @@ func NewEngine(dataRoot string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Host: "unix://" + filepath.Join(dir, "s"), dir: dir, data: dataRoot, bridge: "slb" + strings.TrimPrefix(filepath.Base(dir), "sle")}
+	e := &Engine{
+		Host: "unix://" + filepath.Join(dir, "s"), dir: dir, data: dataRoot,
+		bridge: "slb" + strings.TrimPrefix(filepath.Base(dir), "sle"),
+	}
 	if e.data == "" {
 		e.data = filepath.Join(dir, "data")
 	}
@@ -65,10 +69,11 @@ func NewEngine(dataRoot string) (*Engine, error) {
 	if err := e.Run(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	// Sandlot's network, away from those of the machine's engine. (An engine that is told to choose from a pool of its own removes
-	// docker0 when it comes back.)
+	// Sandlot's network, away from those of the machine's engine. (An engine that is told to choose from a pool of its
+	// own removes docker0 when it comes back.)
 	subnet := fmt.Sprintf("10.213.%d.0/24", os.Getpid()%250)
-	if _, err := Docker(e.Host, nil, "network", "create", "--subnet", subnet, "-o", "com.docker.network.bridge.enable_icc=false", "sandlot"); err != nil {
+	if _, err := Docker(e.Host, nil, "network", "create", "--subnet", subnet, "-o",
+		"com.docker.network.bridge.enable_icc=false", "sandlot"); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
@@ -112,7 +117,8 @@ func (e *Engine) Run() error {
 // Kill ends the engine as a crash would: its containers stay.
 func (e *Engine) Kill() {
 	e.proc.Kill()
-	// Its containerd ends with it. Where nobody reaps orphans it stays a zombie, which the next dockerd would take for a living one.
+	// Its containerd ends with it. Where nobody reaps orphans it stays a zombie, which the next dockerd would take for a
+	// living one.
 	pid, err := e.containerd()
 	if err != nil {
 		return
@@ -185,8 +191,8 @@ func unmount(dir string) {
 	}
 }
 
-// SmallDisk mounts a file system of the given size, in MiB, until the test ends, and returns its folder. The test is skipped where
-// nothing can be mounted.
+// SmallDisk mounts a file system of the given size, in MiB, until the test ends, and returns its folder. The test is
+// skipped where nothing can be mounted.
 func SmallDisk(t testing.TB, size int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -194,7 +200,8 @@ func SmallDisk(t testing.TB, size int) string {
 	if err := os.Mkdir(at, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Run(nil, nil, "sh", "-c", `truncate -s "$1"M "$2" && mkfs.ext4 -q -m 0 "$2" && mount -o loop "$2" "$3"`, "sh", strconv.Itoa(size), image, at)
+	_, err := Run(nil, nil, "sh", "-c", `truncate -s "$1"M "$2" && mkfs.ext4 -q -m 0 "$2" && mount -o loop "$2" "$3"`,
+		"sh", strconv.Itoa(size), image, at)
 	if err != nil { // no loop devices here
 		if _, err2 := Run(nil, nil, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dM", size), "none", at); err2 != nil {
 			t.Skipf("no small disk: %v; %v", err, err2)

@@ -43,7 +43,8 @@ func MakeImage(engine, name string) error {
 		files, err = packBusybox()
 		changes = append(changes, "-c", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 		if name == OnlyCMD {
-			changes = append(changes, "-c", `CMD ["/bin/sh", "-c", "echo ran $0 by $(id -u) > /tmp/cmd-ran; echo from the command; sleep 100000"]`)
+			changes = append(changes, "-c",
+				`CMD ["/bin/sh", "-c", "echo ran $0 by $(id -u) > /tmp/cmd-ran; echo from the command; sleep 100000"]`)
 		}
 	default:
 		return fmt.Errorf("harness: unknown image %s", name)
@@ -122,7 +123,9 @@ func busybox() (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(temp)
-	if _, err := Run(nil, nil, "sh", "-c", `cd "$0" && chmod 755 . && apt-get download -q busybox-static && dpkg-deb -x busybox-static_*.deb x`, temp); err != nil {
+	if _, err := Run(nil, nil, "sh", "-c",
+		`cd "$0" && chmod 755 . && apt-get download -q busybox-static && dpkg-deb -x busybox-static_*.deb x`,
+		temp); err != nil {
 		return "", fmt.Errorf("getting Debian's busybox-static: %w", err)
 	}
 	for _, at := range []string{"bin", "usr/bin"} {

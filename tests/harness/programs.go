@@ -46,8 +46,8 @@ func Size(small, full int) int {
 	return small
 }
 
-// Cache is the folder for what tests download: SANDLOT_CACHE, or /var/cache/sandlot. A user who may not write there gets the user's
-// own cache folder.
+// Cache is the folder for what tests download: SANDLOT_CACHE, or /var/cache/sandlot. A user who may not write there
+// gets the user's own cache folder.
 func Cache(parts ...string) (string, error) {
 	bases := []string{os.Getenv("SANDLOT_CACHE"), "/var/cache/sandlot"}
 	if own, err := os.UserCacheDir(); err == nil {
@@ -78,8 +78,8 @@ func FreeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// Until looks at ok every few milliseconds and fails the test when it does not hold within the given time. what says what is
-// waited for.
+// Until looks at ok every few milliseconds and fails the test when it does not hold within the given time. what says
+// what is waited for.
 func Until(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
 	if !Wait(within, ok) {
@@ -214,7 +214,8 @@ func Run(stdin []byte, env []string, program string, args ...string) (string, er
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return stdout.String(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
 }

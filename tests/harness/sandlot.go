@@ -72,11 +72,13 @@ func New(dir string, opts Options) (*Sandlot, error) {
 		return nil, err
 	}
 	s := &Sandlot{
-		API: "http://" + api + "/api", Proxy: proxy, Instance: "test-" + strings.ToLower(rand.Text()[:10]), Data: filepath.Join(dir, "data"),
+		API: "http://" + api + "/api", Proxy: proxy, Instance: "test-" + strings.ToLower(rand.Text()[:10]),
+		Data: filepath.Join(dir, "data"),
 		opts: opts, listen: api,
 	}
 	s.env = append([]string{
-		"SANDLOT_DATA=" + s.Data, "SANDLOT_API_LISTEN=" + api, "SANDLOT_PROXY_LISTEN=" + proxy, "SANDLOT_INSTANCE=" + s.Instance,
+		"SANDLOT_DATA=" + s.Data, "SANDLOT_API_LISTEN=" + api, "SANDLOT_PROXY_LISTEN=" + proxy,
+		"SANDLOT_INSTANCE=" + s.Instance,
 	}, opts.Env...)
 	if opts.Image != "" {
 		s.env = append(s.env, "SANDLOT_DEFAULT_IMAGE="+opts.Image)
@@ -115,7 +117,8 @@ func (s *Sandlot) Run() error {
 		s.Key = exported(out, "DAYTONA_API_KEY")
 		if url := exported(out, "DAYTONA_API_URL"); s.Key == "" || url != s.API {
 			s.Process.Kill()
-			return fmt.Errorf("`sandlot env` names %q and a key of %d bytes, want %q and a key:\n%s", url, len(s.Key), s.API, out)
+			return fmt.Errorf("`sandlot env` names %q and a key of %d bytes, want %q and a key:\n%s", url, len(s.Key), s.API,
+				out)
 		}
 	}
 	return nil
@@ -221,7 +224,8 @@ func (s *Sandlot) Docker(args ...string) (string, error) {
 
 // Containers is every container of this Sandlot, running or not, as "id name state".
 func (s *Sandlot) Containers() ([]string, error) {
-	out, err := s.Docker("ps", "-a", "--no-trunc", "--filter", "label="+Label+"="+s.Instance, "--format", "{{.ID}} {{.Names}} {{.State}}")
+	out, err := s.Docker("ps", "-a", "--no-trunc", "--filter", "label="+Label+"="+s.Instance, "--format",
+		"{{.ID}} {{.Names}} {{.State}}")
 	return strings.FieldsFunc(out, func(r rune) bool { return r == '\n' }), err
 }
 
@@ -258,7 +262,8 @@ func (s *Sandlot) HTTP() *http.Client {
 	}
 }
 
-// DialProxy connects to the proxy whatever name was asked for: this machine may not resolve those of previews. Addresses stay as they are.
+// DialProxy connects to the proxy whatever name was asked for: this machine may not resolve those of previews.
+// Addresses stay as they are.
 func (s *Sandlot) DialProxy(ctx context.Context, _, addr string) (net.Conn, error) {
 	var d net.Dialer
 	if at, err := netip.ParseAddrPort(addr); err == nil {

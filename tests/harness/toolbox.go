@@ -9,8 +9,8 @@ import (
 // waitState bounds a wait for a sandbox's state.
 const waitState = 60 * time.Second
 
-// SpawnToolboxd runs the daemon of a sandbox as an ordinary process at addr, without a secret. home is its home and work folder, log
-// the file of its output. It returns at once; Answers waits for it.
+// SpawnToolboxd runs the daemon of a sandbox as an ordinary process at addr, without a secret. home is its home and
+// work folder, log the file of its output. It returns at once; Answers waits for it.
 func SpawnToolboxd(addr, home, log string, env ...string) (*Process, error) {
 	program, err := Bin("toolboxd")
 	if err != nil {
@@ -20,7 +20,8 @@ func SpawnToolboxd(addr, home, log string, env ...string) (*Process, error) {
 }
 
 func spawnToolboxd(program, addr, home, log string, env []string) (*Process, error) {
-	return Spawn(log, append([]string{"HOME=" + home, "DAYTONA_USER_HOME_AS_WORKDIR=true", "DAYTONA_SANDBOX_ID=test"}, env...), program, "--listen", addr)
+	return Spawn(log, append([]string{"HOME=" + home, "DAYTONA_USER_HOME_AS_WORKDIR=true", "DAYTONA_SANDBOX_ID=test"},
+		env...), program, "--listen", addr)
 }
 
 // Toolboxd is SpawnToolboxd on a free loopback port until the test ends; it returns the base URL and the home.
@@ -33,11 +34,13 @@ func Toolboxd(t testing.TB, env ...string) (url, home string, p *Process) {
 	return toolboxd(t, program, env)
 }
 
-// RaceToolboxd is Toolboxd with the daemon built for the race detector, which needs a C compiler. A race fails the test.
+// RaceToolboxd is Toolboxd with the daemon built for the race detector, which needs a C compiler. A race fails the
+// test.
 func RaceToolboxd(t testing.TB, env ...string) (url, home string, p *Process) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "toolboxd")
-	if _, err := Run(nil, []string{"CGO_ENABLED=1"}, "go", "-C", Root(), "build", "-race", "-o", program, "./cmd/toolboxd"); err != nil {
+	if _, err := Run(nil, []string{"CGO_ENABLED=1"}, "go", "-C", Root(), "build", "-race", "-o", program,
+		"./cmd/toolboxd"); err != nil {
 		t.Fatal(err)
 	}
 	return toolboxd(t, program, env)

@@ -11,8 +11,8 @@ import (
 	"github.com/sandlot-dev/sandlot/tests/harness"
 )
 
-// install runs fill in an empty folder of the cache, once for each content of the pin file, and returns the folder. An install that
-// was cut short is done again.
+// install runs fill in an empty folder of the cache, once for each content of the pin file, and returns the folder.
+// An install that was cut short is done again.
 func install(kind, pins string, fill func(dir string) error) (string, error) {
 	data, err := os.ReadFile(pins)
 	if err != nil {
@@ -74,7 +74,8 @@ func Python(release string) (string, error) {
 	return filepath.Join(dir, "bin", "python"), err
 }
 
-// pip installs packages into a virtual environment by uv, which takes 2 s where pip takes 25: environments share the files of the cache.
+// pip installs packages into a virtual environment by uv, which takes 2 s where pip takes 25: environments share the
+// files of the cache.
 func pip(env string, packages ...string) error {
 	pins := filepath.Join(folder(), "python", "uv.txt")
 	uv, err := install("uv", pins, func(dir string) error {
@@ -91,7 +92,10 @@ func pip(env string, packages ...string) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"pip", "install", "-q", "--compile-bytecode", "--system-certs", "--cache-dir", cache, "--python", filepath.Join(env, "bin", "python")}, packages...)
+	args := append([]string{
+		"pip", "install", "-q", "--compile-bytecode", "--system-certs", "--cache-dir", cache,
+		"--python", filepath.Join(env, "bin", "python"),
+	}, packages...)
 	_, err = harness.Run(nil, nil, filepath.Join(uv, "bin", "uv"), args...)
 	return err
 }
@@ -100,7 +104,8 @@ func pip(env string, packages ...string) error {
 func TypeScript(release string) (string, error) {
 	if release == Latest {
 		return latest("typescript", func(dir string) error {
-			_, err := harness.Run(nil, nil, "npm", "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "@daytona/sdk")
+			_, err := harness.Run(nil, nil, "npm", "install", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund",
+				"--loglevel=error", "@daytona/sdk")
 			return err
 		})
 	}
@@ -124,7 +129,8 @@ func npm(from string) (string, error) {
 				return err
 			}
 		}
-		_, err := harness.Run(nil, nil, "npm", "ci", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+		_, err := harness.Run(nil, nil, "npm", "ci", "--prefix", dir, "--ignore-scripts", "--no-audit", "--no-fund",
+			"--loglevel=error")
 		return err
 	})
 }

@@ -29,30 +29,43 @@ var words = map[string]string{
 
 const preface = "# What the published clients can do today\n\n" +
 	"<!-- Written by tests/sdk; run \"go test -tags e2e ./tests/sdk -update\" after a change. -->\n\n" +
-	"Every public method of the published clients, called against a running Sandlot. A method works when what it gives is right: its result, or what it\n" +
-	"changed, was compared with what it has to be. \"In part\" is a method that leaves something out, which its line names: `code_run` gives output\n" +
-	"and exit codes, but not yet the charts that code draws with matplotlib; save a figure to a file and download that.\n" +
+	"Every public method of the published clients, called against a running Sandlot. A method works when what it gives " +
+	"is right: its result, or what it\n" +
+	"changed, was compared with what it has to be. \"In part\" is a method that leaves something out, which its line " +
+	"names: `code_run` gives output\n" +
+	"and exit codes, but not yet the charts that code draws with matplotlib; save a figure to a file and download " +
+	"that.\n" +
 	"\"Refused\" is an answer that the contract itself gives in this place, such as 422 for the pause of a container.\n\n"
 
 // Page is docs/compatibility.md: the table of both clients, and the releases that run the small program.
 func Page(sync, async, typescript Table) string {
 	var b strings.Builder
 	b.WriteString(preface)
-	b.WriteString("| Client | Release | Methods | Work | In part | Refused | Not built yet | Fail |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| Client | Release | Methods | Work | In part | Refused | Not built yet | Fail |\n| --- | --- | --- " +
+		"| --- | --- | --- | --- | --- |\n")
 	for _, t := range []struct {
 		name string
 		Table
-	}{{"Python `daytona`, `Daytona`", sync}, {"Python `daytona`, `AsyncDaytona`", async}, {"TypeScript `@daytona/sdk`", typescript}} {
+	}{
+		{"Python `daytona`, `Daytona`", sync},
+		{"Python `daytona`, `AsyncDaytona`", async},
+		{"TypeScript `@daytona/sdk`", typescript},
+	} {
 		n := map[string]int{}
 		for _, o := range t.Methods {
 			n[o.Status]++
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d |\n", t.name, t.Version, len(t.Methods), n["works"], n["partial"], n["refused"], n["501"], n["fails"])
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d |\n", t.name, t.Version, len(t.Methods), n["works"],
+			n["partial"], n["refused"], n["501"], n["fails"])
 	}
-	fmt.Fprintf(&b, "\n## Releases\n\nOne program (create, exec, code, files, session, git, list, get, labels, preview link, stop, start, delete) runs with each of these releases, and every\n"+
-		"result is right: those in bold in every run of the tests, all of them with `make clients`.\n\n- Python `daytona` %s\n- TypeScript `@daytonaio/sdk` %s\n\n"+
-		"Releases before 0.18 speak an older API that is not served. The pre-release 2.0 of the Python client speaks a newer one: install `daytona<1`. Its\n"+
-		"namespace `v0` works where `DAYTONA_V0_API_URL` is set, which `sandlot env` prints.\n", list(PythonReleases), list(NodeReleases))
+	fmt.Fprintf(&b, "\n## Releases\n\nOne program (create, exec, code, files, session, git, list, get, labels, preview "+
+		"link, stop, start, delete) runs with each of these releases, and every\n"+
+		"result is right: those in bold in every run of the tests, all of them with `make clients`.\n\n- Python `daytona` "+
+		"%s\n- TypeScript `@daytonaio/sdk` %s\n\n"+
+		"Releases before 0.18 speak an older API that is not served. The pre-release 2.0 of the Python client speaks a "+
+		"newer one: install `daytona<1`. Its\n"+
+		"namespace `v0` works where `DAYTONA_V0_API_URL` is set, which `sandlot env` prints.\n", list(PythonReleases),
+		list(NodeReleases))
 	fmt.Fprintf(&b, "\n## Python\n\n| Method | `Daytona` | `AsyncDaytona` |\n| --- | --- | --- |\n")
 	for _, name := range names(sync, async) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, word(sync, name), word(async, name))

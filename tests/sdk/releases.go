@@ -1,6 +1,7 @@
 package sdk
 
-// Release is one of the published clients' releases that have to do the small program (python/releases.py, typescript/releases.mjs).
+// Release is one of the published clients' releases that have to do the small program (python/releases.py,
+// typescript/releases.mjs).
 type Release struct {
 	Version string
 	Always  bool // in every run of the tests; the others run by `make clients`

@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite docs/compatibility.md")
 
-// The releases that run. SANDLOT_SDK=latest takes the newest published clients of both languages alone, and leaves the page as it is;
-// SANDLOT_SDK=all takes the whole matrix.
+// The releases that run. SANDLOT_SDK=latest takes the newest published clients of both languages alone, and leaves
+// the page as it is; SANDLOT_SDK=all takes the whole matrix.
 var (
 	pythonReleases = chosen(sdk.PythonReleases)
 	nodeReleases   = chosen(sdk.NodeReleases)
@@ -80,7 +80,8 @@ func typescript(t *testing.T, name string, text []byte) string {
 // beside puts a program into dir, with what the programs share.
 func beside(t *testing.T, dir, name string, text []byte) string {
 	t.Helper()
-	for name, text := range map[string][]byte{name: text, "preview.mjs": source(t, "tests", "sdk", "typescript", "preview.mjs")} {
+	for name, text := range map[string][]byte{name: text, "preview.mjs": source(t, "tests", "sdk", "typescript",
+		"preview.mjs")} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,8 @@ func TestReleases(t *testing.T) {
 	s := harness.Start(t, harness.Options{})
 	check := func(t *testing.T, release, out string) {
 		t.Helper()
-		if want := "ok " + release + "\n"; !strings.HasSuffix(out, want) && release != sdk.Latest { // some releases print more
+		// Some releases print more.
+		if want := "ok " + release + "\n"; !strings.HasSuffix(out, want) && release != sdk.Latest {
 			t.Errorf("printed %q, want %q", out, want)
 		}
 	}
@@ -134,7 +136,8 @@ func TestReleases(t *testing.T) {
 		t.Run("Python "+release, func(t *testing.T) {
 			interpreter := python(t, release) // one at a time
 			t.Parallel()
-			check(t, release, program(t, s, interpreter, "-W", "ignore", filepath.Join(harness.Root(), "tests", "sdk", "python", "releases.py")))
+			check(t, release, program(t, s, interpreter, "-W", "ignore",
+				filepath.Join(harness.Root(), "tests", "sdk", "python", "releases.py")))
 		})
 	}
 	dir, err := sdk.TypeScriptReleases()
@@ -190,13 +193,15 @@ p.getEntrypointLogs((text) => process.stdout.write(text, () => process.exit()), 
 // mustWork is what this release of Sandlot gives: in both languages' spelling after Class.
 var mustWork = []string{
 	"Daytona.create", "Daytona.get", "Daytona.list", "Daytona.start", "Daytona.stop", "Daytona.delete",
-	"Sandbox.start", "Sandbox.stop", "Sandbox.delete", "Sandbox.set_labels", "Sandbox.refresh_data", "Sandbox.refresh_activity",
+	"Sandbox.start", "Sandbox.stop", "Sandbox.delete", "Sandbox.set_labels", "Sandbox.refresh_data",
+	"Sandbox.refresh_activity",
 	"Sandbox.set_autostop_interval", "Sandbox.set_auto_archive_interval", "Sandbox.set_auto_delete_interval",
 	"Sandbox.get_user_home_dir", "Sandbox.get_work_dir", "Sandbox.get_preview_link",
 	"Process.exec", "Process.execute_command", "Process.code_run",
 	"FileSystem.list_files", "FileSystem.get_file_info", "FileSystem.get_file_details", "FileSystem.create_folder",
 	"FileSystem.delete_file", "FileSystem.move_files", "FileSystem.upload_file", "FileSystem.upload_files",
-	"FileSystem.upload_file_stream", "FileSystem.download_file", "FileSystem.download_files", "FileSystem.download_file_stream",
+	"FileSystem.upload_file_stream", "FileSystem.download_file", "FileSystem.download_files",
+	"FileSystem.download_file_stream",
 }
 
 func TestEveryMethod(t *testing.T) {
@@ -210,7 +215,8 @@ func TestEveryMethod(t *testing.T) {
 	methods := filepath.Join(harness.Root(), "tests", "sdk", "python", "methods.py")
 	sync := table(program(t, s, python(t, newest), methods, "sync"))
 	async := table(program(t, s, python(t, newest), methods, "async"))
-	ts := table(program(t, s, "node", typescript(t, "methods.mjs", source(t, "tests", "sdk", "typescript", "methods.mjs"))))
+	ts := table(program(t, s, "node", typescript(t, "methods.mjs",
+		source(t, "tests", "sdk", "typescript", "methods.mjs"))))
 	for client, tb := range map[string]sdk.Table{"Daytona": sync, "AsyncDaytona": async, "@daytona/sdk": ts} {
 		seen := 0
 		for name, o := range tb.Methods {
@@ -243,7 +249,8 @@ func TestEveryMethod(t *testing.T) {
 		return
 	}
 	if old, err := os.ReadFile(path); err != nil || string(old) != page {
-		t.Errorf("docs/compatibility.md is not what the clients give today (%v); run this test with -update and read the difference", err)
+		t.Errorf("docs/compatibility.md is not what the clients give today (%v); run this test with -update and read the "+
+			"difference", err)
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// classes tell git's failures apart by its words, which the locale C keeps stable: its exit codes do not tell. The
-// first class that fits counts, so special ones stand before general ones. In the text that is searched, each quoted
-// name is replaced by two quotes.
+// classes give git's failures their kinds. Git's exit codes do not distinguish them, but its words do, which are
+// stable in the locale C. The first class that fits counts, so special ones stand before general ones. In the text
+// that is searched, each quoted name is replaced by two quotes.
 var classes = []struct {
 	kind  fault.Kind
 	code  string
@@ -19,9 +19,9 @@ var classes = []struct {
 }{
 	{fault.Full, codeDiskFull, []string{"No space left on device", "Disk quota exceeded"}, true},
 	{fault.Unavailable, "", []string{
-		"Cannot allocate memory", "Out of memory", "out of memory", "Too many open files", "No file descriptors available",
-		"Resource temporarily unavailable",
-		"No locks available", "Text file busy", "Stale file handle", "Stale NFS file handle",
+		"Cannot allocate memory", "Out of memory", "out of memory", "Too many open files",
+		"No file descriptors available", "Resource temporarily unavailable", "No locks available", "Text file busy",
+		"Stale file handle", "Stale NFS file handle",
 	}, true},
 	{fault.Internal, "", []string{"Input/output error", "I/O error"}, true},
 	{fault.Conflict, "", []string{"Device or resource busy", "Resource busy"}, true},
@@ -43,52 +43,47 @@ var classes = []struct {
 	}, false},
 	{fault.Conflict, codeConflict, []string{
 		"Not possible to fast-forward", "unmerged files", "resolve your current index first", "needs merge",
-		"You have not concluded your merge",
-		"refusing to merge unrelated histories", "in the middle of a merge", "path '' is unmerged",
+		"You have not concluded your merge", "refusing to merge unrelated histories", "in the middle of a merge",
+		"path '' is unmerged",
 	}, false},
 	{fault.Conflict, codeBranchExists, []string{"branch named '' already exists"}, false},
 	{fault.Conflict, "", []string{
 		"nothing to commit", "no changes added to commit", "nothing added to commit",
-		"already exists and is not an empty directory", "already checked out at",
-		"already used by worktree", "annot delete branch", "not currently on a branch", "HEAD is not on a branch",
+		"already exists and is not an empty directory", "already checked out at", "already used by worktree",
+		"annot delete branch", "not currently on a branch", "HEAD is not on a branch",
 	}, false},
 	{fault.Unauthenticated, codeAuth, []string{
 		"Authentication failed", "could not read Username", "could not read Password", "Invalid username or",
-		"Permission denied (", "Host key verification failed",
-		"returned error: 401",
+		"Permission denied (", "Host key verification failed", "returned error: 401",
 	}, false},
 	{fault.Forbidden, "FORBIDDEN", []string{"returned error: 403", "remote: Permission to", "remote: Forbidden"}, false},
 	{fault.NotFound, codeNoRepo, []string{
 		"repository '' not found", "Repository not found", "repository not found", "returned error: 404",
-		"does not appear to be a git repository", "not a git repository",
-		"No such remote", "can only be used inside a git repository", "repository '' does not exist",
-		"not a valid repository",
+		"does not appear to be a git repository", "not a git repository", "No such remote",
+		"can only be used inside a git repository", "repository '' does not exist", "not a valid repository",
 	}, false},
 	{fault.Unprocessable, "", []string{
 		"must be run in a work tree", "not possible with bare", "mixed reset is not", "bare repositor",
 	}, false},
 	{fault.Upstream, codeTransport, []string{
 		"unable to access", "Could not resolve host", "Failed to connect", "Connection refused", "Connection timed out",
-		"Connection reset", "Network is unreachable",
-		"No route to host", "early EOF", "hung up unexpectedly", "RPC failed", "unable to connect", "unable to look up",
-		"Could not read from remote repository",
-		"protocol error", "bad line length", "transport '' not allowed", "nable to find remote helper", "Unsupported proxy",
+		"Connection reset", "Network is unreachable", "No route to host", "early EOF", "hung up unexpectedly",
+		"RPC failed", "unable to connect", "unable to look up", "Could not read from remote repository", "protocol error",
+		"bad line length", "transport '' not allowed", "nable to find remote helper", "Unsupported proxy",
 	}, false},
 	{fault.NotFound, codeNoFile, []string{"pathspec '' did not match any file"}, false},
 	{fault.NotFound, codeNoBranch, []string{
-		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision", "ot a valid object name",
-		"ambiguous argument",
-		"reference is not a tree", "bad revision", "is not a commit", "not our ref", "Failed to resolve", "could not resolve",
-		"bad object", "unadvertised object",
-		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree", "Could not parse object",
-		"not a valid ref",
+		"Remote branch", "find remote ref", "src refspec", "invalid reference", "unknown revision",
+		"ot a valid object name", "ambiguous argument", "reference is not a tree", "bad revision", "is not a commit",
+		"not our ref", "Failed to resolve", "could not resolve", "bad object", "unadvertised object",
+		"not have any commits yet", "branch '' not found", "to a non-commit", "unable to read tree",
+		"Could not parse object", "not a valid ref",
 	}, false},
 	{fault.Invalid, "", []string{
 		"not a valid branch name", "not a valid remote name", "invalid initial branch name", "invalid key",
-		"does not contain a section", "empty ident", "empty commit message",
-		"disallowed characters", "invalid refspec", "ignored by one of your .gitignore", "outside repository",
-		"beyond a symbolic link",
-		"NUL byte", "unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set",
+		"does not contain a section", "empty ident", "empty commit message", "disallowed characters", "invalid refspec",
+		"ignored by one of your .gitignore", "outside repository", "beyond a symbolic link", "NUL byte",
+		"unable to parse", "bad config", "invalid section name", "in submodule", "bad boolean", "HOME not set",
 		"Not a directory", "File name too long",
 	}, false},
 	{fault.NotFound, codeNoFile, []string{"No such file or directory"}, false},
@@ -99,10 +94,10 @@ var classes = []struct {
 
 var quoted = regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`)
 
-// remote is a line of the other end's.
+// remote finds the lines that the other end has written.
 var remote = regexp.MustCompile(`(?m)^remote: .*$`)
 
-// bare is text without names, which could hold any words: those in quotes, and lists of files.
+// bare returns text without quoted names and lists of files, which could hold any words.
 func bare(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -113,7 +108,7 @@ func bare(text string) string {
 	return b.String()
 }
 
-// failure is nil for a command that succeeded.
+// failure makes an error of a result, nil for a command that succeeded.
 func (c *command) failure(r result) error {
 	if r.code == 0 {
 		return nil
@@ -142,10 +137,10 @@ func (c *command) failure(r result) error {
 	return fault.Newf(fault.Internal, "%s (exit code %d)", words, r.code)
 }
 
-// noise begins lines that tell no reason.
+// noise lists the beginnings of lines that give no reason.
 var noise = []string{"hint:", "warning:", "Cloning into", "(use ", "To "}
 
-// words makes one line of what git said: no hints, no credentials.
+// words makes one line of what git wrote, without hints and credentials.
 func (c *command) words(text string) string {
 	var kept []string
 	size := 0

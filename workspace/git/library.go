@@ -87,8 +87,7 @@ func headOf(r *gogit.Repository) (string, error) {
 
 var libraryChanges = map[gogit.StatusCode]Change{
 	gogit.Unmodified: Unmodified, gogit.Untracked: Untracked, gogit.Modified: Modified, gogit.Added: Added,
-	gogit.Deleted: Deleted,
-	gogit.Renamed: Renamed, gogit.Copied: Copied, gogit.UpdatedButUnmerged: Unmerged,
+	gogit.Deleted: Deleted, gogit.Renamed: Renamed, gogit.Copied: Copied, gogit.UpdatedButUnmerged: Unmerged,
 }
 
 func (l library) status(_ context.Context, path string) (*Status, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// splitKey takes section.sub.section.name apart: the first and the last dot count.
+// splitKey splits section.sub.section.name at its first and its last dot.
 func splitKey(key string) (section, sub, name string, err error) {
 	first, last := strings.IndexByte(key, '.'), strings.LastIndexByte(key, '.')
 	if first <= 0 || last == len(key)-1 || strings.ContainsAny(key, "\n\x00 ") || strings.HasPrefix(key, "-") {
@@ -126,7 +126,7 @@ func (l library) setConfig(_ context.Context, scope, path string, pairs [][2]str
 		err = os.Rename(temp, file)
 	}
 	if err != nil {
-		_ = os.Remove(temp) // the error to tell is the write's
+		_ = os.Remove(temp) // the write's error is returned
 	}
 	return libraryError("config", err)
 }

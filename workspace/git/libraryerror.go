@@ -57,7 +57,7 @@ var libraryErrors = []struct {
 // networkVerbs are those of calls that read from another server.
 var networkVerbs = []string{"clone", "fetch", "push", "pull"}
 
-// libraryError gives an error of the library its class.
+// libraryError returns an error of the library with its kind, nil for nil.
 func libraryError(verb string, err error) error {
 	switch {
 	case errors.Is(err, gogit.NoErrAlreadyUpToDate):

@@ -66,7 +66,7 @@ func (l library) clone(ctx context.Context, spec CloneSpec) error {
 	return libraryError("clone", err)
 }
 
-// reachable is ErrNoGit for local paths, for which the library would run git.
+// reachable returns ErrNoGit for local paths, for which the library would run git.
 func reachable(address string) error {
 	if u, err := transport.NewEndpoint(address); err != nil || u.Protocol == "file" {
 		return ErrNoGit
@@ -201,7 +201,7 @@ func (l library) addRemote(ctx context.Context, path string, remote Remote, fetc
 		err = libraryError("fetch", r.FetchContext(ctx, &gogit.FetchOptions{RemoteName: remote.Name}))
 	}
 	if err != nil && added {
-		_ = r.DeleteRemote(remote.Name) // the fetch's error is the one to tell
+		_ = r.DeleteRemote(remote.Name) // the fetch's error is returned
 	}
 	return err
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// ordinaryFiles is a work tree without the pipes, sockets and devices in it, as git sees it too: the library would wait
-// in them for ever.
+// ordinaryFiles is a work tree without the pipes, sockets and devices in it. Git leaves them out too, and the library
+// would wait for ever in opening them.
 type ordinaryFiles struct{ billy.Filesystem }
 
-// mayBlock says whether a file may keep its reader waiting.
+// mayBlock reports whether a file may keep its reader waiting.
 func mayBlock(mode fs.FileMode) bool {
 	return mode&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeDevice|fs.ModeIrregular) != 0
 }

@@ -15,7 +15,7 @@ import (
 // Change is the state of a file on one side: index against HEAD, or work tree against index.
 type Change string
 
-// The states, in the words of the wire.
+// The states, in the words of the wire (docs/wire.md, "Status").
 const (
 	Unmodified Change = "Unmodified"
 	Untracked  Change = "Untracked"

@@ -164,7 +164,7 @@ func (p program) addRemote(ctx context.Context, path string, remote Remote, fetc
 	}
 	_, err = p.do(ctx, command{dir: path, args: []string{"fetch", "-q", "--", remote.Name}, network: true})
 	if err != nil && added {
-		// The fetch's error is the one to tell.
+		// The fetch's error is returned.
 		_, _ = p.do(context.WithoutCancel(ctx), command{dir: path, args: []string{"remote", "remove", remote.Name}})
 	}
 	return err

@@ -44,8 +44,9 @@ func (m *Manager) Clone(ctx context.Context, spec CloneSpec) error {
 	})
 }
 
-// remover is called before a clone and returns what removes it again: target with the parents that are not there yet,
-// or the content of a target that is an empty folder now. A target that holds something is left alone.
+// remover is called before a clone and returns a function that removes the clone: target with those of its parents
+// that do not exist yet, or the content of a target that is an empty folder now. A target that holds something is
+// left alone.
 func remover(target string) func() {
 	entries, err := os.ReadDir(target)
 	if err == nil && len(entries) > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// repositoryKey is the real path of the folder that all work trees of the repository at path have in common: for the
-// main one its own.
+// repositoryKey returns the key of the repository's lock: the real path of the folder that all of its work trees
+// share, which is the main one's.
 func repositoryKey(path string) string {
 	tree, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -24,7 +24,7 @@ func repositoryKey(path string) string {
 	return strings.TrimSuffix(common, "/.git")
 }
 
-// pathIn is the path that a small file in dir holds behind a prefix, "" when there is none.
+// pathIn returns the path that a small file in dir holds after a prefix, "" when there is none.
 func pathIn(dir, file, prefix string) string {
 	file = filepath.Join(dir, file)
 	if st, err := os.Lstat(file); err != nil || !st.Mode().IsRegular() || st.Size() > 4<<10 {

@@ -2,7 +2,6 @@ package git
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/url"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/linux"
 	"github.com/sandlot-dev/sandlot/process"
 )
 
@@ -45,11 +43,11 @@ const (
 	maxErrors = 16 << 10
 )
 
-// patience is how long a local change may go on when its caller has left. A repository may hold pipes, and git would
-// wait in these for ever.
+// patience is how long a local change may go on when its caller has left. Without a bound, git would wait for ever
+// where a repository holds a pipe.
 const patience = 5 * time.Minute
 
-// graceTime is what git has between SIGTERM and SIGKILL to take its lock files away.
+// graceTime is the time that git has between SIGTERM and SIGKILL to remove its lock files.
 const graceTime = 5 * time.Second
 
 // drainTime bounds how long output is waited for after git's own end: some helper may still hold the pipe.
@@ -57,20 +55,19 @@ const drainTime = 200 * time.Millisecond
 
 // settings hold for every call: no upkeep that would outlive it, no advice, repositories of other users allowed.
 var settings = []string{
-	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", "-c",
-	"core.quotePath=false",
-	"-c", "color.ui=false", "-c", "color.advice=false",
+	"-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "safe.directory=*", "-c", "advice.detachedHead=false",
+	"-c", "core.quotePath=false", "-c", "color.ui=false", "-c", "color.advice=false",
 }
 
-// helper is a credential helper that asks on descriptor 3, a socket at whose other end answer is. Git and its children
-// alone have the socket: nobody can open one through /proc. An answer is one message, which dd reads at once, so that
-// several helpers may ask at a time.
+// helper is a credential helper that asks on descriptor 3, a socket with answer at its other end. Only git and its
+// children have the socket, because a socket cannot be opened through /proc. An answer is one message, which dd reads
+// in one call, so several helpers may ask at the same time.
 const helper = `!f() { test "$1" = get && echo >&3 && dd bs=65536 count=1 <&3 2>/dev/null; }; f`
 
 // maxCredentials bounds an answer to helper, in bytes.
 const maxCredentials = 64 << 10
 
-// result is what a command that ran left: Code is git's exit code.
+// result is how a command ended; code is git's exit code.
 type result struct {
 	code   int
 	stdout []byte // nil where command.output took it
@@ -86,50 +83,35 @@ type runner struct {
 // run runs c to its end. A nil error says that it ran; git's own failure is result.code. Errors: ErrNoGit,
 // GIT_REPO_NOT_FOUND when the folder is not there, the context's cause, and c.output's.
 func (r runner) run(ctx context.Context, c command) (result, error) {
-	var files closers
-	var answering sync.WaitGroup
-	defer answering.Wait()
-	defer files.close()
 	argv, secret, err := c.argv()
 	if err != nil {
 		return result{}, err
 	}
-	stdin, err := files.memory(c.input)
-	if err != nil {
-		return result{}, err
-	}
-	out, outW, err := files.pipe()
-	if err != nil {
-		return result{}, err
-	}
-	errs, errsW, err := files.pipe()
-	if err != nil {
-		return result{}, err
-	}
-	spec := process.Spec{Argv: argv, Dir: c.dir, Env: r.environ(&c), Files: []*os.File{stdin, outW, errsW}}
+	var descriptor3 []*os.File
 	if secret != nil {
-		ours, theirs, err := files.sockets()
+		ours, theirs, err := sockets()
 		if err != nil {
-			return result{}, err
+			return result{}, fault.System("start git", err)
 		}
-		spec.Files = append(spec.Files, theirs) // descriptor 3
+		var answering sync.WaitGroup
 		answering.Go(func() { answer(ours, secret) })
+		defer answering.Wait()
+		defer ours.Close()
+		defer theirs.Close()
+		descriptor3 = append(descriptor3, theirs)
 	}
-	p, err := r.processes.Start(spec)
-	for _, f := range spec.Files {
-		f.Close()
-	}
+	spec := process.Spec{Argv: argv, Dir: c.dir, Env: r.environ(&c), Linger: drainTime}
+	p, err := r.processes.StartPiped(spec, descriptor3...)
 	if err != nil {
 		return result{}, startError(c, err)
 	}
-	return c.follow(ctx, p, r.patience, out, errs)
+	defer p.Close()
+	return c.follow(ctx, p, r.patience)
 }
 
-// follow reads what git says until its end. When the caller has left, a local change has patience to be finished, and
-// all else ends.
-func (c *command) follow(
-	ctx context.Context, p *process.Process, patience time.Duration, out, errs *os.File,
-) (result, error) {
+// follow gives git its input and reads what it says until its end. When the caller has left, a local change has
+// patience to be finished, and all else ends.
+func (c *command) follow(ctx context.Context, p *process.Piped, patience time.Duration) (r result, err error) {
 	if c.network || c.output != nil {
 		patience = 0
 	}
@@ -143,28 +125,19 @@ func (c *command) follow(
 		}
 	})
 	defer stop()
-	said := make(chan []byte, 1)
-	go func() { said <- tail(errs) }()
-	go func() {
-		<-p.Done()
-		late := time.Now().Add(drainTime)
-		_ = errs.SetReadDeadline(late)
-		_ = out.SetReadDeadline(late)
-	}()
-	var r result
-	var err error
-	if c.output != nil {
-		if err = c.output(out); err != nil {
-			p.End(graceTime)
-		}
-	} else {
-		r.stdout, err = io.ReadAll(io.LimitReader(out, maxOutput))
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = nil
-		}
+	var others sync.WaitGroup // the other two streams
+	others.Go(func() { r.stderr = tail(p.Stderr) })
+	others.Go(func() {
+		_, _ = p.Stdin.Write(c.input) // git may end before it has read all
+		_ = p.Stdin.Close()
+	})
+	if c.output == nil {
+		r.stdout, err = io.ReadAll(io.LimitReader(p.Stdout, maxOutput))
+	} else if err = c.output(p.Stdout); err != nil {
+		p.End(graceTime)
 	}
-	_, _ = io.Copy(io.Discard, out)
-	r.stderr = <-said
+	_, _ = io.Copy(io.Discard, p.Stdout)
+	others.Wait()
 	r.code = p.Result().ExitCode
 	if cause := context.Cause(ctx); cause != nil && (cut.Load() || c.network || c.output != nil) {
 		return r, cause
@@ -188,7 +161,7 @@ func tail(r io.Reader) []byte {
 	}
 }
 
-// answer tells secret to each that asks, until asking is closed.
+// answer writes secret to everybody that asks, until asking is closed.
 func answer(asking *os.File, secret []byte) {
 	var question [16]byte
 	for {
@@ -201,7 +174,7 @@ func answer(asking *os.File, secret []byte) {
 	}
 }
 
-// argv is git's command line, and what is told on descriptor 3, nil where there are no credentials.
+// argv returns git's command line and the answer on descriptor 3, which is nil without credentials.
 func (c *command) argv() (argv []string, secret []byte, err error) {
 	argv = append([]string{"git"}, settings...)
 	if c.creds.given() {
@@ -238,9 +211,9 @@ func scope(raw string) (string, error) {
 
 func (r runner) environ(c *command) map[string]string {
 	env := map[string]string{
-		"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "",
-		"SSH_ASKPASS_REQUIRE": "never",
-		"GIT_EDITOR":          ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
+		"LC_ALL": "C", "LANGUAGE": "C",
+		"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never",
+		"GIT_EDITOR": ":", "GIT_PAGER": "cat", "GIT_OPTIONAL_LOCKS": "0", "GIT_LITERAL_PATHSPECS": "1",
 	}
 	if c.dir != "" {
 		env["GIT_CEILING_DIRECTORIES"] = filepath.Dir(absolute(r.processes, c.dir)) // no discovery of parents
@@ -270,46 +243,16 @@ func (r runner) do(ctx context.Context, c command) (result, error) {
 	return res, c.failure(res)
 }
 
-// closers are files to be closed together.
-type closers []*os.File
-
-func (c *closers) close() {
-	for _, f := range *c {
-		_ = f.Close() // some are closed already
-	}
-}
-
-func (c *closers) pipe() (r, w *os.File, err error) {
-	if r, w, err = os.Pipe(); err != nil {
-		return nil, nil, fault.System("start git", err)
-	}
-	*c = append(*c, r, w)
-	return r, w, nil
-}
-
 // sockets returns the two ends of a connection that keeps messages apart.
-func (c *closers) sockets() (ours, theirs *os.File, err error) {
+func sockets() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		err = unix.SetNonblock(fds[0], true) // ours alone: it makes Close end a Read
-		if err != nil {
-			unix.Close(fds[0])
-			unix.Close(fds[1])
-		}
-	}
 	if err != nil {
-		return nil, nil, fault.System("start git", err)
+		return nil, nil, err
 	}
-	ours, theirs = os.NewFile(uintptr(fds[0]), "git"), os.NewFile(uintptr(fds[1]), "git")
-	*c = append(*c, ours, theirs)
-	return ours, theirs, nil
-}
-
-func (c *closers) memory(data []byte) (*os.File, error) {
-	f, err := linux.MemoryFile("git", data)
-	if err != nil {
-		return nil, fault.System("start git", err)
+	if err = unix.SetNonblock(fds[0], true); err != nil { // ours alone: Close ends a Read then
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, err
 	}
-	*c = append(*c, f)
-	return f, nil
+	return os.NewFile(uintptr(fds[0]), "git"), os.NewFile(uintptr(fds[1]), "git"), nil
 }

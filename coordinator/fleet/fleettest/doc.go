@@ -1,4 +1,4 @@
-// Package fleettest holds the contract suites of what fleet asks of others, and a Store in memory for tests.
+// Package fleettest has the contracts of the interfaces of fleet as tests, and a Store in memory for tests.
 //
 // Every implementation of fleet.Store runs Store, every implementation of fleet.Runner runs Runner:
 //

@@ -33,8 +33,8 @@ var _ fleet.Store = (*Memory)(nil)
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
 	return &Memory{
-		sandboxes: map[string]fleet.Sandbox{}, due: map[string]time.Time{}, deleted: map[string]bool{}, links: map[string]fleet.Link{}, doors: map[fleet.Door]bool{},
-		snapshots: map[string]fleet.Snapshot{},
+		sandboxes: map[string]fleet.Sandbox{}, due: map[string]time.Time{}, deleted: map[string]bool{},
+		links: map[string]fleet.Link{}, doors: map[fleet.Door]bool{}, snapshots: map[string]fleet.Snapshot{},
 	}
 }
 
@@ -71,7 +71,8 @@ func (m *Memory) Sandbox(_ context.Context, organization, idOrName string) (flee
 		return own(s), nil
 	}
 	for _, s := range m.sandboxes {
-		if s.Organization == organization && s.Name == idOrName && s.Desired != lifecycle.Destroyed && !naming.IsID(idOrName) {
+		if s.Organization == organization && s.Name == idOrName && s.Desired != lifecycle.Destroyed &&
+			!naming.IsID(idOrName) {
 			return own(s), nil
 		}
 	}
@@ -252,8 +253,10 @@ func matches(s fleet.Sandbox, q fleet.Query) bool {
 	return s.Organization == q.Organization &&
 		strings.HasPrefix(strings.ToLower(s.ID), strings.ToLower(q.IDPrefix)) &&
 		strings.HasPrefix(name, strings.ToLower(q.NamePrefix)) && strings.Contains(name, strings.ToLower(q.NamePart)) &&
-		(len(q.States) == 0 || slices.Contains(q.States, s.Shown())) && in(q.Snapshots, s.Snapshot) && in(q.Regions, s.Region) &&
-		within(s.CPU, q.MinCPU, q.MaxCPU) && within(s.Memory, q.MinMemory, q.MaxMemory) && within(s.Disk, q.MinDisk, q.MaxDisk) &&
+		(len(q.States) == 0 || slices.Contains(q.States, s.Shown())) && in(q.Snapshots, s.Snapshot) &&
+		in(q.Regions, s.Region) &&
+		within(s.CPU, q.MinCPU, q.MaxCPU) && within(s.Memory, q.MinMemory, q.MaxMemory) &&
+		within(s.Disk, q.MinDisk, q.MaxDisk) &&
 		(q.Public == nil || s.Public == *q.Public) && between(s.CreatedAt, q.CreatedFrom, q.CreatedTo) &&
 		between(s.LastActivityAt, q.ActivityFrom, q.ActivityTo) && between(s.DestroyAt, q.DestroyFrom, q.DestroyTo)
 }

@@ -36,7 +36,11 @@ type rig struct {
 
 func newRig(t *testing.T, r fleet.Runner, image string, seq *uint64) rig {
 	id := uuid.NewString()
-	spec := lifecycle.Spec{ID: id, Name: id, Organization: "o", Region: "us", Snapshot: "s", Image: image, CPU: 1, Memory: 1, Disk: 1}
+	spec := lifecycle.Spec{
+		Identity:  lifecycle.Identity{ID: id, Name: id, Organization: "o", Region: "us", Snapshot: "s"},
+		Resources: lifecycle.Resources{CPU: 1, Memory: 1, Disk: 1},
+		Image:     image,
+	}
 	b := rig{t: t, r: r, spec: spec, seq: seq}
 	t.Cleanup(b.remove)
 	return b

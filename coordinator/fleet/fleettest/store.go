@@ -46,9 +46,9 @@ func sandbox(org, name string, change func(*fleet.Sandbox)) fleet.Sandbox {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	s := fleet.Sandbox{
 		ID: uuid.NewString(), Organization: org, Name: name, Region: "us", Runner: runner, Snapshot: "default", Image: "i",
-		Env: map[string]string{"A": "1"}, Labels: map[string]string{"team": "core"}, CPU: 1, Memory: 2, Disk: 3, AutoStop: 15,
-		AutoDelete: -1, State: lifecycle.Started, Desired: lifecycle.Started, PreviewToken: "tok", CreatedAt: now, UpdatedAt: now,
-		LastActivityAt: now, StateAt: now,
+		Env: map[string]string{"A": "1"}, Labels: map[string]string{"team": "core"}, CPU: 1, Memory: 2, Disk: 3,
+		AutoStop: 15, AutoDelete: -1, State: lifecycle.Started, Desired: lifecycle.Started, PreviewToken: "tok",
+		CreatedAt: now, UpdatedAt: now, LastActivityAt: now, StateAt: now,
 	}
 	if change != nil {
 		change(&s)
@@ -84,7 +84,10 @@ func nameIsFreeWhenItsSandboxIsWantedGone(t *testing.T, open OpenStore) {
 	if err := db.InsertSandbox(t.Context(), sandbox(org, "name", nil)); !errors.Is(err, fleet.ErrNameTaken) {
 		t.Fatalf("second of the name: %v, want ErrNameTaken", err)
 	}
-	if _, err := db.ChangeSandbox(t.Context(), first.ID, func(s *fleet.Sandbox) error { s.Desired = lifecycle.Destroyed; return nil }); err != nil {
+	if _, err := db.ChangeSandbox(t.Context(), first.ID, func(s *fleet.Sandbox) error {
+		s.Desired = lifecycle.Destroyed
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	second := sandbox(org, "name", nil)
@@ -103,13 +106,18 @@ func failedChangeWritesNothing(t *testing.T, open OpenStore) {
 		t.Fatal(err)
 	}
 	refuse := fault.New(fault.Conflict, "no")
-	if _, err := db.ChangeSandbox(t.Context(), s.ID, func(s *fleet.Sandbox) error { s.Name = "other"; return refuse }); !errors.Is(err, refuse) {
+	if _, err := db.ChangeSandbox(t.Context(), s.ID, func(s *fleet.Sandbox) error {
+		s.Name = "other"
+		return refuse
+	}); !errors.Is(err, refuse) {
 		t.Errorf("error = %v, want the change's own", err)
 	}
 	if got, err := db.SandboxByID(t.Context(), s.ID); err != nil || got.Name != "s" {
 		t.Errorf("name = %q, %v; want it unchanged", got.Name, err)
 	}
-	if _, err := db.ChangeSandbox(t.Context(), "none", func(*fleet.Sandbox) error { return nil }); !errors.Is(err, fleet.ErrNotFound) {
+	if _, err := db.ChangeSandbox(t.Context(), "none", func(*fleet.Sandbox) error {
+		return nil
+	}); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("change of none: %v, want ErrNotFound", err)
 	}
 }
@@ -123,8 +131,12 @@ func changesAreCountedAndDeletionsRemembered(t *testing.T, open OpenStore) {
 		}
 	}
 	for i := int64(1); i < 4; i++ {
-		got, err := db.ChangeSandbox(t.Context(), a.ID, func(s *fleet.Sandbox) error { s.Seen, s.Forced, s.Version = 40+uint64(i), true, 99; return nil })
-		if read, err2 := db.SandboxByID(t.Context(), a.ID); err != nil || err2 != nil || got.Version != i || read.Version != i || !read.Forced || read.Seen != 40+uint64(i) {
+		got, err := db.ChangeSandbox(t.Context(), a.ID, func(s *fleet.Sandbox) error {
+			s.Seen, s.Forced, s.Version = 40+uint64(i), true, 99
+			return nil
+		})
+		if read, err2 := db.SandboxByID(t.Context(), a.ID); err != nil || err2 != nil || got.Version != i ||
+			read.Version != i || !read.Forced || read.Seen != 40+uint64(i) {
 			t.Errorf("change %d: %+v, %v; read %+v, %v", i, got, err, read, err2)
 		}
 	}
@@ -169,7 +181,9 @@ func pagesHoldEverySandboxOnceInEveryOrder(t *testing.T, open OpenStore) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, by := range []fleet.Sort{fleet.SortName, fleet.SortCPU, fleet.SortActivity, fleet.SortCreated, fleet.SortID, fleet.SortState} {
+	for _, by := range []fleet.Sort{
+		fleet.SortName, fleet.SortCPU, fleet.SortActivity, fleet.SortCreated, fleet.SortID, fleet.SortState,
+	} {
 		for _, descending := range []bool{false, true} {
 			got := map[string]bool{}
 			q := fleet.Query{Organization: org, Sort: by, Descending: descending, Limit: 4}
@@ -263,7 +277,8 @@ func labelsCanBeReplaced(t *testing.T, open OpenStore) {
 	}
 	for label, want := range map[string]int{"team": 0, "new": 1} {
 		value := map[string]string{"team": "core", "new": "1"}[label]
-		list, _, err := db.ListSandboxes(t.Context(), fleet.Query{Organization: org, Labels: map[string]string{label: value}, Sort: fleet.SortName, Limit: 10})
+		list, _, err := db.ListSandboxes(t.Context(),
+			fleet.Query{Organization: org, Labels: map[string]string{label: value}, Sort: fleet.SortName, Limit: 10})
 		if err != nil || len(list) != want {
 			t.Errorf("label %s finds %d, %v; want %d", label, len(list), err, want)
 		}
@@ -283,7 +298,8 @@ func labelsThatPrintAlikeAreNotTheSame(t *testing.T, open OpenStore) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	list, _, err := db.ListSandboxes(t.Context(), fleet.Query{Organization: org, Labels: map[string]string{"c": "d"}, Sort: fleet.SortName, Limit: 10})
+	list, _, err := db.ListSandboxes(t.Context(),
+		fleet.Query{Organization: org, Labels: map[string]string{"c": "d"}, Sort: fleet.SortName, Limit: 10})
 	if err != nil || len(list) != 1 {
 		t.Errorf("the new label finds %d, %v; want 1", len(list), err)
 	}
@@ -386,7 +402,8 @@ func deadlinesComeInOrderAndCanBePostponed(t *testing.T, open OpenStore) {
 	if got, err := db.SandboxByID(t.Context(), byName["2 now"].ID); err != nil || got.Version != 0 {
 		t.Errorf("postponing counted as a change: version %d, %v", got.Version, err)
 	}
-	if err := db.PutActivity(t.Context(), map[string]time.Time{byName["3 idle later"].ID: now.Add(5 * time.Minute)}); err != nil {
+	if err := db.PutActivity(t.Context(),
+		map[string]time.Time{byName["3 idle later"].ID: now.Add(5 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	if next, err := db.NextDue(t.Context(), runner); err != nil || next.After(now.Add(20*time.Minute)) {
@@ -450,7 +467,8 @@ func linksAndDoorsEndWithTheirSandbox(t *testing.T, open OpenStore) {
 	if err := db.DeleteLink(t.Context(), fleet.Link{Hash: "h", Sandbox: s.ID, Port: 81}); err != nil {
 		t.Error(err)
 	}
-	if got, err := db.LinkByHash(t.Context(), "h"); err != nil || got.Sandbox != s.ID || got.Port != 80 || !got.Until.Equal(link.Until) {
+	if got, err := db.LinkByHash(t.Context(), "h"); err != nil || got.Sandbox != s.ID || got.Port != 80 ||
+		!got.Until.Equal(link.Until) {
 		t.Errorf("after the delete of another port's link: %+v, %v; want %+v", got, err, link)
 	}
 	if doors, err := db.Doors(t.Context()); err != nil || len(doors) != 1 || doors[0] != door {
@@ -479,7 +497,8 @@ func snapshotsAreReplacedByName(t *testing.T, open OpenStore) {
 		t.Errorf("a snapshot that is not there: %v, want not found", err)
 	}
 	for cpu := range 2 {
-		if err := db.PutSnapshot(t.Context(), fleet.Snapshot{ID: fmt.Sprint("id-", cpu), Name: "s", Image: "i", CPU: cpu, Memory: 1, Disk: 1}); err != nil {
+		if err := db.PutSnapshot(t.Context(),
+			fleet.Snapshot{ID: fmt.Sprint("id-", cpu), Name: "s", Image: "i", CPU: cpu, Memory: 1, Disk: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

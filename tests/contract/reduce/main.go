@@ -1,5 +1,5 @@
-// Reduce makes the facts under tests/contract/testdata from the recorded contracts. It is run by hand when those change; no build
-// or test needs them.
+// Reduce makes the facts under tests/contract/testdata from the recorded contracts. It is run by hand when those
+// change; no build or test needs them.
 //
 //	go run ./tests/contract/reduce -spec ../shared/spec
 package main
@@ -131,7 +131,10 @@ func (d *document) surface(name string) *contract.Surface {
 }
 
 func (o operation) reduce(method, path string) *contract.Operation {
-	op := &contract.Operation{ID: o.OperationID, Method: strings.ToUpper(method), Path: path, Answers: map[string]*contract.Schema{}}
+	op := &contract.Operation{
+		ID: o.OperationID, Method: strings.ToUpper(method), Path: path,
+		Answers: map[string]*contract.Schema{},
+	}
 	for _, p := range o.Parameters {
 		switch {
 		case p.In == "body":
@@ -142,7 +145,10 @@ func (o operation) reduce(method, path string) *contract.Operation {
 			if p.Schema != nil {
 				typ = p.Schema.reduce().Type
 			}
-			op.Params = append(op.Params, contract.Param{In: strings.Replace(p.In, "formData", "form", 1), Name: p.Name, Type: typ, Required: p.Required})
+			op.Params = append(op.Params, contract.Param{
+				In: strings.Replace(p.In, "formData", "form", 1), Name: p.Name,
+				Type: typ, Required: p.Required,
+			})
 		}
 	}
 	if o.RequestBody != nil {
