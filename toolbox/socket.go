@@ -156,14 +156,18 @@ func (s *socket) sendJSON(v any) error {
 // farewell is how long a client may take for what is on its way to it, the close frame included, and to answer that.
 const farewell = time.Minute
 
+// shortFarewell is farewell from when the client has left or the sandbox is stopping.
+const shortFarewell = time.Second
+
 // close says why, lets the client answer, and ends the connection. It panics with what a panic over a message left, so that it is told as
 // every handler's.
 func (s *socket) close(code int, reason string) {
-	patience := farewell
-	if s.ctx.Err() != nil { // it has left, or the sandbox is stopping
-		patience = 5 * time.Second
+	over := time.Now().Add(farewell)
+	if s.ctx.Err() != nil {
+		over = time.Now().Add(shortFarewell)
 	}
-	over := time.Now().Add(patience)
+	hurry := context.AfterFunc(s.ctx, func() { _ = s.conn.NetConn().SetDeadline(time.Now().Add(shortFarewell)) })
+	defer hurry()
 	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), over)
 	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
 		if tcp, ok := s.conn.NetConn().(*net.TCPConn); ok {
