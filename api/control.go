@@ -87,7 +87,7 @@ type Organization struct {
 	CreatedAt                         time.Time `json:"createdAt"`
 	UpdatedAt                         time.Time `json:"updatedAt"`
 	Suspended                         bool      `json:"suspended"`
-	SuspendedAt                       time.Time `json:"suspendedAt"` // Unix time 0 when it never was: one client refuses null
+	SuspendedAt                       time.Time `json:"suspendedAt"` // Unix time 0: never; one client refuses null
 	SuspensionReason                  string    `json:"suspensionReason"`
 	SuspendedUntil                    time.Time `json:"suspendedUntil"` // as SuspendedAt
 	SuspensionCleanupGracePeriodHours int       `json:"suspensionCleanupGracePeriodHours"`

@@ -33,7 +33,7 @@ type ExecuteRequest struct {
 	Envs    map[string]string `json:"envs,omitempty"`
 	Timeout Seconds           `json:"timeout,omitempty"` // 0 means no limit
 	Split   bool              `json:"split,omitempty"`   // Sandlot: answer stdout and stderr apart, too
-	User    string            `json:"user,omitempty"`    // Sandlot: whose command it is; default: the toolbox's user, and only root may give another
+	User    string            `json:"user,omitempty"`    // Sandlot: "" is the toolbox's user; only root may name another
 }
 
 // CodeRunRequest is the body of POST /process/code-run.
@@ -47,8 +47,8 @@ type CodeRunRequest struct {
 	User     string            `json:"user,omitempty"`    // Sandlot: as in ExecuteRequest
 }
 
-// ExecuteResponse answers both. Bytes that are not UTF-8 come as U+FFFD. Fields after Result are Sandlot's own; they are also part of
-// the error body of a timeout (408), with the output up to then.
+// ExecuteResponse answers both. Bytes that are not UTF-8 come as U+FFFD. Fields after Result are Sandlot's own; they
+// are also part of the error body of a timeout (408), with the output up to then.
 type ExecuteResponse struct {
 	ExitCode int    `json:"exitCode"` // 128+n after signal n; -1 when nothing could be started
 	Result   string `json:"result"`   // stdout and stderr in the order they were written; in that of arrival with split
@@ -57,19 +57,19 @@ type ExecuteResponse struct {
 	Stderr       *string `json:"stderr,omitempty"` // with split alone
 	Signal       string  `json:"signal,omitempty"` // SIGKILL and so on, when a signal ended the command
 	TimedOut     bool    `json:"timedOut,omitempty"`
-	Background   bool    `json:"background,omitempty"`   // a background child still had the output open when the answer was sent
+	Background   bool    `json:"background,omitempty"`   // a background child still had the output open
 	Truncated    bool    `json:"truncated,omitempty"`    // the oldest output is missing
 	DroppedBytes int64   `json:"droppedBytes,omitempty"` // how much of it
 	WallMs       float64 `json:"wallMs"`
 	CPUMs        float64 `json:"cpuMs"`                  // user and system
-	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"` // of the largest process; absent when it was too small to be told from the daemon's own
+	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"` // of the largest process; absent when too small to measure
 
 	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // it, or the last command of its script, was killed for memory
 }
 
 // OutOfMemory says that the kernel killed a command, whose exit code is 137, because the sandbox's memory was full.
 type OutOfMemory struct {
-	PeakBytes  int64  `json:"peakBytes,omitempty"` // the most that the whole sandbox has used since it was started; absent where the kernel does not tell
+	PeakBytes  int64  `json:"peakBytes,omitempty"` // the most the sandbox has used since its start; absent if unknown
 	LimitBytes int64  `json:"limitBytes"`          // what it may use
 	Message    string `json:"message"`             // the same for people
 }

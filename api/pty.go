@@ -4,12 +4,12 @@ import "time"
 
 // PtyCreateRequest is the body of POST /process/pty.
 type PtyCreateRequest struct {
-	ID        string            `json:"id,omitempty"`  // 1 to 255 bytes; the contract leaves it optional, a terminal needs one
+	ID        string            `json:"id,omitempty"`  // 1 to 255 bytes; required, although the contract says optional
 	Cwd       string            `json:"cwd,omitempty"` // default: the work dir
 	Envs      map[string]string `json:"envs,omitempty"`
 	Cols      uint16            `json:"cols,omitempty" binding:"max=1000"` // 0 means 80
 	Rows      uint16            `json:"rows,omitempty" binding:"max=1000"` // 0 means 24
-	LazyStart bool              `json:"lazyStart,omitempty"`               // start the shell when the first client connects
+	LazyStart bool              `json:"lazyStart,omitempty"`               // start the shell when a client connects
 }
 
 // PtyCreateResponse answers it.
@@ -40,7 +40,8 @@ type PtyResizeRequest struct {
 	Rows uint16 `json:"rows" binding:"min=1,max=1000"`
 }
 
-// PtyControl is a text frame of a terminal's websocket: "connected" first, and "exited" last for clients that asked for it.
+// PtyControl is a text frame of a terminal's websocket: "connected" first, and "exited" last for clients that asked
+// for it.
 type PtyControl struct {
 	Type       string `json:"type"` // always "control"
 	Status     string `json:"status"`

@@ -28,8 +28,8 @@ type SessionExecuteRequest struct {
 	SuppressInputEcho bool   `json:"suppressInputEcho,omitempty"`
 }
 
-// SessionExecuteResponse answers it: with CmdID alone (202) for an asynchronous command, else with the whole (200). Stdout and Stderr are
-// absent for clients that take the output as one text.
+// SessionExecuteResponse answers it: with CmdID alone (202) for an asynchronous command, else with the whole (200).
+// Stdout and Stderr are absent for clients that take the output as one text.
 type SessionExecuteResponse struct {
 	CmdID    string  `json:"cmdId"`
 	Output   *string `json:"output,omitempty"`
@@ -47,7 +47,9 @@ type SessionSendInputRequest struct {
 
 // SessionCommandLogsResponse is a snapshot of a command's output for newer clients; older ones get text.
 type SessionCommandLogsResponse struct {
-	Output string `json:"output"` // in order of arrival, with a marker of three bytes where the stream changes: 01 for stdout, 02 for stderr
+	// Output is in order of arrival. A marker of three bytes stands where the stream changes: 01 for stdout, 02 for
+	// stderr.
+	Output string `json:"output"`
 	Stdout string `json:"stdout"`
 	Stderr string `json:"stderr"`
 }

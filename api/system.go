@@ -10,19 +10,19 @@ type Dir struct {
 	Dir string `json:"dir"` // absolute path
 }
 
-// InitializeRequest is the body of POST /init. Published clients know of Token alone; the others claim a toolbox that was started for no
-// sandbox yet, and all may be missing.
+// InitializeRequest is the body of POST /init. Published clients know of Token alone; the others claim a toolbox that
+// was started for no sandbox yet, and all may be missing.
 type InitializeRequest struct {
 	Token      string            `json:"token"`                  // names the sandbox to telemetry collectors
 	SandboxID  string            `json:"sandboxId,omitempty"`    // what DAYTONA_SANDBOX_ID is from then on
 	Env        map[string]string `json:"env,omitempty"`          // added to that of the container
 	WorkDir    string            `json:"workDir,omitempty"`      // absolute path of a folder; "" is that of the container
-	SecretHash string            `json:"secretSha256,omitempty"` // SHA-256, in hex, of the secret that calls bring from then on; "" is that of the claim
+	SecretHash string            `json:"secretSha256,omitempty"` // of later calls' secret, in hex; "": the claim's
 	Entrypoint []string          `json:"entrypoint,omitempty"`   // program to start, with its arguments; none starts none
 }
 
-// UpdateEnvRequest is the body of POST /env. First go the variables whose value begins with UnsetValuePrefix ("" means none) and
-// whose name is not in Set, then those in Unset; then Set is applied.
+// UpdateEnvRequest is the body of POST /env. First go the variables whose value begins with UnsetValuePrefix (""
+// means none) and whose name is not in Set, then those in Unset; then Set is applied.
 type UpdateEnvRequest struct {
 	Set              map[string]string `json:"set,omitempty"`
 	Unset            []string          `json:"unset,omitempty"`

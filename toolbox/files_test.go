@@ -377,7 +377,8 @@ func TestBulkDownloadSendsAPartForEachPath(t *testing.T) {
 	}
 }
 
-// TestBulkDownloadOfAShrinkingFileIsBrokenOff has a file become shorter when more of it is on its way than sockets hold.
+// TestBulkDownloadOfAShrinkingFileIsBrokenOff has a file become shorter when more of it is on its way than sockets
+// hold.
 func TestBulkDownloadOfAShrinkingFileIsBrokenOff(t *testing.T) {
 	base, dir := filesServer(t)
 	put(t, dir+"/small", "hello")

@@ -166,7 +166,8 @@ func TestProxyPassesUpgradesAndStreams(t *testing.T) {
 	stream.Body.Close()
 }
 
-// An app behind /proxy/{port} can say what it wants: who asks gets no more of it than an error needs, and the daemon goes on.
+// An app behind /proxy/{port} can say what it wants: who asks gets no more of it than an error needs, and the daemon
+// goes on.
 func TestAppsWordsHaveBounds(t *testing.T) {
 	base, _ := filesServer(t)
 	for _, words := range []string{

@@ -99,7 +99,8 @@ func (s *terminalAPI) getPTY(c *gin.Context) error {
 func wirePTY(t *pty.Terminal) api.PtySessionInfo {
 	i := t.Info()
 	return api.PtySessionInfo{
-		ID: i.ID, Cwd: i.Dir, Envs: i.Env, Cols: i.Size.Cols, Rows: i.Size.Rows, CreatedAt: i.Created, Active: i.Active, LazyStart: i.Lazy,
+		ID: i.ID, Cwd: i.Dir, Envs: i.Env, Cols: i.Size.Cols, Rows: i.Size.Rows,
+		CreatedAt: i.Created, Active: i.Active, LazyStart: i.Lazy,
 	}
 }
 
@@ -116,7 +117,8 @@ func (s *terminalAPI) deletePTY(c *gin.Context) error {
 	return nil
 }
 
-// resizePTY handles POST /process/pty/{sessionId}/resize. One that is not there counts as ended: the wire has 410 for both.
+// resizePTY handles POST /process/pty/{sessionId}/resize. One that is not there counts as ended: the wire has 410 for
+// both.
 func (s *terminalAPI) resizePTY(c *gin.Context) error {
 	var req api.PtyResizeRequest
 	if err := serve.Decode(c, &req); err != nil {
@@ -145,8 +147,8 @@ func (s *terminalAPI) connectPTY(c *gin.Context) error {
 	return attach(c, t)
 }
 
-// createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md 5.3). The terminal stays
-// when this connection ends.
+// createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md
+// 5.3). The terminal stays when this connection ends.
 func (s *terminalAPI) createConnectPTY(c *gin.Context) error {
 	if err := mayUpgrade(c.Request); err != nil {
 		return fmt.Errorf("to create a terminal without a websocket, POST /process/pty: %w", err)
@@ -226,14 +228,16 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 // maxTerminalFrame is the most bytes in a frame of terminal output.
 const maxTerminalFrame = 32 << 10
 
-// sayExit tells how the process ended: in a frame to those who asked for it, and in the close frame to all (toolbox.md 5.4).
+// sayExit tells how the process ended: in a frame to those who asked for it, and in the close frame to all
+// (docs/wire.md, "The toolbox: sessions and terminals").
 func sayExit(ws *socket, code int, oom *process.OutOfMemory, frame bool) {
 	reason := exitReason(code)
 	if oom != nil {
 		reason = oom.String()
 	}
 	if frame {
-		_ = ws.sendJSON(api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason}) // it may have left
+		// An error means that the client has left.
+		_ = ws.sendJSON(api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason})
 	}
 	if code == 0 {
 		ws.close(websocket.CloseNormalClosure, `{"exitCode":0}`)

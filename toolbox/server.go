@@ -43,7 +43,8 @@ type Config struct {
 	Sessions *session.Manager // the Server closes it; nil means a new one
 }
 
-// Server is the toolbox of one sandbox: it admits requests and hands them to its features. It is safe for concurrent use.
+// Server is the toolbox of one sandbox: it admits requests and hands them to its features. It is safe for concurrent
+// use.
 type Server struct {
 	face      serve.Face
 	secret    []byte // decoded SecretHash; empty when all callers are admitted
@@ -123,8 +124,8 @@ func (s *Server) untilClosed(serveHTTP http.HandlerFunc) http.Handler {
 	})
 }
 
-// Close waits for all requests and ends what the Server has beside them: sessions, terminals, watches and connections to ports.
-// Requests end when their HTTP servers have ended and Config.Process is closed, so both come before.
+// Close waits for all requests and ends what the Server has beside them: sessions, terminals, watches and connections
+// to ports. Requests end when their HTTP servers have ended and Config.Process is closed, so both come before.
 func (s *Server) Close() {
 	s.serving.Lock()
 	s.closed = true

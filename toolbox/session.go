@@ -55,7 +55,8 @@ var sessionRoutes = []serve.Route[*sessionAPI]{
 		Summary: "Give input to a running command", In: api.SessionSendInputRequest{}, Do: (*sessionAPI).input,
 	},
 	{
-		Method: "GET", Path: "/process/session/:sessionId/command/:commandId/logs", Query: []string{"follow?", "stream?", "offset?"},
+		Method: "GET", Path: "/process/session/:sessionId/command/:commandId/logs",
+		Query:   []string{"follow?", "stream?", "offset?"},
 		Summary: "Read a command's output; by websocket, follow it",
 		Out:     api.SessionCommandLogsResponse{}, Do: (*sessionAPI).logs,
 	},
@@ -125,7 +126,8 @@ func (a *sessionAPI) delete(c *gin.Context) error {
 	return nil
 }
 
-// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that made themselves independent.
+// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that
+// made themselves independent.
 func scopeOf(c *gin.Context) (process.Scope, error) {
 	switch v := c.Query("descendants"); v {
 	case "", "own":
@@ -137,13 +139,15 @@ func scopeOf(c *gin.Context) (process.Scope, error) {
 	}
 }
 
-// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the command may be about to end.
+// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the
+// command may be about to end.
 const (
 	young = 50 * time.Millisecond // the age up to which a command's question is held
 	held  = 25 * time.Millisecond // and for how long at most
 )
 
-// getCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a moment for the end.
+// getCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a
+// moment for the end.
 func (a *sessionAPI) getCommand(c *gin.Context) error {
 	cmd, err := a.command(c)
 	if err != nil {
@@ -252,7 +256,8 @@ func (a *sessionAPI) exec(c *gin.Context) error {
 	})
 }
 
-// writeLogs writes what there is now of a command's output as the members that the dialect has: output, and maybe stdout and stderr.
+// writeLogs writes what there is now of a command's output as the members that the dialect has: output, and maybe
+// stdout and stderr.
 func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
 	size := cmd.Output().Size(0) // all members end at the same byte
 	err := outputText{marked: d != plainText}.writeMember(w, "output", cmd.Output().Until(0, size))
@@ -289,9 +294,10 @@ func (a *sessionAPI) input(c *gin.Context) error {
 	return nil
 }
 
-// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a snapshot, or by
-// websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract, stream=true follows without a websocket,
-// as text with markers, and offset skips that many bytes of output, both streams together, for all but JSON.
+// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a
+// snapshot, or by websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract,
+// stream=true follows without a websocket, as text with markers, and offset skips that many bytes of output, both
+// streams together, for all but JSON.
 func (a *sessionAPI) logs(c *gin.Context) error {
 	one, err := a.commandList(c)
 	if err != nil {

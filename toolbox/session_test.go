@@ -224,7 +224,7 @@ func TestDeleteAnswersTheWaitingCaller(t *testing.T) {
 	}
 }
 
-// TestPresentation is the table of toolbox.md 4.5.
+// TestPresentation is the table of docs/wire.md, "The toolbox: sessions and terminals".
 func TestPresentation(t *testing.T) {
 	s := newSession(t)
 	const command = "echo o; sleep 0.05; echo e >&2; sleep 0.05; echo p"

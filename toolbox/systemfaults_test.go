@@ -35,8 +35,8 @@ func (j *recorded) take() string {
 	return text
 }
 
-// TestFailuresOfTheSystemAreNotTheCallers also where they are told inside of an answer about several files: each is 5xx with the system's
-// name for it, and logged.
+// TestFailuresOfTheSystemAreNotTheCallers also where they are told inside of an answer about several files: each is
+// 5xx with the system's name for it, and logged.
 func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 	dir := t.TempDir()
 	var log recorded

@@ -192,7 +192,8 @@ func TestTunnelsAreRefusedWithReasons(t *testing.T) {
 	}
 }
 
-// Behind /proxy/{port}, too, any method passes, an app's id is its own, an early answer arrives and a refusal keeps the body away.
+// Behind /proxy/{port}, too, any method passes, an app's id is its own, an early answer arrives and a refusal keeps
+// the body away.
 func TestProxyPassesWhatAppsDo(t *testing.T) {
 	base, _ := filesServer(t)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -19,14 +19,14 @@ import (
 	"github.com/sandlot-dev/sandlot/session/pty"
 )
 
-// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are as npm has them, but for the line that names a
-// source map; LICENSE.xterm is theirs.
+// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are as npm has them, but for the
+// line that names a source map; LICENSE.xterm is theirs.
 //
 //go:embed webterm
 var webterm embed.FS
 
-// TerminalHandler returns the web terminal, which the daemon serves on port 22222 (toolbox.md 9.3): a page, and a websocket with a shell of
-// its own per connection, ended with it. It needs no other host.
+// TerminalHandler returns the web terminal, which the daemon serves on port 22222: a page, and a
+// websocket with a shell of its own per connection, ended with it. It needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
 	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
@@ -50,7 +50,8 @@ func webtermFile(c *gin.Context, name string) error {
 	if kind == "" {
 		kind = "text/plain"
 	}
-	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self' ws: wss:")
+	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "+
+		"img-src data:; connect-src 'self' ws: wss:")
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-cache")
 	c.Data(http.StatusOK, kind+"; charset=utf-8", data)
@@ -108,7 +109,8 @@ func pumpText(ws *socket, client *pty.Client) error {
 		data, err := client.Next(ws.Context())
 		if err != nil {
 			if len(held) > 0 {
-				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD"))) // the end, if anybody is there
+				// An error means that the client has left.
+				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD")))
 			}
 			return err
 		}

@@ -3,15 +3,17 @@
 //	toolboxd [--listen :2280] [--version] [--] [program arguments...]
 //	toolboxd [--listen :2280] entrypoint logs
 //
-// The second form prints the output of the program that the first was given, and follows it to its end; with a secret set, it is to be in
-// SANDLOT_SECRET.
+// The second form prints the output of the program that the first was given, and follows it to its end; with a secret
+// set, it is to be in SANDLOT_SECRET.
 //
-// With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd needs nothing of the
-// image: no shell, no libc, no home, no writable disk. With SANDLOT_CLAIM_SHA256 it waits for its sandbox: POST /init with the secret of that hash
-// brings identity, environment and program, once. It ends on SIGTERM and SIGINT, after ending all processes of the sandbox,
-// passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the program, and ignores all other signals that are sent to it.
+// With a program, it is started once the API listens, and its output is that of the session "entrypoint". toolboxd
+// needs nothing of the image: no shell, no libc, no home, no writable disk. With SANDLOT_CLAIM_SHA256 it waits for
+// its sandbox: POST /init with the secret of that hash brings identity, environment and program, once. It ends on
+// SIGTERM and SIGINT, after ending all processes of the sandbox, passes SIGHUP, SIGUSR1, SIGUSR2 and SIGWINCH to the
+// program, and ignores all other signals that are sent to it.
 //
-// Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 when it could not start: bad arguments or settings, or an address that is taken.
+// Exit codes: 0 after a signal, 1 when it could not serve any longer, 2 when it could not start: bad arguments or
+// settings, or an address that is taken.
 package main
 
 import (
@@ -42,8 +44,8 @@ import (
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
-// stopGrace is the time that processes have between SIGTERM and SIGKILL when the sandbox stops. With the second that SIGKILL may take and
-// the drain of requests at the same time, toolboxd ends within 8 s.
+// stopGrace is the time that processes have between SIGTERM and SIGKILL when the sandbox stops. With the second that
+// SIGKILL may take and the drain of requests at the same time, toolboxd ends within 8 s.
 const stopGrace = 5 * time.Second
 
 func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdout, os.Stderr)) }
@@ -90,7 +92,9 @@ func serveSandbox(cfg config, logger *slog.Logger, stderr io.Writer) (exit int, 
 }
 
 // serveUntil serves until ctx ends. All its goroutines have ended when it returns.
-func serveUntil(ctx context.Context, cfg config, passed <-chan os.Signal, logger *slog.Logger, stderr io.Writer) (exit int, err error) {
+func serveUntil(
+	ctx context.Context, cfg config, passed <-chan os.Signal, logger *slog.Logger, stderr io.Writer,
+) (exit int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ln, err := serve.Listen(ctx, cfg.Listen, cfg.Silence)
@@ -105,9 +109,8 @@ func serveUntil(ctx context.Context, cfg config, passed <-chan os.Signal, logger
 			handler = s.server.Handler()
 		}
 	} else {
-		handler, err = toolbox.NewGate(cfg.ClaimHash, version.Version, logger, func(claim toolbox.Claim) (*toolbox.Server, error) {
-			return s.claim(cfg, claim, stderr)
-		})
+		open := func(claim toolbox.Claim) (*toolbox.Server, error) { return s.claim(cfg, claim, stderr) }
+		handler, err = toolbox.NewGate(cfg.ClaimHash, version.Version, logger, open)
 	}
 	if err != nil {
 		return 2, errors.Join(err, ln.Close())
@@ -168,8 +171,8 @@ func (s *sandbox) claim(waiting config, claim toolbox.Claim, stderr io.Writer) (
 	return s.server, nil
 }
 
-// open makes the toolbox and listens on its ports. It comes before anything of the sandbox runs: a program that took such a port
-// would be sent the sandbox's secret.
+// open makes the toolbox and listens on its ports. It comes before anything of the sandbox runs: a program that took
+// such a port would be sent the sandbox's secret.
 func (s *sandbox) open(cfg config) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,7 +257,8 @@ func (s *sandbox) observe() {
 	}
 }
 
-// watchedListener calls observe when a connection cannot be accepted: the limit of open files may have been lowered from inside.
+// watchedListener calls observe when a connection cannot be accepted: the limit of open files may have been lowered
+// from inside.
 type watchedListener struct {
 	net.Listener
 	observe func()
@@ -278,7 +282,8 @@ func (s *sandbox) endProcesses() error {
 	return s.processes.Close(stopGrace)
 }
 
-// close waits for what begin started and for all requests. Before it, ctx ends, the processes end and the API is served no more.
+// close waits for what begin started and for all requests. Before it, ctx ends, the processes end and the API is
+// served no more.
 func (s *sandbox) close() {
 	s.mu.Lock()
 	server, terminal := s.server, s.terminal
@@ -307,9 +312,10 @@ func serveTerminal(ctx context.Context, ln net.Listener, handler http.Handler, l
 	}
 }
 
-// reserveThreads makes threads while there is room for them, and returns when their goroutines have ended. The runtime ends the
-// program when it needs a thread and the sandbox's limit of processes is reached, which hostile code can arrange. The threads stay,
-// since their goroutines are unlocked at the end; an idle thread costs little but its place.
+// reserveThreads makes threads while there is room for them, and returns when their goroutines have ended. The
+// runtime ends the program when it needs a thread and the sandbox's limit of processes is reached, which hostile code
+// can arrange. The threads stay, since their goroutines are unlocked at the end; an idle thread costs little but its
+// place.
 func reserveThreads(n int) {
 	var started, ended sync.WaitGroup
 	started.Add(n)

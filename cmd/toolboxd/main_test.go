@@ -23,8 +23,8 @@ import (
 	"github.com/sandlot-dev/sandlot/toolbox"
 )
 
-// TestPortsAreTakenBeforeAnyProgramRuns opens a toolbox, and tries to take its ports before its program is started: whoever had
-// one would be sent the sandbox's secret.
+// TestPortsAreTakenBeforeAnyProgramRuns opens a toolbox, and tries to take its ports before its program is started:
+// whoever had one would be sent the sandbox's secret.
 func TestPortsAreTakenBeforeAnyProgramRuns(t *testing.T) {
 	const host = "127.22.122.9" // nobody else's
 	ctx, stop := context.WithCancel(t.Context())
