@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// dialect is how a kind of shell is told to run a command and to report its end.
+// dialect is how a kind of shell is made to run a command and to report its end.
 type dialect int
 
 const (
-	posixShell dialect = iota // dash, busybox ash, ksh, and what is not known
+	posixShell dialect = iota // dash, busybox ash, ksh, and shells that are not known
 	bashShell
 	zshShell
 )
 
-// dialectOf tells a shell by the name of its program.
+// dialectOf knows a shell by the name of its program.
 func dialectOf(path string) dialect {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -34,33 +34,36 @@ func dialectOf(path string) dialect {
 
 // job is one command as its shell is to run it.
 type job struct {
-	nonce        string // of the report; the script cannot know it
-	script       string // path of the file to source, another one than that of the job before
-	in, out, err string // paths of what becomes its streams; in is "" for an empty input
+	nonce        string // marks the report; the script cannot know it
+	script       string // path of the file to source, not that of the job before
+	in, out, err string // paths of the files that become its streams; in is "" for an empty input
 	trace        bool   // the script may set the descriptor of the trace
 }
 
-// report is what a shell tells of a command's end. The zero value is right for a shell that has run nothing yet.
+// report is what a shell writes at a command's end. The zero value is that of a shell that has run nothing yet.
 type report struct {
 	code    int
-	skipped bool   // the script was not sourced at all; bash alone can tell
-	flags   string // the options that are set: $- or, of bash, $SHELLOPTS
-	trace   int    // the descriptor of bash's trace, 0 for standard error
+	skipped bool   // the script was not sourced at all; only bash can know
+	flags   string // options that are set: $-, or $SHELLOPTS of a bash
+	trace   int    // descriptor of the trace of a bash, 0 for standard error
 }
 
 func (r report) has(option string) bool { return strings.Contains(":"+r.flags+":", ":"+option+":") }
 
-// Descriptors of bash that are ours, from the one that setUp was given on: an empty input, where it reports, and three for the moment.
+// Descriptors of a bash that are ours, counted from base.
 const (
-	emptyFD = iota
-	controlFD
-	inputFD
+	emptyFD   = iota // an empty input
+	controlFD        // the socket of the reports
+	inputFD          // this and the next two are open only while a line runs
 	traceFD
 	nullFD
 )
 
-// setUp makes the line that a shell reads first, "" for none. Bash keeps what it must restore from descriptor 10 on, where scripts may want theirs. So nothing
-// is to be restored: between commands it has no output, and its input comes from a high descriptor, above which it keeps its own.
+// setUp makes the line that a shell reads first, "" for none.
+//
+// After a redirection, bash restores the descriptor from a copy, which it keeps at 10 or above, where scripts may want
+// their own. The line leaves it nothing to restore: between commands bash has no output, and its input is duplicated
+// from a high descriptor, in which case bash keeps the copy above that one.
 func (d dialect) setUp(base int) string {
 	if d != bashShell {
 		return ""
@@ -68,12 +71,13 @@ func (d dialect) setUp(base int) string {
 	return fmt.Sprintf("exec %d</dev/null %d>&2 >&- 2>&-\n", base+emptyFD, base+controlFD)
 }
 
-// line makes the line that runs a job in a shell that last reported last. Both parts, the run and the report, leave no trace in the output, call no trap of
-// errors, and keep $?. docs/decisions/0009 tells why each word is there.
+// line makes the line that runs a job in a shell whose report before was last. Both parts of the line, the run and the
+// report, leave no trace in the output, fire no trap of errors, and keep $?. docs/decisions/0009 says why each word is
+// there.
 func (d dialect) line(j job, last report, base int) string {
 	word := `\command`
 	if d == zshShell || d == bashShell && !last.has("posix") {
-		word = `\builtin` // in zsh, command is for programs alone; in bash, a function is rather named command
+		word = `\builtin` // in zsh, command runs only programs; in bash, a function is more often named command
 	}
 	restore := ""
 	if last.code != 0 {
@@ -85,17 +89,17 @@ func (d dialect) line(j job, last report, base int) string {
 	}
 	source := word + " . " + j.script
 	redirected := source + " <" + in + " >" + j.out + " 2>" + j.err
-	tell := word + ` echo "/` + j.nonce
+	report := word + ` echo "/` + j.nonce
 	switch d {
 	case bashShell:
 		return j.bash(either(restore), source, last, base)
-	case zshShell: // in a command whose status is looked at, it would heed neither ZERR nor set -e
+	case zshShell: // with && or ||, the script would run without ZERR and set -e
 		if restore != "" {
 			restore += "; "
 		}
-		return restore + "{ " + source + "; } <" + in + " >" + j.out + " 2>" + j.err + "; " + tell + "/$?/$-/\"\n"
+		return restore + "{ " + source + "; } <" + in + " >" + j.out + " 2>" + j.err + "; " + report + "/$?/$-/\"\n"
 	default:
-		return either(restore) + redirected + " && " + tell + `/0/$-/" || ` + tell + "/$?/$-/\"\n"
+		return either(restore) + redirected + " && " + report + `/0/$-/" || ` + report + "/$?/$-/\"\n"
 	}
 }
 
@@ -106,8 +110,9 @@ func either(command string) string {
 	return command + " || "
 }
 
-// bash makes the line of bash. Inverted, a status calls no trap and ends no shell; but where set -e is on, a command whose status is looked at would not
-// heed it. The report is the message that a file cannot be opened: no command says it, so that no trace and no trap see one.
+// bash makes the line for bash. The ! before the source keeps its status from firing the ERR trap and from ending the
+// shell. It is left out where set -e is on, since bash would ignore set -e in what follows a !. The report is bash's
+// own message that a file cannot be opened. No command writes it, so no trace and no trap see one.
 func (j job) bash(restore, source string, last report, base int) string {
 	fd := func(n int) string { return strconv.Itoa(base + n) }
 	run := restore
@@ -121,8 +126,10 @@ func (j job) bash(restore, source string, last report, base int) string {
 		run += " " + fd(inputFD) + "<" + j.in + " <&" + fd(inputFD)
 	}
 	run += " >" + j.out + " 2>" + j.err
-	if n := strconv.Itoa(last.trace); last.has("xtrace") && last.trace > 2 && last.trace < base { // else our trace goes nowhere
-		run = "{ " + run + " " + n + ">&" + fd(traceFD) + ";} " + fd(traceFD) + ">&" + n + " " + fd(nullFD) + ">/dev/null " + n + ">&" + fd(nullFD)
+	if last.has("xtrace") && last.trace > 2 && last.trace < base { // to other descriptors our trace does not go
+		n := strconv.Itoa(last.trace)
+		run = "{ " + run + " " + n + ">&" + fd(traceFD) + ";} " + fd(traceFD) + ">&" + n +
+			" " + fd(nullFD) + ">/dev/null " + n + ">&" + fd(nullFD)
 	}
 	trace := ""
 	if j.trace || last.has("xtrace") {
@@ -131,7 +138,8 @@ func (j job) bash(restore, source string, last report, base int) string {
 	return run + `;! { ! { :;}<"/` + j.nonce + "/$PIPESTATUS/$SHELLOPTS/" + trace + `/$_";} 2>&` + fd(controlFD) + "\n"
 }
 
-// find looks for the report of a job in what the shell said. Traces, and of bash the rest of an error message, may stand around it.
+// find looks for the report of a job in what the shell said. A trace, or the rest of bash's error message, may stand
+// around it.
 func (d dialect) find(said []byte, j job) (r report, ok bool) {
 	mark := []byte("/" + j.nonce + "/")
 	for rest := said; ; {
@@ -141,11 +149,11 @@ func (d dialect) find(said []byte, j job) (r report, ok bool) {
 		}
 		text, _, whole := bytes.Cut(after, []byte("\n"))
 		before := rest[:len(rest)-len(after)-len(mark)]
-		told := d == bashShell || len(before) == 0 || before[len(before)-1] == '\n' // not so in a trace of the report
-		if r, ok := d.parse(string(text), j); ok && whole && told {
+		starts := d == bashShell || len(before) == 0 || before[len(before)-1] == '\n' // not so in a trace of the report
+		if r, ok := d.parse(string(text), j); ok && whole && starts {
 			return r, true
 		}
-		rest = after // that was the line itself, as set -v shows it
+		rest = after // that was our line, as set -v shows it
 	}
 }
 
@@ -160,8 +168,8 @@ func (d dialect) parse(text string, j job) (r report, ok bool) {
 		if len(f) < 4 {
 			return r, false
 		}
-		r.trace, _ = strconv.Atoi(f[2])                    // none, and a wrong one, are standard error
-		r.skipped = !strings.HasPrefix(f[3], j.script+":") // the last word of what it ran last
+		r.trace, _ = strconv.Atoi(f[2])                    // no number, or a wrong one, means standard error
+		r.skipped = !strings.HasPrefix(f[3], j.script+":") // $_ is the last word of the last command
 	}
 	return r, true
 }

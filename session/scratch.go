@@ -1,7 +1,6 @@
 package session
 
 import (
-	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,35 +14,23 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/linux"
 )
 
-// scratchParents are the folders in which a session's own folder is made, the first that takes it. Memory comes first:
-// on a disk, the files cost more than the commands.
-var scratchParents = []string{"/dev/shm", os.TempDir(), "/var/tmp", "/run", "."}
-
 // scratch is the folder of a session's files: the scripts that its shell sources, and the FIFOs of its commands.
 type scratch struct {
 	dir   string
 	names atomic.Int64
 }
 
-// newScratch makes the folder. Its name is short: some shells read the path byte by byte for each command.
+// newScratch makes the folder where memory is best: on a disk, the files cost more than the commands.
 func newScratch() (*scratch, error) {
-	var errs []error
-	for _, parent := range scratchParents {
-		var err error
-		for range 100 {
-			dir := filepath.Join(parent, "sl-"+strings.ToLower(rand.Text()[:5]))
-			if err = os.Mkdir(dir, 0o700); err == nil {
-				dir, err = filepath.Abs(dir)
-				return &scratch{dir: dir}, err
-			}
-			if !errors.Is(err, os.ErrExist) {
-				break
-			}
-		}
-		errs = append(errs, err)
+	dir, err := linux.ScratchFolder("/dev/shm", os.TempDir(), "/var/tmp", "/run", ".")
+	if err == nil {
+		dir, err = filepath.Abs(dir)
 	}
-	return nil, fault.Newf(fault.Full, "a session needs a folder to write to (/dev/shm, /tmp or /var/tmp): %w",
-		errors.Join(errs...))
+	if err != nil {
+		return nil, fault.Newf(fault.Full,
+			"a session needs a folder to write to (/dev/shm, /tmp or /var/tmp): %w", err)
+	}
+	return &scratch{dir: dir}, nil
 }
 
 // newName returns a path that no file of the session has had.

@@ -30,43 +30,43 @@ type terminalAPI struct {
 var terminalRoutes = []serve.Route[*terminalAPI]{
 	{
 		Method: "GET", Path: "/process/pty",
-		Summary: "List terminals", Out: api.PtyListResponse{}, Do: (*terminalAPI).listPTYs,
+		Summary: "List terminals", Out: api.PtyListResponse{}, Do: (*terminalAPI).list,
 	},
 	{
 		Method: "POST", Path: "/process/pty", Status: 201,
-		Summary: "Open a terminal", In: api.PtyCreateRequest{}, Out: api.PtyCreateResponse{}, Do: (*terminalAPI).createPTY,
+		Summary: "Open a terminal", In: api.PtyCreateRequest{}, Out: api.PtyCreateResponse{}, Do: (*terminalAPI).create,
 	},
 	{
 		Method: "DELETE", Path: "/process/pty/:sessionId", Query: []string{"descendants?"},
 		Summary: "Kill a terminal and its processes; with descendants=all, those too that left its session",
-		Out:     api.Strings{}, Do: (*terminalAPI).deletePTY,
+		Out:     api.Strings{}, Do: (*terminalAPI).delete,
 	},
 	{
 		Method: "GET", Path: "/process/pty/:sessionId",
-		Summary: "Describe a terminal", Out: api.PtySessionInfo{}, Do: (*terminalAPI).getPTY,
+		Summary: "Describe a terminal", Out: api.PtySessionInfo{}, Do: (*terminalAPI).get,
 	},
 	{
 		Method: "GET", Path: "/process/pty/:sessionId/connect", Status: 101,
-		Summary: "Attach to a terminal by websocket", Do: (*terminalAPI).connectPTY,
+		Summary: "Attach to a terminal by websocket", Do: (*terminalAPI).connect,
 	},
 	{
 		Method: "POST", Path: "/process/pty/:sessionId/resize",
 		Summary: "Change a terminal's size",
-		In:      api.PtyResizeRequest{}, Out: api.PtySessionInfo{}, Do: (*terminalAPI).resizePTY,
+		In:      api.PtyResizeRequest{}, Out: api.PtySessionInfo{}, Do: (*terminalAPI).resize,
 	},
 	{
 		Method: "GET", Path: "/process/pty/create-connect", Query: []string{"id?", "cols?", "rows?", "cwd?"}, Status: 101,
-		Summary: "Open a terminal and attach to it by websocket", Do: (*terminalAPI).createConnectPTY,
+		Summary: "Open a terminal and attach to it by websocket", Do: (*terminalAPI).createConnect,
 	},
 }
 
-// createPTY handles POST /process/pty.
-func (s *terminalAPI) createPTY(c *gin.Context) error {
+// create handles POST /process/pty.
+func (a *terminalAPI) create(c *gin.Context) error {
 	var req api.PtyCreateRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	_, err := s.terminals.Create(pty.Spec{
+	_, err := a.terminals.Create(pty.Spec{
 		ID: req.ID, Dir: req.Cwd, Env: req.Envs, Size: pty.Size{Cols: req.Cols, Rows: req.Rows}, Lazy: req.LazyStart,
 	})
 	if err != nil {
@@ -76,19 +76,19 @@ func (s *terminalAPI) createPTY(c *gin.Context) error {
 	return nil
 }
 
-// listPTYs handles GET /process/pty.
-func (s *terminalAPI) listPTYs(c *gin.Context) error {
+// list handles GET /process/pty.
+func (a *terminalAPI) list(c *gin.Context) error {
 	list := api.PtyListResponse{Sessions: []api.PtySessionInfo{}}
-	for _, t := range s.terminals.List() {
+	for _, t := range a.terminals.List() {
 		list.Sessions = append(list.Sessions, wirePTY(t))
 	}
 	c.JSON(http.StatusOK, list)
 	return nil
 }
 
-// getPTY handles GET /process/pty/{sessionId}.
-func (s *terminalAPI) getPTY(c *gin.Context) error {
-	t, err := s.terminals.Get(c.Param("sessionId"))
+// get handles GET /process/pty/{sessionId}.
+func (a *terminalAPI) get(c *gin.Context) error {
+	t, err := a.terminals.Get(c.Param("sessionId"))
 	if err != nil {
 		return err
 	}
@@ -104,27 +104,27 @@ func wirePTY(t *pty.Terminal) api.PtySessionInfo {
 	}
 }
 
-// deletePTY handles DELETE /process/pty/{sessionId}.
-func (s *terminalAPI) deletePTY(c *gin.Context) error {
+// delete handles DELETE /process/pty/{sessionId}.
+func (a *terminalAPI) delete(c *gin.Context) error {
 	scope, err := scopeOf(c)
 	if err != nil {
 		return err
 	}
-	if err := s.terminals.DeleteWith(c.Param("sessionId"), scope); err != nil {
+	if err := a.terminals.DeleteWith(c.Param("sessionId"), scope); err != nil {
 		return err
 	}
 	c.JSON(http.StatusOK, api.Strings{"message": "terminal deleted"})
 	return nil
 }
 
-// resizePTY handles POST /process/pty/{sessionId}/resize. One that is not there counts as ended: the wire has 410 for
-// both.
-func (s *terminalAPI) resizePTY(c *gin.Context) error {
+// resize handles POST /process/pty/{sessionId}/resize. The answer is 410 for a terminal that has ended, and so also for
+// one that is not there.
+func (a *terminalAPI) resize(c *gin.Context) error {
 	var req api.PtyResizeRequest
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	t, err := s.terminals.Get(c.Param("sessionId"))
+	t, err := a.terminals.Get(c.Param("sessionId"))
 	if err != nil {
 		return fmt.Errorf("terminal %q: %w", c.Param("sessionId"), pty.ErrEnded)
 	}
@@ -135,9 +135,9 @@ func (s *terminalAPI) resizePTY(c *gin.Context) error {
 	return nil
 }
 
-// connectPTY handles GET /process/pty/{sessionId}/connect.
-func (s *terminalAPI) connectPTY(c *gin.Context) error {
-	t, err := s.terminals.Get(c.Param("sessionId"))
+// connect handles GET /process/pty/{sessionId}/connect.
+func (a *terminalAPI) connect(c *gin.Context) error {
+	t, err := a.terminals.Get(c.Param("sessionId"))
 	if err == nil {
 		err = mayUpgrade(c.Request)
 	}
@@ -147,9 +147,9 @@ func (s *terminalAPI) connectPTY(c *gin.Context) error {
 	return attach(c, t)
 }
 
-// createConnectPTY handles GET /process/pty/create-connect, which the contract forgot and every SDK calls (toolbox.md
-// 5.3). The terminal stays when this connection ends.
-func (s *terminalAPI) createConnectPTY(c *gin.Context) error {
+// createConnect handles GET /process/pty/create-connect (docs/wire.md, "The toolbox: sessions and terminals"). The
+// terminal stays when this connection ends.
+func (a *terminalAPI) createConnect(c *gin.Context) error {
 	if err := mayUpgrade(c.Request); err != nil {
 		return fmt.Errorf("to create a terminal without a websocket, POST /process/pty: %w", err)
 	}
@@ -181,7 +181,7 @@ func (s *terminalAPI) createConnectPTY(c *gin.Context) error {
 			return fault.Newf(fault.Invalid, "the environment must be base64url of a JSON object of strings: %w", err)
 		}
 	}
-	t, err := s.terminals.Create(spec)
+	t, err := a.terminals.Create(spec)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 	if err != nil {
 		return err
 	}
-	// First and at once: one client gives up when nothing comes within 100 ms.
+	// One client gives up if this frame is not the first, or does not come within 100 ms.
 	err = ws.sendJSON(api.PtyControl{Type: "control", Status: "connected"})
 	for err == nil {
 		var data []byte
@@ -214,7 +214,7 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		sayExit(ws, t.ExitCode(), t.OutOfMemory(), slices.Contains(subprotocols(c), tokenExitControl))
+		closeExited(ws, t.ExitCode(), t.OutOfMemory(), slices.Contains(subprotocols(c), tokenExitControl))
 	case fault.KindOf(err) == fault.Limited:
 		ws.close(websocket.ClosePolicyViolation, "the program does not read its input")
 	case errors.Is(err, context.Canceled):
@@ -228,16 +228,15 @@ func attach(c *gin.Context, t *pty.Terminal) error {
 // maxTerminalFrame is the most bytes in a frame of terminal output.
 const maxTerminalFrame = 32 << 10
 
-// sayExit tells how the process ended: in a frame to those who asked for it, and in the close frame to all
-// (docs/wire.md, "The toolbox: sessions and terminals").
-func sayExit(ws *socket, code int, oom *process.OutOfMemory, frame bool) {
+// closeExited tells the client how the terminal's process ended (docs/wire.md, "The toolbox: sessions and terminals").
+func closeExited(ws *socket, code int, oom *process.OutOfMemory, frame bool) {
 	reason := exitReason(code)
 	if oom != nil {
 		reason = oom.String()
 	}
 	if frame {
-		// An error means that the client has left.
-		_ = ws.sendJSON(api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason})
+		exited := api.PtyControl{Type: "control", Status: "exited", ExitCode: &code, ExitReason: reason}
+		_ = ws.sendJSON(exited) // the client may have left
 	}
 	if code == 0 {
 		ws.close(websocket.CloseNormalClosure, `{"exitCode":0}`)

@@ -36,7 +36,8 @@ func connect(t *testing.T, url string, header http.Header) *terminal {
 	if ws == nil {
 		t.Fatalf("connect: %d", res.StatusCode)
 	}
-	if kind, data, err := ws.ReadMessage(); err != nil || kind != websocket.TextMessage || string(data) != `{"type":"control","status":"connected"}` {
+	const connected = `{"type":"control","status":"connected"}`
+	if kind, data, err := ws.ReadMessage(); err != nil || kind != websocket.TextMessage || string(data) != connected {
 		t.Fatalf("first frame: kind %d, %q, %v; want connected as text", kind, data, err)
 	}
 	return &terminal{Conn: ws, t: t}
@@ -107,7 +108,8 @@ func TestTerminalEnds(t *testing.T) {
 		{"other signal", "kill -USR1 $$\n", 138, "signal 10", 1011, `{"exitCode":138,"exitReason":"signal 10"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			fresh := connect(t, base+"/process/pty/create-connect?id=p&cols=80&rows=24", protocols(exitToken, "X-Daytona-SDK-Version~0.216.0"))
+			fresh := connect(t, base+"/process/pty/create-connect?id=p&cols=80&rows=24",
+				protocols(exitToken, "X-Daytona-SDK-Version~0.216.0"))
 			old := connect(t, base+"/process/pty/p/connect", nil)
 			if got := fresh.Subprotocol(); got != "X-Daytona-SDK-Version~0.216.0" {
 				t.Errorf("subprotocol %q", got)
@@ -118,7 +120,7 @@ func TestTerminalEnds(t *testing.T) {
 			if !strings.Contains(fresh.output, "last\r\n") {
 				t.Errorf("output %q lacks the last line", fresh.output)
 			}
-			if fresh.exited == nil || fresh.exited.Status != "exited" || *fresh.exited.ExitCode != tc.code || fresh.exited.ExitReason != tc.reason {
+			if e := fresh.exited; e == nil || e.Status != "exited" || *e.ExitCode != tc.code || e.ExitReason != tc.reason {
 				t.Errorf("exited = %+v", fresh.exited)
 			}
 			if old.exited != nil {
@@ -155,11 +157,14 @@ func TestTerminalLife(t *testing.T) {
 	}
 	status("POST", list, `{"id":"a b"}`, 409)
 	status("POST", list, `{}`, 400)
-	for _, bad := range []string{`"cols":1001`, `"cols":65536`, `"cols":-1`, `"rows":1.5`, `"rows":"24"`, `"envs":{"A=":""}`} {
+	for _, bad := range []string{
+		`"cols":1001`, `"cols":65536`, `"cols":-1`, `"rows":1.5`, `"rows":"24"`, `"envs":{"A=":""}`,
+	} {
 		status("POST", list, `{"id":"c",`+bad+`}`, 400)
 	}
 	var info map[string]any
-	if err := json.Unmarshal([]byte(status("POST", list+"/a%20b/resize", `{"cols":100,"rows":30}`, 200)), &info); err != nil {
+	answer := status("POST", list+"/a%20b/resize", `{"cols":100,"rows":30}`, 200)
+	if err := json.Unmarshal([]byte(answer), &info); err != nil {
 		t.Error(err)
 	}
 	for key, want := range map[string]any{"id": "a b", "cols": 100.0, "rows": 30.0, "active": false, "lazyStart": true} {
@@ -167,7 +172,8 @@ func TestTerminalLife(t *testing.T) {
 			t.Errorf("%s = %v, want %v", key, info[key], want)
 		}
 	}
-	if envs, _ := info["envs"].(map[string]any); envs["TERM"] != "xterm-256color" || envs["A"] != "1" || info["cwd"] == "" || info["createdAt"] == nil {
+	envs, _ := info["envs"].(map[string]any)
+	if envs["TERM"] != "xterm-256color" || envs["A"] != "1" || info["cwd"] == "" || info["createdAt"] == nil {
 		t.Errorf("info = %v", info)
 	}
 	status("POST", list+"/a%20b/resize", `{"cols":0,"rows":0}`, 400)
@@ -260,7 +266,8 @@ func TestTerminalAnswersPingsWhileNobodyReads(t *testing.T) {
 
 func BenchmarkTerminalEcho(b *testing.B) {
 	base := newServer(b, process.Config{})
-	ws, _, err := websocket.DefaultDialer.DialContext(b.Context(), "ws"+strings.TrimPrefix(base, "http")+"/process/pty/create-connect?id=a", nil)
+	url := "ws" + strings.TrimPrefix(base, "http") + "/process/pty/create-connect?id=a"
+	ws, _, err := websocket.DefaultDialer.DialContext(b.Context(), url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

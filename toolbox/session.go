@@ -84,7 +84,7 @@ func (a *sessionAPI) create(c *gin.Context) error {
 	}
 	dir := ""
 	if v := sdkVersion(c); v != "" && !version.AtLeast(v, 0, 103) {
-		dir = a.home // where older clients' programs expect it
+		dir = a.home // older clients expect it there
 	}
 	if _, err := a.sessions.Create(req.SessionID, dir); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (a *sessionAPI) delete(c *gin.Context) error {
 	return nil
 }
 
-// scopeOf is what is to end with a session or a terminal: its own processes, and with descendants=all those too that
+// scopeOf returns what ends with a session or a terminal: its own processes, and with descendants=all also those that
 // made themselves independent.
 func scopeOf(c *gin.Context) (process.Scope, error) {
 	switch v := c.Query("descendants"); v {
@@ -139,22 +139,22 @@ func scopeOf(c *gin.Context) (process.Scope, error) {
 	}
 }
 
-// Clients ask for a command as soon as it is given and then sleep for a second. The question is held while the
-// command may be about to end.
+// A client that asks for a new command gets its answer later, in case the command ends soon (docs/wire.md, "The
+// toolbox: sessions and terminals").
 const (
-	young = 50 * time.Millisecond // the age up to which a command's question is held
-	held  = 25 * time.Millisecond // and for how long at most
+	newFor     = 50 * time.Millisecond // how long a command counts as new
+	heldAtMost = 25 * time.Millisecond
 )
 
-// getCommand handles GET /process/session/{sessionId}/command/{commandId}. For a young command that runs it waits a
-// moment for the end.
+// getCommand handles GET /process/session/{sessionId}/command/{commandId}. It waits a moment for the end of a new
+// command.
 func (a *sessionAPI) getCommand(c *gin.Context) error {
 	cmd, err := a.command(c)
 	if err != nil {
 		return err
 	}
-	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < young {
-		late := time.NewTimer(held)
+	if _, done := cmd.ExitCode(); !done && time.Since(cmd.Given) < newFor {
+		late := time.NewTimer(heldAtMost)
 		defer late.Stop()
 		select {
 		case <-cmd.Done():
@@ -174,7 +174,7 @@ type commandList interface {
 	Log(id string) (*session.Command, error)
 }
 
-// commandList finds the session of the path; paths without one are those of the entrypoint.
+// commandList finds the session of the path. Paths without one are those of the entrypoint.
 func (a *sessionAPI) commandList(c *gin.Context) (commandList, error) {
 	if id := c.Param("sessionId"); id != "" && id != session.EntrypointID {
 		return a.sessions.Get(id)
@@ -190,7 +190,7 @@ func (a *sessionAPI) command(c *gin.Context) (*session.Command, error) {
 	return one.Command(commandID(c))
 }
 
-// commandID is the command of the path; paths without one are those of the entrypoint.
+// commandID returns the command of the path. Paths without one are those of the entrypoint.
 func commandID(c *gin.Context) string {
 	if id := c.Param("commandId"); id != "" {
 		return id
@@ -256,7 +256,7 @@ func (a *sessionAPI) exec(c *gin.Context) error {
 	})
 }
 
-// writeLogs writes what there is now of a command's output as the members that the dialect has: output, and maybe
+// writeLogs writes a command's output until now as members of a JSON object: output and, if the dialect has them,
 // stdout and stderr.
 func writeLogs(w *bufio.Writer, cmd *session.Command, d dialect) error {
 	size := cmd.Output().Size(0) // all members end at the same byte
@@ -294,10 +294,10 @@ func (a *sessionAPI) input(c *gin.Context) error {
 	return nil
 }
 
-// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs: a
-// snapshot, or by websocket the log from its beginning and, with follow=true, on to its end. Beyond the contract,
-// stream=true follows without a websocket, as text with markers, and offset skips that many bytes of output, both
-// streams together, for all but JSON.
+// logs handles GET /process/session/{sessionId}/command/{commandId}/logs and GET /process/session/entrypoint/logs. The
+// answer is a snapshot, or by websocket the log from its beginning and, with follow=true, on to its end. Beyond the
+// contract, stream=true follows without a websocket, as text with markers, and offset skips that many bytes of output,
+// both streams together, except in JSON.
 func (a *sessionAPI) logs(c *gin.Context) error {
 	one, err := a.commandList(c)
 	if err != nil {
@@ -316,7 +316,8 @@ func (a *sessionAPI) logs(c *gin.Context) error {
 	d, told := dialectOf(c)
 	ofEntrypoint := c.Param("sessionId") == ""
 	if websocket.IsWebSocketUpgrade(c.Request) {
-		// One client's sockets carry no version, and it drops what has no marker.
+		// One client's sockets name no version, and it drops what has no marker (docs/wire.md, "The toolbox: sessions and
+		// terminals").
 		marked := d != plainText || !told || ofEntrypoint
 		return followLogs(c, cmd, marked, from)
 	}
@@ -338,7 +339,7 @@ func (a *sessionAPI) logs(c *gin.Context) error {
 	}
 }
 
-// followLogs sends a log by websocket. The client's pace is its own: it holds up neither the command nor other clients.
+// followLogs sends a log by websocket. A slow client holds up neither the command nor other clients.
 func followLogs(c *gin.Context, cmd *session.Command, marked bool, from int64) error {
 	ws, err := upgrade(c, nil)
 	if err != nil {

@@ -40,7 +40,8 @@ func newSession(t *testing.T) string {
 func exec(t *testing.T, session, command string) string {
 	t.Helper()
 	var got api.SessionExecuteResponse
-	if res := post(t, session+"/exec", api.SessionExecuteRequest{Command: command, RunAsync: true}, &got); res.StatusCode != 202 {
+	req := api.SessionExecuteRequest{Command: command, RunAsync: true}
+	if res := post(t, session+"/exec", req, &got); res.StatusCode != 202 {
 		t.Fatalf("exec: %d", res.StatusCode)
 	}
 	return session + "/command/" + got.CmdID
@@ -124,13 +125,16 @@ func TestSessionLife(t *testing.T) {
 	status("POST", list+"/a/exec", `{"command":""}`, 400)
 	status("POST", list+"/a/exec", `{"command":"a\u0000"}`, 400)
 	var run api.SessionExecuteResponse
-	if err := json.Unmarshal([]byte(status("POST", list+"/a/exec", `{"command":"cd /; (exit 3)"}`, 200)), &run); err != nil || run.ExitCode == nil || *run.ExitCode != 3 {
+	err := json.Unmarshal([]byte(status("POST", list+"/a/exec", `{"command":"cd /; (exit 3)"}`, 200)), &run)
+	if err != nil || run.ExitCode == nil || *run.ExitCode != 3 {
 		t.Errorf("exec = %+v, %v", run, err)
 	}
-	if got, want := status("GET", list+"/a/command/"+run.CmdID, "", 200), `{"id":"`+run.CmdID+`","command":"cd /; (exit 3)","exitCode":3}`; got != want {
+	want := `{"id":"` + run.CmdID + `","command":"cd /; (exit 3)","exitCode":3}`
+	if got := status("GET", list+"/a/command/"+run.CmdID, "", 200); got != want {
 		t.Errorf("command = %s, want %s", got, want)
 	}
-	if err := json.Unmarshal([]byte(status("POST", list+"/a/exec", `{"command":"sleep 30","async":true}`, 202)), &run); err != nil {
+	answer := status("POST", list+"/a/exec", `{"command":"sleep 30","async":true}`, 202)
+	if err := json.Unmarshal([]byte(answer), &run); err != nil {
 		t.Error(err)
 	}
 	if got := status("GET", list+"/a", "", 200); !strings.HasSuffix(got, `{"id":"`+run.CmdID+`","command":"sleep 30"}]}`) {
@@ -151,12 +155,14 @@ func TestSessionLife(t *testing.T) {
 func TestShellThatEnded(t *testing.T) {
 	s := newSession(t)
 	var run api.SessionExecuteResponse
-	if res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "echo a; exit 5"}, &run); res.StatusCode != 200 || *run.ExitCode != 5 || *run.Output != "a\n" {
+	res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "echo a; exit 5"}, &run)
+	if res.StatusCode != 200 || *run.ExitCode != 5 || *run.Output != "a\n" {
 		t.Errorf("exit 5: %d, %+v", res.StatusCode, run)
 	}
 	var e failed
 	for range 2 {
-		if res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "true"}, &e); res.StatusCode != 410 || e.Code != "SESSION_ENDED" {
+		res := post(t, s+"/exec", api.SessionExecuteRequest{Command: "true"}, &e)
+		if res.StatusCode != 410 || e.Code != "SESSION_ENDED" {
 			t.Errorf("after it: %d, %+v", res.StatusCode, e)
 		}
 	}
@@ -224,7 +230,7 @@ func TestDeleteAnswersTheWaitingCaller(t *testing.T) {
 	}
 }
 
-// TestPresentation is the table of docs/wire.md, "The toolbox: sessions and terminals".
+// TestPresentation holds the table of docs/wire.md, "The toolbox: sessions and terminals".
 func TestPresentation(t *testing.T) {
 	s := newSession(t)
 	const command = "echo o; sleep 0.05; echo e >&2; sleep 0.05; echo p"
@@ -248,7 +254,11 @@ func TestPresentation(t *testing.T) {
 		{"development", []string{"X-Daytona-SDK-Version", "0.0.0-dev"}, true, true, true},
 		{"unreadable", []string{"X-Daytona-SDK-Version", "banana"}, false, true, true},
 		{"split asked for", []string{"X-Daytona-Split-Output", "true"}, false, true, true},
-		{"split asked for by the oldest", []string{"X-Daytona-SDK-Version", "0.20.0", "X-Daytona-Split-Output", "true"}, false, true, true},
+		{
+			"split asked for by the oldest",
+			[]string{"X-Daytona-SDK-Version", "0.20.0", "X-Daytona-Split-Output", "true"},
+			false, true, true,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			want := plain
@@ -266,7 +276,8 @@ func TestPresentation(t *testing.T) {
 			res, text := call(t, "GET", cmd+"/logs", nil, tc.header...)
 			if tc.json {
 				var logs api.SessionCommandLogsResponse
-				if err := json.Unmarshal([]byte(text), &logs); err != nil || logs != (api.SessionCommandLogsResponse{Output: want, Stdout: "o\np\n", Stderr: "e\n"}) {
+				err := json.Unmarshal([]byte(text), &logs)
+				if err != nil || logs != (api.SessionCommandLogsResponse{Output: want, Stdout: "o\np\n", Stderr: "e\n"}) {
 					t.Errorf("logs = %s, %v", text, err)
 				}
 			} else if text != want || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
@@ -325,7 +336,8 @@ func TestEveryFrameStandsAlone(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec(t, s, "dd if="+file+" bs=7 status=none & dd if="+file+" bs=4093 status=none >&2; wait; printf '\\342\\202'")
+	cmd := exec(t, s, "dd if="+file+" bs=7 status=none & dd if="+file+" bs=4093 status=none >&2\n"+
+		"wait; printf '\\342\\202'")
 	ws, _ := dial(t, cmd+"/logs?follow=true", nil)
 	var streams [3]strings.Builder
 	for _, frame := range frames(t, ws) {

@@ -19,14 +19,14 @@ import (
 	"github.com/sandlot-dev/sandlot/session/pty"
 )
 
-// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are as npm has them, but for the
-// line that names a source map; LICENSE.xterm is theirs.
+// webterm is the page of the web terminal. xterm.js 5.5.0 and its addon-fit 0.10.0 are those of npm, without the line
+// that names a source map; LICENSE.xterm is theirs.
 //
 //go:embed webterm
 var webterm embed.FS
 
-// TerminalHandler returns the web terminal, which the daemon serves on port 22222: a page, and a
-// websocket with a shell of its own per connection, ended with it. It needs no other host.
+// TerminalHandler returns the web terminal, which the daemon serves on a port of its own (docs/wire.md, "The toolbox:
+// sessions and terminals"). The page needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
 	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
@@ -88,13 +88,13 @@ func (s *webTerminalAPI) connect(c *gin.Context) error {
 	return nil
 }
 
-// webInput takes a message of the page: a JSON object is a size, or means nothing; all else is typed.
+// webInput handles a message of the page: a JSON object is a size or has no effect, and everything else is input.
 func webInput(t *pty.Terminal, data []byte) error {
 	if len(data) > 0 && data[0] == '{' {
 		var size struct{ Rows, Cols uint16 }
 		if json.Valid(data) {
 			if json.Unmarshal(data, &size) == nil {
-				_ = t.Resize(pty.Size{Cols: size.Cols, Rows: size.Rows}) // one that cannot be is not taken
+				_ = t.Resize(pty.Size{Cols: size.Cols, Rows: size.Rows}) // a wrong size has no effect
 			}
 			return nil
 		}
@@ -109,8 +109,7 @@ func pumpText(ws *socket, client *pty.Client) error {
 		data, err := client.Next(ws.Context())
 		if err != nil {
 			if len(held) > 0 {
-				// An error means that the client has left.
-				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD")))
+				_ = ws.send(websocket.TextMessage, []byte(strings.ToValidUTF8(string(held), "\uFFFD"))) // the page may have left
 			}
 			return err
 		}

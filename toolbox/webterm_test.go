@@ -22,7 +22,8 @@ func newTerminalServer(t *testing.T, secretHash string) string {
 	}
 	t.Cleanup(func() { _ = processes.Close(0) })
 	s, err := toolbox.New(toolbox.Config{
-		WorkDir: "/", Home: "/", Version: "v0", Logger: slog.New(slog.DiscardHandler), Process: processes, SecretHash: secretHash,
+		WorkDir: "/", Home: "/", Version: "v0", SecretHash: secretHash,
+		Logger: slog.New(slog.DiscardHandler), Process: processes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,11 @@ func TestWebTerminalPageIsWhole(t *testing.T) {
 
 func TestWebTerminal(t *testing.T) {
 	ws, _ := dial(t, newTerminalServer(t, "")+"/ws", nil)
-	for _, message := range []string{`{"rows":33,"cols":111}`, `{"other":1}`, "stty size; pwd; printf '\\342\\230\\203\\377'; echo \"{}\"; exit\n"} {
+	for _, message := range []string{
+		`{"rows":33,"cols":111}`,
+		`{"other":1}`,
+		"stty size; pwd; printf '\\342\\230\\203\\377'; echo \"{}\"; exit\n",
+	} {
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(message)); err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@
 //
 // # Concurrency
 //
-// Managers and Terminals are safe for concurrent use. A Client is used by one goroutine, and may be closed by another.
+// Managers and Terminals are safe for concurrent use. A Client is used by one goroutine.
 //
 // # Limits
 //
