@@ -76,10 +76,12 @@ func TestNothingIsLeftAfterTheEnd(t *testing.T) {
 	base := net.JoinHostPort(host, strconv.Itoa(api.ToolboxPort))
 	request(t, "GET", "http://"+base+"/version", "", http.StatusOK)
 	request(t, "POST", "http://"+base+"/process/session", `{"sessionId":"a"}`, http.StatusCreated)
-	request(t, "POST", "http://"+base+"/process/session/a/exec", `{"command":"sleep 1000","runAsync":true}`, http.StatusAccepted)
+	request(t, "POST", "http://"+base+"/process/session/a/exec", `{"command":"sleep 1000","runAsync":true}`,
+		http.StatusAccepted)
 	terminal := net.JoinHostPort(host, strconv.Itoa(api.TerminalPort))
 	for _, url := range []string{
-		base + "/files/watch?path=.", base + "/process/session/entrypoint/logs?follow=true", base + "/process/pty/create-connect?id=p",
+		base + "/files/watch?path=.", base + "/process/session/entrypoint/logs?follow=true", base +
+			"/process/pty/create-connect?id=p",
 		terminal + "/ws",
 	} {
 		ws, res, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+url, nil)
