@@ -24,6 +24,7 @@ var bare = map[string]string{
 	"session/pty Terminal.watch":   "waits",
 	"toolbox relay":                "moves bytes without looking at them",
 	"toolbox tunnel":               "closes connections",
+	"toolbox socket.close":         "sets a deadline",
 	"toolbox socket.pinged":        "waits, and hands back the bytes of a ping",
 	"workspace Files.Replace":      "what a file makes panic is caught in replaceIn",
 	"workspace Manager.find":       "ends a watch; what runs in one is caught in watchedTree",

@@ -1,15 +1,16 @@
 package api
 
-// The names that runner, proxy and toolboxd agree on, beside the contract of the toolbox.
+// Names that runner, proxy and toolboxd agree on, beside the contract of the toolbox.
 
-// Ports of toolboxd. It listens on them before any program of the sandbox runs, so no program can listen there in its place.
+// Ports of toolboxd. It listens on them before any program of the sandbox runs, so no program can listen there in its
+// place.
 const (
 	ToolboxPort  = 2280
 	TerminalPort = 22222 // the web terminal
 )
 
-// PreviewPort returns the port that a preview of port shows. Port 1, where nobody listens, stands for the toolbox: one client
-// asks for the token of port 1 to open the toolbox's websockets.
+// PreviewPort returns the port that a preview of port shows. Port 1, where nobody listens, stands for the toolbox:
+// one client asks for the token of port 1 to open the toolbox's websockets.
 func PreviewPort(port int) int {
 	if port == 1 {
 		return ToolboxPort
@@ -23,8 +24,8 @@ const SecretHeader = "X-Sandlot-Secret"
 // TunnelProtocol is what GET /proxy/{port} of toolboxd upgrades to: the bytes of a connection to that port.
 const TunnelProtocol = "sandlot-tcp"
 
-// Environment variables that toolboxd reads at its start. Those that begin with SANDLOT_ are Sandlot's own; the others are the
-// contract's, and programs of the sandbox read them too.
+// Environment variables that toolboxd reads at its start. Those that begin with SANDLOT_ are Sandlot's own; the
+// others are the contract's, and programs of the sandbox read them too.
 const (
 	EnvSecretHash   = "SANDLOT_SECRET_SHA256" // hex SHA-256 of the secret that callers present; "" admits all callers
 	EnvClaimHash    = "SANDLOT_CLAIM_SHA256"  // likewise of the secret that claims a toolbox started ahead of its sandbox

@@ -9,8 +9,8 @@
 //
 // # Lifetime
 //
-// A Meter holds no descriptor and runs nothing between calls. Export blocks until its context ends; all its goroutines
-// have ended when it returns.
+// A Meter holds no descriptor and runs nothing between calls. Export blocks until its context ends; all its
+// goroutines have ended when it returns.
 //
 // # Limits
 //
@@ -21,8 +21,8 @@
 //
 // # Source
 //
-// Prometheus text format 0.0.4; OpenTelemetry protocol 1.x in its JSON encoding. The names of the metrics are those that
-// published clients query (docs/wire.md, "The toolbox: commands and code").
+// Prometheus text format 0.0.4; OpenTelemetry protocol 1.x in its JSON encoding. The names of the metrics are those
+// that published clients query (docs/wire.md, "The toolbox: commands and code").
 //
 // A Meter is safe for concurrent use.
 package telemetry

@@ -22,20 +22,23 @@ const (
 	Logs    Signal = "logs"
 )
 
-// Output is the output of a program. Follow passes each chunk on, from the one that holds byte number from on, and returns when
-// the output is complete, ctx has ended, or each has returned an error. A chunk is valid until each returns.
+// Output is the output of a program. Follow passes each chunk on, from the one that holds byte number from on, and
+// returns when the output is complete, ctx has ended, or each has returned an error. A chunk is valid until each
+// returns.
 type Output interface {
 	Follow(ctx context.Context, from int64, each func(journal.Chunk) error) error
 }
 
 // Config is what Export needs.
 type Config struct {
-	Meter      *Meter                                                      // required
-	Output     Output                                                      // whose lines become log records; nil means none
-	Send       func(ctx context.Context, signal Signal, body []byte) error // sends one request's body, which is JSON; required
-	Attributes map[string]string                                           // of the sandbox
-	Every      time.Duration                                               // from one measurement to the next; 0 means 1 min
-	Logger     *slog.Logger                                                // required
+	Meter      *Meter            // required
+	Output     Output            // whose lines become log records; nil means none
+	Attributes map[string]string // of the sandbox
+	Every      time.Duration     // from one measurement to the next; 0 means 1 min
+	Logger     *slog.Logger      // required
+
+	// Send sends the body of one request, which is JSON. Required.
+	Send func(ctx context.Context, signal Signal, body []byte) error
 }
 
 // Export sends measurements at intervals, and output as it comes, until ctx ends.
@@ -90,8 +93,8 @@ func (e *exporter) trySend(ctx context.Context, data func() any) (err error) {
 	return e.cfg.Send(ctx, e.signal, body)
 }
 
-// exportOutput sends the output, a record per line, until it is complete or ctx ends. While the collector is slow, the output
-// stays in its journal.
+// exportOutput sends the output, a record per line, until it is complete or ctx ends. While the collector is slow,
+// the output stays in its journal.
 func exportOutput(ctx context.Context, e *exporter) (err error) {
 	defer fault.Recovered(&err)
 	ctx, stop := context.WithCancel(ctx)

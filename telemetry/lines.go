@@ -58,8 +58,8 @@ func (l *lineSplitter) add(c journal.Chunk, at time.Time) {
 	l.rest[c.Stream] = l.rest[c.Stream][:0]
 }
 
-// cutBefore returns n, or as much less as it takes for p[:n] not to end within a character. Bytes that are not UTF-8 may be
-// cut anywhere.
+// cutBefore returns n, or as much less as it takes for p[:n] not to end within a character. Bytes that are not UTF-8
+// may be cut anywhere.
 func cutBefore(p []byte, n int) int {
 	for back := range utf8.UTFMax {
 		if utf8.RuneStart(p[n-back]) {

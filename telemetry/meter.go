@@ -51,7 +51,10 @@ func (m *Meter) Gauges() []Gauge {
 		},
 		{"sandbox_disk_used_bytes", box + "filesystem.usage", "Used of the root file system", "By", float64(u.DiskUsed)},
 		{"sandbox_disk_free_bytes", box + "filesystem.free", "Free of the root file system", "By", float64(u.DiskFree)},
-		{"toolboxd_goroutines", self + "goroutines", "Goroutines of the daemon", "{goroutine}", float64(runtime.NumGoroutine())},
+		{
+			"toolboxd_goroutines", self + "goroutines", "Goroutines of the daemon",
+			"{goroutine}", float64(runtime.NumGoroutine()),
+		},
 		{"toolboxd_open_files", self + "open_files", "Descriptors the daemon has open", "{file}", float64(openFiles())},
 		{"toolboxd_resident_bytes", self + "resident", "Resident memory of the daemon", "By", float64(resident())},
 	}

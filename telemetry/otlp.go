@@ -32,8 +32,8 @@ func otlpMetrics(gauges []Gauge, attributes map[string]string, at time.Time) any
 	}}}
 }
 
-// otlpLogs returns an ExportLogsServiceRequest, to be encoded as JSON. Records have no severity: output on stderr is not
-// always an error.
+// otlpLogs returns an ExportLogsServiceRequest, to be encoded as JSON. Records have no severity: output on stderr is
+// not always an error.
 func otlpLogs(lines []outputLine, attributes map[string]string) any {
 	type value struct {
 		StringValue string `json:"stringValue"`

@@ -36,7 +36,8 @@ func TestClientsThatVanishLeaveNothing(t *testing.T) {
 	goroutines, fds := runtime.NumGoroutine(), descriptors()
 
 	addr := strings.TrimPrefix(base, "http://")
-	upgrade := "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	upgrade := "Connection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	var clients sync.WaitGroup
 	for w := range 4 {
 		clients.Go(func() {
@@ -81,7 +82,8 @@ func TestClientsThatVanishLeaveNothing(t *testing.T) {
 	for runtime.NumGoroutine() > goroutines+2 || descriptors() > fds+2 {
 		if time.Now().After(deadline) {
 			buf := make([]byte, 1<<20)
-			t.Fatalf("goroutines %d → %d, descriptors %d → %d\n%s", goroutines, runtime.NumGoroutine(), fds, descriptors(), buf[:runtime.Stack(buf, true)])
+			t.Fatalf("goroutines %d → %d, descriptors %d → %d\n%s", goroutines, runtime.NumGoroutine(), fds,
+				descriptors(), buf[:runtime.Stack(buf, true)])
 		}
 		runtime.Gosched()
 	}

@@ -23,9 +23,9 @@ var (
 // Claim is what makes a waiting toolbox that of one sandbox. SecretHash is always there when a Gate hands it on.
 type Claim api.InitializeRequest
 
-// Gate serves a toolbox that was started ahead of time and waits for its sandbox: GET /version, and POST /init with the secret of the claim.
-// All else is fault.Unavailable until one claim has been taken; then every call goes to the Server that it opened, and the claim's secret
-// alone opens nothing a second time. It is safe for concurrent use.
+// Gate serves a toolbox that was started ahead of time and waits for its sandbox: GET /version, and POST /init with
+// the secret of the claim. All else is fault.Unavailable until one claim has been taken; then every call goes to the
+// Server that it opened, and the claim's secret alone opens nothing a second time. It is safe for concurrent use.
 type Gate struct {
 	secret  []byte // hash of the claim's
 	version string
@@ -36,8 +36,8 @@ type Gate struct {
 	claimed atomic.Pointer[http.Handler]
 }
 
-// NewGate returns a Gate. secretHash is the hex SHA-256 of the secret that the claim must present. open makes the Server; when it fails, its
-// error is the claim's answer and the Gate waits on.
+// NewGate returns a Gate. secretHash is the hex SHA-256 of the secret that the claim must present. open makes the
+// Server; when it fails, its error is the claim's answer and the Gate waits on.
 func NewGate(secretHash, version string, logger *slog.Logger, open func(Claim) (*Server, error)) (*Gate, error) {
 	secret, err := decodeHash(secretHash)
 	if err == nil && len(secret) == 0 {

@@ -22,14 +22,15 @@ type Telemetry struct {
 	Every      time.Duration     // from one measurement to the next; 0 means 1 min
 }
 
-// Export sends the sandbox's measurements and the output of its entrypoint to a collector until ctx ends. What cannot be sent
-// is dropped; the log says so once, until sending succeeds again.
+// Export sends the sandbox's measurements and the output of its entrypoint to a collector until ctx ends. What cannot
+// be sent is dropped; the log says so once, until sending succeeds again.
 func (s *Server) Export(ctx context.Context, to Telemetry) {
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone(), Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	at := collector{client: client, endpoint: strings.TrimRight(to.Endpoint, "/"), token: &s.system.token}
 	telemetry.Export(ctx, telemetry.Config{
-		Meter: &s.system.meter, Output: s.entrypointOutput(), Send: at.send, Attributes: to.Attributes, Every: to.Every, Logger: s.face.Logger,
+		Meter: &s.system.meter, Output: s.entrypointOutput(), Send: at.send,
+		Attributes: to.Attributes, Every: to.Every, Logger: s.face.Logger,
 	})
 }
 

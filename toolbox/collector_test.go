@@ -35,10 +35,15 @@ func TestMeasurementsInPrometheusForm(t *testing.T) {
 		name, value, _ := strings.Cut(lines.Text(), " ")
 		values[name] = value
 	}
-	if w.Code != http.StatusOK || described != 2*len(values) || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
-		t.Errorf("status %d, type %q, %d values with %d descriptions", w.Code, w.Header().Get("Content-Type"), len(values), described)
+	if w.Code != http.StatusOK || described != 2*len(values) ||
+		!strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Errorf("status %d, type %q, %d values with %d descriptions", w.Code, w.Header().Get("Content-Type"),
+			len(values), described)
 	}
-	for _, name := range []string{"sandbox_cpu_cores", "sandbox_memory_total_bytes", "sandbox_disk_free_bytes", "toolboxd_goroutines", "toolboxd_resident_bytes"} {
+	for _, name := range []string{
+		"sandbox_cpu_cores", "sandbox_memory_total_bytes", "sandbox_disk_free_bytes",
+		"toolboxd_goroutines", "toolboxd_resident_bytes",
+	} {
 		if v := values[name]; v == "" || v == "0" {
 			t.Errorf("%s = %q", name, v)
 		}
@@ -86,24 +91,30 @@ func TestMeasurementsReachACollector(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		srv.Export(ctx, toolbox.Telemetry{Endpoint: collector.URL + "/", Attributes: map[string]string{"service.name": "sandbox-x"}, Every: time.Millisecond})
+		srv.Export(ctx, toolbox.Telemetry{
+			Endpoint:   collector.URL + "/",
+			Attributes: map[string]string{"service.name": "sandbox-x"}, Every: time.Millisecond,
+		})
 		close(ended)
 	}()
 	req := <-got
 	end()
 	<-ended
 	rm := req.ResourceMetrics[0]
-	if rm.Resource.Attributes[0].Value.StringValue != "sandbox-x" || len(rm.ScopeMetrics[0].Metrics) < 8 || <-token != "tok" {
+	if rm.Resource.Attributes[0].Value.StringValue != "sandbox-x" || len(rm.ScopeMetrics[0].Metrics) < 8 ||
+		<-token != "tok" {
 		t.Errorf("collector got %+v", req)
 	}
 	for i, name := range []string{ // that the published clients ask a collector's store for
-		"cpu.limit", "cpu.utilization", "memory.limit", "memory.usage", "memory.cache", "filesystem.total", "filesystem.usage",
+		"cpu.limit", "cpu.utilization", "memory.limit", "memory.usage", "memory.cache", "filesystem.total",
+		"filesystem.usage",
 	} {
 		if got := rm.ScopeMetrics[0].Metrics[i].Name; got != "daytona.sandbox."+name {
 			t.Errorf("metric %d is %s, want daytona.sandbox.%s", i, got, name)
 		}
 	}
-	if p := rm.ScopeMetrics[0].Metrics[0].Gauge.DataPoints; len(p) != 1 || p[0].AsDouble < 1 || len(p[0].TimeUnixNano) < 18 {
+	if p := rm.ScopeMetrics[0].Metrics[0].Gauge.DataPoints; len(p) != 1 || p[0].AsDouble < 1 ||
+		len(p[0].TimeUnixNano) < 18 {
 		t.Errorf("first point %+v", p)
 	}
 }
@@ -166,7 +177,8 @@ func TestEntrypointOutputReachesACollector(t *testing.T) {
 	}
 	log := &strings.Builder{}
 	srv, err := toolbox.New(toolbox.Config{
-		WorkDir: "/", Home: "/", Version: "v0", Logger: slog.New(slog.NewTextHandler(log, nil)), Process: processes, Sessions: sessions,
+		WorkDir: "/", Home: "/", Version: "v0", Logger: slog.New(slog.NewTextHandler(log,
+			nil)), Process: processes, Sessions: sessions,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +193,10 @@ func TestEntrypointOutputReachesACollector(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		srv.Export(ctx, toolbox.Telemetry{Endpoint: collector.URL, Attributes: map[string]string{"service.name": "sandbox-x"}})
+		srv.Export(ctx, toolbox.Telemetry{
+			Endpoint:   collector.URL,
+			Attributes: map[string]string{"service.name": "sandbox-x"},
+		})
 		close(ended)
 	}()
 	wait := func(what string, done func() bool) {
@@ -208,7 +223,8 @@ func TestEntrypointOutputReachesACollector(t *testing.T) {
 	out := lines["stdout"]
 	x := strings.Repeat("x", 16<<10)
 	want := []string{"partial", "", "err\uFFFDor", x, x, strings.Repeat("x", 40000-2<<14)}
-	if !slices.Equal(out[:min(len(out), len(want))], want) || len(out) != len(want)+3000+20000+1 || out[len(out)-2] != "20000" || !slices.Equal(lines["stderr"], []string{"bad"}) {
+	if !slices.Equal(out[:min(len(out), len(want))], want) || len(out) != len(want)+3000+20000+1 ||
+		out[len(out)-2] != "20000" || !slices.Equal(lines["stderr"], []string{"bad"}) {
 		t.Errorf("%d lines, first %.60q, on stderr %q", len(out), out[:min(len(out), 8)], lines["stderr"])
 	}
 	if n := strings.Count(log.String(), "logs are not taken by the collector"); n != 1 {

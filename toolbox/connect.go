@@ -34,13 +34,16 @@ type connected struct {
 // firstWithin bounds the time from the opening of the websocket to the first message.
 const firstWithin = 10 * time.Second
 
-// connectCommand handles GET /process/execute/connect, which is beyond the contract (docs/toolbox.md): a command with all three streams, byte
-// for byte and at the pace of who reads. A client that leaves ends the command and all its descendants.
+// connectCommand handles GET /process/execute/connect, which is beyond the contract (docs/toolbox.md): a command with
+// all three streams, byte for byte and at the pace of who reads. A client that leaves ends the command and all its
+// descendants.
 func (a *commandAPI) connectCommand(c *gin.Context) error {
 	if !websocket.IsWebSocketUpgrade(c.Request) {
 		return fault.New(fault.Invalid, "this call opens a websocket; to run a command without one, POST /process/execute")
 	}
-	con := &connected{input: flow.NewQueue(flow.Window), begin: make(chan api.ConnectRequest, 1), signals: make(chan syscall.Signal, 16)}
+	con := &connected{
+		input: flow.NewQueue(flow.Window), begin: make(chan api.ConnectRequest, 1), signals: make(chan syscall.Signal, 16),
+	}
 	var err error
 	if con.ws, err = upgrade(c, con.take); err != nil {
 		return err
@@ -120,7 +123,8 @@ func (con *connected) take(kind int, data []byte) error {
 	return nil
 }
 
-// run runs the command and sends how it ended. Errors: fault.Invalid for a command that cannot be, the cause of the connection's end.
+// run runs the command and sends how it ended. Errors: fault.Invalid for a command that cannot be, the cause of the
+// connection's end.
 func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 	ctx := con.ws.Context()
 	p, err := m.StartPiped(process.Spec{Script: req.Command, Dir: req.Cwd, Env: req.Envs, User: req.User})
@@ -173,7 +177,9 @@ func (con *connected) run(m *process.Manager, req api.ConnectRequest) error {
 }
 
 func (con *connected) exit(res process.Result) error {
-	msg := api.ConnectMessage{Type: "exit", ExitCode: &res.ExitCode, Signal: res.Signal, OutOfMemory: wireOutOfMemory(res.OutOfMemory)}
+	msg := api.ConnectMessage{
+		Type: "exit", ExitCode: &res.ExitCode, Signal: res.Signal, OutOfMemory: wireOutOfMemory(res.OutOfMemory),
+	}
 	if con.ws.sendJSON(msg) != nil {
 		return errLeft
 	}

@@ -31,14 +31,16 @@ func TestConnectedStreamsAreExact(t *testing.T) {
 		want[i] = byte(rand.Uint32())
 	}
 	var out, errs bytes.Buffer
-	code, err := connect(t.Context(), "tee /proc/self/fd/2; exit 5", client.Streams{Stdin: iotest.HalfReader(bytes.NewReader(want)), Stdout: &out, Stderr: &errs})
+	code, err := connect(t.Context(), "tee /proc/self/fd/2; exit 5",
+		client.Streams{Stdin: iotest.HalfReader(bytes.NewReader(want)), Stdout: &out, Stderr: &errs})
 	if code != 5 || err != nil {
 		t.Errorf("%d, %v", code, err)
 	}
 	if !bytes.Equal(out.Bytes(), want) || !bytes.Equal(errs.Bytes(), want) {
 		t.Errorf("%d and %d bytes came of %d, or others", out.Len(), errs.Len(), len(want))
 	}
-	if code, err := connect(t.Context(), "cat", client.Streams{Stdout: io.Discard, Stderr: io.Discard}); code != 0 || err != nil {
+	if code, err := connect(t.Context(), "cat", client.Streams{Stdout: io.Discard, Stderr: io.Discard}); code != 0 ||
+		err != nil {
 		t.Errorf("without input: %d, %v", code, err)
 	}
 }
@@ -74,27 +76,33 @@ func TestConnectedOutputThatNobodyTakesHoldsBackItselfAlone(t *testing.T) {
 func TestConnectedCommandEndsWithItsClient(t *testing.T) {
 	connect := connecting(t)
 	closed := errors.New("closed")
-	_, err := connect(t.Context(), "yes", client.Streams{Stdout: writerFunc(func([]byte) (int, error) { return 0, closed }), Stderr: io.Discard})
+	_, err := connect(t.Context(), "yes",
+		client.Streams{Stdout: writerFunc(func([]byte) (int, error) { return 0, closed }), Stderr: io.Discard})
 	if !errors.Is(err, client.ErrOutput) || !errors.Is(err, closed) {
 		t.Errorf("a closed output: %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err = connect(ctx, "echo a; sleep 300", client.Streams{Stderr: io.Discard, Stdout: writerFunc(func(p []byte) (int, error) {
-		cancel(closed)
-		return len(p), nil
-	})})
+	_, err = connect(ctx, "echo a; sleep 300", client.Streams{
+		Stderr: io.Discard,
+		Stdout: writerFunc(func(p []byte) (int, error) {
+			cancel(closed)
+			return len(p), nil
+		}),
+	})
 	if !errors.Is(err, closed) {
 		t.Errorf("called off: %v", err)
 	}
 	signals := make(chan string, 1)
-	code, err := connect(t.Context(), "echo a; exec sleep 300", client.Streams{Signals: signals, Stderr: io.Discard, Stdout: writerFunc(func(p []byte) (int, error) {
-		signals <- "SIGTERM"
-		return len(p), nil
-	})})
+	code, err := connect(t.Context(), "echo a; exec sleep 300",
+		client.Streams{Signals: signals, Stderr: io.Discard, Stdout: writerFunc(func(p []byte) (int, error) {
+			signals <- "SIGTERM"
+			return len(p), nil
+		})})
 	if code != 143 || err != nil {
 		t.Errorf("SIGTERM: %d, %v", code, err)
 	}
-	if _, err := connect(t.Context(), "a\x00b", client.Streams{Stdout: io.Discard, Stderr: io.Discard}); err == nil || !strings.Contains(err.Error(), "NUL") {
+	if _, err := connect(t.Context(), "a\x00b", client.Streams{Stdout: io.Discard, Stderr: io.Discard}); err == nil ||
+		!strings.Contains(err.Error(), "NUL") {
 		t.Errorf("a command that cannot be: %v", err)
 	}
 }

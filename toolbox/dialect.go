@@ -8,7 +8,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/version"
 )
 
-// dialect is how a client wants the output of session commands; it depends on its version (toolbox.md 4.5).
+// dialect is how a client wants the output of session commands; it depends on its version (docs/wire.md, "The
+// toolbox: sessions and terminals").
 type dialect uint8
 
 const (
@@ -65,8 +66,8 @@ func subprotocols(c *gin.Context) (tokens []string) {
 	return tokens
 }
 
-// chooseSubprotocol returns the token to confirm: exactly one of those offered, "" when there were none. Some clients fail without one;
-// that of the environment holds secrets and is taken only when it is alone.
+// chooseSubprotocol returns the token to confirm: exactly one of those offered, "" when there were none. Some clients
+// fail without one; that of the environment holds secrets and is taken only when it is alone.
 func chooseSubprotocol(offered []string) string {
 	best, rank := "", 0
 	for _, token := range offered {

@@ -45,15 +45,18 @@ func (a *fileAPI) download(c *gin.Context) error {
 	}
 	switch w.refused {
 	case http.StatusPreconditionFailed:
-		return fault.Newf(fault.Stale, "download %s: the file is not the one that If-Match or If-Unmodified-Since means", name)
+		return fault.Newf(fault.Stale,
+			"download %s: the file is not the one that If-Match or If-Unmodified-Since means", name)
 	case http.StatusRequestedRangeNotSatisfiable:
-		return fault.Newf(fault.BadRange, "download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
+		return fault.Newf(fault.BadRange,
+			"download %s: the file has %d bytes, the range lies outside of them", name, info.Size)
 	}
-	return fault.Codef(fault.Internal, "FILE_READ_FAILED", "download %s: the file could not be read from the place that was asked for", name)
+	return fault.Codef(fault.Internal, "FILE_READ_FAILED",
+		"download %s: the file could not be read from the place that was asked for", name)
 }
 
-// tidyRange changes what the library gets wrong: ranges in another unit than bytes are ignored (RFC 9110, 14.2), nothing of an empty file
-// can be asked for, so all of it is sent, and the last 0 bytes ("-0") are no range.
+// tidyRange changes what the library gets wrong: ranges in another unit than bytes are ignored (RFC 9110, 14.2),
+// nothing of an empty file can be asked for, so all of it is sent, and the last 0 bytes ("-0") are no range.
 func tidyRange(h http.Header, size int64) {
 	unit, specs, ok := strings.Cut(h.Get("Range"), "=")
 	switch {
@@ -71,8 +74,8 @@ func tidyRange(h http.Header, size int64) {
 	}
 }
 
-// fileWriter shows the connection's own ReadFrom (sendfile), which gin's writer hides, and holds back the library's answers to bad ranges
-// and conditions that do not hold.
+// fileWriter shows the connection's own ReadFrom (sendfile), which gin's writer hides, and holds back the library's
+// answers to bad ranges and conditions that do not hold.
 type fileWriter struct {
 	gin.ResponseWriter
 	refused int // the status held back
@@ -106,8 +109,8 @@ func (w *fileWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, r)
 }
 
-// fileName writes a name as both forms of the disposition's parameter: quoted with "?" for what is not Latin-1 or a control
-// character, and percent-encoded whole.
+// fileName writes a name as both forms of the disposition's parameter: quoted with "?" for what is not Latin-1 or a
+// control character, and percent-encoded whole.
 func fileName(name string) string {
 	var b strings.Builder
 	b.WriteString(`filename="`)
@@ -135,8 +138,8 @@ func fileName(name string) string {
 	return b.String()
 }
 
-// bulkDownload handles POST /files/bulk-download: one part for each path, in order, files and errors alike. When a file cannot be
-// read to its end the connection is broken off before the closing delimiter.
+// bulkDownload handles POST /files/bulk-download: one part for each path, in order, files and errors alike. When a
+// file cannot be read to its end the connection is broken off before the closing delimiter.
 func (a *fileAPI) bulkDownload(c *gin.Context) error {
 	var req api.FilesDownloadRequest
 	if err := serve.Decode(c, &req); err != nil {
@@ -159,8 +162,8 @@ func (a *fileAPI) bulkDownload(c *gin.Context) error {
 	return p.flush()
 }
 
-// parts gathers what fits into its buffer: small files go out together. An answer in chunks cannot go out by sendfile; copying through a
-// buffer of this size takes less processor time than that, too.
+// parts gathers what fits into its buffer: small files go out together. An answer in chunks cannot go out by
+// sendfile; copying through a buffer of this size takes less processor time than that, too.
 type parts struct {
 	c        *gin.Context
 	face     *serve.Face
@@ -200,8 +203,9 @@ func (p *parts) add(files *workspace.Files, name string) error {
 	}
 	defer file.Close()
 	began, flushes := p.n, p.flushes
-	if err := p.text("--" + p.boundary + "\r\nContent-Disposition: form-data; name=\"file\"; " + fileName(name) +
-		"\r\nContent-Length: " + strconv.FormatInt(info.Size, 10) + "\r\nContent-Type: application/octet-stream\r\n\r\n"); err != nil {
+	head := "--" + p.boundary + "\r\nContent-Disposition: form-data; name=\"file\"; " + fileName(name) +
+		"\r\nContent-Length: " + strconv.FormatInt(info.Size, 10) + "\r\nContent-Type: application/octet-stream\r\n\r\n"
+	if err := p.text(head); err != nil {
 		return err
 	}
 	for left := info.Size; left > 0; {

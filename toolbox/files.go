@@ -202,7 +202,8 @@ func (a *fileAPI) setPermissions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.files.SetPermissions(name, workspace.Permissions{Mode: mode, Owner: c.Query("owner"), Group: c.Query("group")})
+	permissions := workspace.Permissions{Mode: mode, Owner: c.Query("owner"), Group: c.Query("group")}
+	return a.files.SetPermissions(name, permissions)
 }
 
 // findText handles GET /files/find.

@@ -9,10 +9,12 @@ import (
 // markers stand before the bytes of a stream, by journal.Stream.
 var markers = [3]string{journal.Stdout: "\x01\x01\x01", journal.Stderr: "\x02\x02\x02"}
 
-// maxFrame is the most bytes of output in a websocket frame. One client's work grows with the square of it (toolbox.md 0.6).
+// maxFrame is the most bytes of output in a websocket frame. One client's work grows with the square of it
+// (docs/wire.md, "The toolbox: sessions and terminals").
 const maxFrame = 16 << 10
 
-// framer cuts output into frames that every client can take by itself: each begins with its stream's marker, and none ends within a character.
+// framer cuts output into frames that every client can take by itself: each begins with its stream's marker, and none
+// ends within a character.
 type framer struct {
 	marked bool
 	send   func([]byte) error

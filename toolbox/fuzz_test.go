@@ -34,7 +34,8 @@ func FuzzFrames(f *testing.F) {
 		var at [3]int
 		frames := [3][]int{}
 		fr := framer{marked: true, send: func(frame []byte) error {
-			if len(frame) < 4 || len(frame) > maxFrame+3 || frame[0] != frame[1] || frame[1] != frame[2] || frame[0] < 1 || frame[0] > 2 {
+			if len(frame) < 4 || len(frame) > maxFrame+3 || frame[0] != frame[1] || frame[1] != frame[2] || frame[0] < 1 ||
+				frame[0] > 2 {
 				t.Fatalf("frame %.20q of %d bytes", frame, len(frame))
 			}
 			s := frame[0]

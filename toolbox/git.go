@@ -100,8 +100,8 @@ func (a *gitAPI) clone(c *gin.Context) error {
 		return err
 	}
 	return a.repositories.Clone(c.Request.Context(), git.CloneSpec{
-		URL: req.URL, Path: req.Path, Branch: req.Branch, CommitID: req.CommitID, Depth: req.Depth, InsecureSkipTLS: req.InsecureSkipTLS,
-		Credentials: git.Credentials{Username: req.Username, Password: req.Password},
+		URL: req.URL, Path: req.Path, Branch: req.Branch, CommitID: req.CommitID, Depth: req.Depth,
+		InsecureSkipTLS: req.InsecureSkipTLS, Credentials: git.Credentials{Username: req.Username, Password: req.Password},
 	})
 }
 
@@ -120,7 +120,9 @@ func (a *gitAPI) status(c *gin.Context) error {
 		Ahead: st.Ahead, Behind: st.Behind, Detached: st.Detached, Upstream: st.Upstream,
 	}
 	for i, f := range st.Files {
-		out.FileStatus[i] = api.GitFileStatus{Name: f.Name, Extra: f.Old, Staging: string(f.Staging), Worktree: string(f.Worktree)}
+		out.FileStatus[i] = api.GitFileStatus{
+			Name: f.Name, Extra: f.Old, Staging: string(f.Staging), Worktree: string(f.Worktree),
+		}
 	}
 	c.JSON(http.StatusOK, out)
 	return nil
@@ -257,7 +259,9 @@ func (a *gitAPI) reset(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return a.repositories.Reset(c.Request.Context(), git.ResetSpec{Path: req.Path, Mode: req.Mode, Target: req.Target, Files: req.Files})
+	return a.repositories.Reset(c.Request.Context(), git.ResetSpec{
+		Path: req.Path, Mode: req.Mode, Target: req.Target, Files: req.Files,
+	})
 }
 
 // restore handles POST /git/restore.
@@ -296,7 +300,8 @@ func (a *gitAPI) addRemote(c *gin.Context) error {
 		return err
 	}
 	c.Status(http.StatusCreated)
-	return a.repositories.AddRemote(c.Request.Context(), req.Path, git.Remote{Name: req.Name, URL: req.URL}, req.Fetch, req.Overwrite)
+	remote := git.Remote{Name: req.Name, URL: req.URL}
+	return a.repositories.AddRemote(c.Request.Context(), req.Path, remote, req.Fetch, req.Overwrite)
 }
 
 // config handles GET /git/config.
@@ -328,7 +333,8 @@ func (a *gitAPI) configureUser(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return a.repositories.SetConfig(c.Request.Context(), req.Scope, req.Path, [2]string{"user.name", req.Name}, [2]string{"user.email", req.Email})
+	return a.repositories.SetConfig(c.Request.Context(), req.Scope, req.Path,
+		[2]string{"user.name", req.Name}, [2]string{"user.email", req.Email})
 }
 
 // storeCredentials handles POST /git/credentials.
@@ -337,5 +343,6 @@ func (a *gitAPI) storeCredentials(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	return a.repositories.StoreCredentials(c.Request.Context(), req.Protocol, req.Host, git.Credentials{Username: req.Username, Password: req.Password})
+	credentials := git.Credentials{Username: req.Username, Password: req.Password}
+	return a.repositories.StoreCredentials(c.Request.Context(), req.Protocol, req.Host, credentials)
 }

@@ -28,7 +28,11 @@ func TestGitOverTheWire(t *testing.T) {
 	}{
 		{"POST", "/git/init", `{"path":"o.git","bare":true,"initial_branch":"main"}`, 201, ""},
 		{"POST", "/git/init", `{"path":"r","initial_branch":"main","bare":null}`, 201, ""},
-		{"GET", "/git/status?path=r", "", 200, `{"currentBranch":"main","fileStatus":[],"branchPublished":false,"ahead":0,"behind":0,"detached":false,"upstream":""}`},
+		{
+			"GET", "/git/status?path=r", "", 200,
+			`{"currentBranch":"main","fileStatus":[],"branchPublished":false,` +
+				`"ahead":0,"behind":0,"detached":false,"upstream":""}`,
+		},
 		{"GET", "/git/branches?path=r", "", 200, `{"branches":[],"current":"main"}`},
 		{"GET", "/git/remotes?path=r", "", 200, `{"remotes":[]}`},
 		{"POST", "/git/config/user", `{"name":"N","email":"e@x","scope":"global"}`, 200, ""},
@@ -61,14 +65,21 @@ func TestGitOverTheWire(t *testing.T) {
 		{"DELETE", "/git/branches", `{"path":"c","name":"b"}`, 204, ""},
 		{"DELETE", "/git/branches", `{"path":"c","name":"b"}`, 404, "GIT_BRANCH_NOT_FOUND"},
 		{"POST", "/git/pull", `{"path":"c"}`, 200, ""},
-		{"GET", "/git/history?path=c", "", 200, `[{"hash":"H","author":"A","email":"a@x","message":"first\n","timestamp":"T"}]`},
+		{
+			"GET", "/git/history?path=c", "", 200,
+			`[{"hash":"H","author":"A","email":"a@x","message":"first\n","timestamp":"T"}]`,
+		},
 		{"GET", "/git/history", "", 400, "BAD_REQUEST"},
 		{"GET", "/git/history?path=c/none", "", 404, "GIT_REPO_NOT_FOUND"},
 		{"POST", "/git/reset", `{"path":"c","mode":"hard","target":"HEAD"}`, 200, ""},
 		{"POST", "/git/reset", `{"path":"c","mode":"x"}`, 400, "BAD_REQUEST"},
 		{"POST", "/git/restore", `{"path":"c","files":["f"],"staged":true,"worktree":true,"source":"HEAD"}`, 200, ""},
 		{"POST", "/git/credentials", `{"username":"u","password":"p"}`, 200, ""},
-		{"GET", "/git/status?path=c", "", 200, `{"currentBranch":"main","fileStatus":[],"branchPublished":true,"ahead":0,"behind":0,"detached":false,"upstream":"origin/main"}`},
+		{
+			"GET", "/git/status?path=c", "", 200,
+			`{"currentBranch":"main","fileStatus":[],"branchPublished":true,` +
+				`"ahead":0,"behind":0,"detached":false,"upstream":"origin/main"}`,
+		},
 		{"GET", "/git/status", "", 400, "BAD_REQUEST"},
 		{"GET", "/git/status?path=.", "", 404, "GIT_REPO_NOT_FOUND"},
 	} {
@@ -85,7 +96,8 @@ func TestGitOverTheWire(t *testing.T) {
 	_ = os.WriteFile(dir+"/c/new\nname", nil, 0o600)
 	_, body := call(t, "GET", base+"/git/status?path=c", nil)
 	var st api.GitStatus
-	if err := json.Unmarshal([]byte(body), &st); err != nil || len(st.FileStatus) != 1 || st.FileStatus[0] != (api.GitFileStatus{Name: "new\nname", Staging: "Untracked", Worktree: "Untracked"}) {
+	if err := json.Unmarshal([]byte(body), &st); err != nil || len(st.FileStatus) != 1 ||
+		st.FileStatus[0] != (api.GitFileStatus{Name: "new\nname", Staging: "Untracked", Worktree: "Untracked"}) {
 		t.Errorf("%s %v", body, err)
 	}
 }

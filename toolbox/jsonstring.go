@@ -50,8 +50,8 @@ func plain(p []byte) int {
 	for ; i+8 <= len(p); i += 8 {
 		x := binary.LittleEndian.Uint64(p[i:])
 		quote, slash := x^(ones*'"'), x^(ones*'\\')
-		// A byte of each term has its high bit set if that byte of x is below 0x20, a quote, a backslash, or not ASCII. A borrow
-		// may set a bit too many; the loop below then looks at each byte.
+		// A byte of each term has its high bit set if that byte of x is below 0x20, a quote, a backslash, or not ASCII. A
+		// borrow may set a bit too many; the loop below then looks at each byte.
 		if ((x-ones*0x20)|(quote-ones)|(slash-ones)|x)&highs != 0 {
 			break
 		}
@@ -64,8 +64,8 @@ func plain(p []byte) int {
 	return i
 }
 
-// stringWriter writes blocks of bytes as the inside of a JSON string, without a copy of the whole. A character may be split
-// over two blocks. Errors stay in w until it is flushed.
+// stringWriter writes blocks of bytes as the inside of a JSON string, without a copy of the whole. A character may be
+// split over two blocks. Errors stay in w until it is flushed.
 type stringWriter struct {
 	w    *bufio.Writer
 	held []byte // the beginning of a character

@@ -13,8 +13,9 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
-// listing streams a JSON list whose elements are written by hand: encoding by reflection costs more than finding them, and a long
-// list is never whole in memory. The answer begins with the first full buffer, so an error before that still gets its own status.
+// listing streams a JSON list whose elements are written by hand: encoding by reflection costs more than finding
+// them, and a long list is never whole in memory. The answer begins with the first full buffer, so an error before
+// that still gets its own status.
 type listing struct {
 	c      *gin.Context
 	buf    *[]byte

@@ -85,8 +85,8 @@ func dialPort(ctx context.Context, port int) (net.Conn, error) {
 	return conn, err
 }
 
-// proxy handles /proxy/{port} and all below it, any method, websockets too. It stands before the router, which knows nine methods
-// and no interim answers.
+// proxy handles /proxy/{port} and all below it, any method, websockets too. It stands before the router, which knows
+// nine methods and no interim answers.
 func (a *portAPI) proxy(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(requestID, uuid.NewString())
 	err := a.admit(r)
@@ -144,10 +144,12 @@ func notReached(port int, err error) error {
 	}
 	short := serve.Short(err)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fault.Newf(fault.Upstream, "nothing answers on port %d of the sandbox: %w; start a server there first", port, short)
+		return fault.Newf(fault.Upstream,
+			"nothing answers on port %d of the sandbox: %w; start a server there first", port, short)
 	}
-	if err := fault.System(fmt.Sprintf("reach port %d of the sandbox", port), short); fault.KindOf(err) == fault.Unavailable {
-		return err // descriptors or memory are wanting here
+	system := fault.System(fmt.Sprintf("reach port %d of the sandbox", port), short)
+	if fault.KindOf(system) == fault.Unavailable {
+		return system // this process lacks descriptors or memory
 	}
 	return fault.Newf(fault.Upstream, "the server on port %d of the sandbox did not answer as one should: %w", port, short)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,33 +43,9 @@ func TestPortsAndMetricsAnswer(t *testing.T) {
 	}
 	_, body = call(t, "GET", base+"/system/metrics", nil)
 	var m api.SystemMetrics
-	if err := json.Unmarshal([]byte(body), &m); err != nil || m.CPUCount < 1 || m.MemTotal < m.MemUsed || m.DiskTotal <= 0 || time.Since(m.Timestamp) > time.Minute || m.TimestampUnix != m.Timestamp.Unix() {
+	if err := json.Unmarshal([]byte(body), &m); err != nil || m.CPUCount < 1 || m.MemTotal < m.MemUsed ||
+		m.DiskTotal <= 0 || time.Since(m.Timestamp) > time.Minute || m.TimestampUnix != m.Timestamp.Unix() {
 		t.Errorf("metrics: %s", body)
-	}
-}
-
-func TestEnvReachesLaterProcesses(t *testing.T) {
-	base, _ := filesServer(t)
-	for _, tc := range []struct {
-		body   string
-		status int
-		want   string
-	}{
-		{`{"set":{"A":"1","B":"secret-x"}}`, 200, "1 secret-x"},
-		{`{"set":{"C":"secret-y"},"unsetValuePrefix":"secret-","unset":["A"]}`, 200, " "},
-		{`{"set":{"A":"2","9=":"x"}}`, 400, " "},
-		{`{"set":{"A":"2","":"x"}}`, 400, " "},
-		{`{}`, 200, " "},
-	} {
-		res, body := call(t, "POST", base+"/env", strings.NewReader(tc.body))
-		if res.StatusCode != tc.status {
-			t.Errorf("%s: %d %s", tc.body, res.StatusCode, body)
-		}
-		_, body = call(t, "POST", base+"/process/execute", strings.NewReader(`{"command":"echo \"$A $B\""}`))
-		var r api.ExecuteResponse
-		if err := json.Unmarshal([]byte(body), &r); err != nil || strings.TrimRight(r.Result, "\n") != tc.want {
-			t.Errorf("after %s: %s, want %q", tc.body, body, tc.want)
-		}
 	}
 }
 
@@ -90,7 +67,8 @@ func TestProxyKeepsPathQueryAndBody(t *testing.T) {
 		{"OPTIONS", "/../z", "/../z"},
 	} {
 		res, body := call(t, tc.method, base+"/proxy/"+port+tc.path, strings.NewReader("body"))
-		if want := fmt.Sprintf("%s localhost:%s %s body", tc.method, port, tc.want); res.StatusCode != 418 || body != want || res.Header.Get("X-App") != "yes" {
+		if want := fmt.Sprintf("%s localhost:%s %s body", tc.method, port, tc.want); res.StatusCode != 418 ||
+			body != want || res.Header.Get("X-App") != "yes" {
 			t.Errorf("%s: %d %q, want %q", tc.path, res.StatusCode, body, want)
 		}
 	}
@@ -109,7 +87,10 @@ func TestProxyReachesIPv6Servers(t *testing.T) {
 	if err != nil {
 		t.Skip("no IPv6")
 	}
-	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "six") }))
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, "six")
+	}))
 	app.Listener = ln
 	app.Start()
 	defer app.Close()
@@ -166,7 +147,8 @@ func TestProxyPassesUpgradesAndStreams(t *testing.T) {
 	stream.Body.Close()
 }
 
-// An app behind /proxy/{port} can say what it wants: who asks gets no more of it than an error needs, and the daemon goes on.
+// An app behind /proxy/{port} can say what it wants: who asks gets no more of it than an error needs, and the daemon
+// goes on.
 func TestAppsWordsHaveBounds(t *testing.T) {
 	base, _ := filesServer(t)
 	for _, words := range []string{
@@ -196,5 +178,39 @@ func TestAppsWordsHaveBounds(t *testing.T) {
 		}
 		_ = ln.Close() // nobody else comes
 		<-done
+	}
+}
+
+// TestProxyTellsAServerThatAnswersBadlyFromNone does not tell its caller to start a server that runs.
+func TestProxyTellsAServerThatAnswersBadlyFromNone(t *testing.T) {
+	base, _ := filesServer(t)
+	app, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := app.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = io.WriteString(conn, "no HTTP\r\n\r\n")
+			_ = conn.Close()
+		}
+	})
+	_, port, _ := net.SplitHostPort(app.Addr().String())
+	res, answer := call(t, "GET", base+"/proxy/"+port+"/", nil)
+	wantProblem(t, "no HTTP", res, answer, 502, "BAD_GATEWAY")
+	if strings.Contains(answer, "start a server") {
+		t.Errorf("with a server that answers badly: %s", answer)
+	}
+	_ = app.Close()
+	serving.Wait()
+	res, answer = call(t, "GET", base+"/proxy/"+port+"/", nil)
+	wantProblem(t, "no server", res, answer, 502, "BAD_GATEWAY")
+	if !strings.Contains(answer, "start a server") {
+		t.Errorf("without a server: %s", answer)
 	}
 }

@@ -43,8 +43,9 @@ var commandRoutes = []serve.Route[*commandAPI]{
 	},
 }
 
-// execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait alone. A request with
-// the header Idempotency-Key is run once: a second one of the same key gets the first one's answer.
+// execute handles POST /process/execute. A caller that goes away does not end the command: SDK deadlines end the wait
+// alone. A request with the header Idempotency-Key is run once: a second one of the same key gets the first one's
+// answer.
 func (a *commandAPI) execute(c *gin.Context) error {
 	var req api.ExecuteRequest
 	if err := serve.Decode(c, &req); err != nil {
@@ -91,7 +92,8 @@ func (a *commandAPI) answerRun(c *gin.Context, body any, split bool, spec proces
 	return writeRun(c, res, spec.Timeout, split)
 }
 
-// writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same fields.
+// writeRun streams the answer of a run, an api.ExecuteResponse; after a timeout it is the error body with the same
+// fields.
 func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split bool) error {
 	head, status := []byte("{"), http.StatusOK
 	if res.TimedOut {

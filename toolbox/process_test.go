@@ -60,7 +60,10 @@ func TestExecute(t *testing.T) {
 		{"script with stdin", `{"command":"read x\necho \"[$x]\"\ncat\necho end"}`, 0, "[]\nend\n"},
 		{"not found", `{"command":"no-such-thing 2>/dev/null"}`, 127, ""},
 		{"killed", `{"command":"kill -9 $$"}`, 137, ""},
-		{"bad folder", `{"command":"pwd","cwd":"/no/such"}`, -1, "folder /no/such does not exist or cannot be entered: make it, or give another cwd\n"},
+		{
+			"bad folder", `{"command":"pwd","cwd":"/no/such"}`, -1,
+			"folder /no/such does not exist or cannot be entered: make it, or give another cwd\n",
+		},
 		{"not UTF-8", `{"command":"printf 'a\\377\\303\\050\\342\\202'"}`, 0, "a\uFFFD\uFFFD(\uFFFD\uFFFD"},
 		{"escapes", `{"command":"printf '\"\\\\\\\\\\001\\t<>&é'"}`, 0, "\"\\\\\x01\t<>&é"},
 		{"background", `{"command":"sleep 30 & echo on"}`, 0, "on\n"},
@@ -84,12 +87,15 @@ func TestExecute(t *testing.T) {
 func TestExecuteRefuses(t *testing.T) {
 	base, _ := filesServer(t)
 	for _, req := range []string{
-		``, `[]`, `{}`, `{"command":""}`, `{"command":"  "}`, `{"command":1}`, `{"command":"a","timeout":-1}`, `{"command":"a","timeout":1.5}`,
-		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A=B":"c"}}`, `{"command":"a","envs":{"":"c"}}`, `{"command":"a","envs":{"A":"\u0000"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
+		``, `[]`, `{}`, `{"command":""}`, `{"command":"  "}`, `{"command":1}`, `{"command":"a","timeout":-1}`,
+		`{"command":"a","timeout":1.5}`,
+		`{"command":"a","timeout":"1"}`, `{"command":"a","envs":{"A=B":"c"}}`, `{"command":"a","envs":{"":"c"}}`,
+		`{"command":"a","envs":{"A":"\u0000"}}`, `{"command":"a","envs":["x"]}`, `{"command":"a\u0000b"}`, `{"command":`,
 	} {
 		res, text := call(t, "POST", base+"/process/execute", strings.NewReader(req))
 		var got failed
-		if err := json.Unmarshal([]byte(text), &got); err != nil || res.StatusCode != 400 || got.StatusCode != 400 || got.Source != "DAYTONA_DAEMON" {
+		if err := json.Unmarshal([]byte(text), &got); err != nil || res.StatusCode != 400 || got.StatusCode != 400 ||
+			got.Source != "DAYTONA_DAEMON" {
 			t.Errorf("%s: %d, %s", req, res.StatusCode, text)
 		}
 	}
@@ -98,8 +104,10 @@ func TestExecuteRefuses(t *testing.T) {
 func TestTimeoutKeepsTheOutput(t *testing.T) {
 	base, _ := filesServer(t)
 	var got failed
-	res := post(t, base+"/process/execute", api.ExecuteRequest{Command: "echo part; sleep 60 & sleep 60", Timeout: 1}, &got)
-	if res.StatusCode != 408 || got.StatusCode != 408 || got.Code != "PROCESS_EXECUTION_TIMEOUT" || got.Result != "part\n" || !got.TimedOut {
+	res := post(t, base+"/process/execute", api.ExecuteRequest{Command: "echo part; sleep 60 & sleep 60", Timeout: 1},
+		&got)
+	if res.StatusCode != 408 || got.StatusCode != 408 || got.Code != "PROCESS_EXECUTION_TIMEOUT" ||
+		got.Result != "part\n" || !got.TimedOut {
 		t.Errorf("%d, %+v", res.StatusCode, got)
 	}
 }
@@ -121,15 +129,52 @@ func TestCodeRun(t *testing.T) {
 		code   int
 		result string
 	}{
-		{"python", api.CodeRunRequest{Language: "python", Code: "import sys\nprint(sys.argv, __name__, sys.stdin.read())", Argv: []string{"a b", "$X;"}}, 0, "['-', 'a b', '$X;'] __main__ \n"},
-		{"python error", api.CodeRunRequest{Language: "python", Code: "1/0"}, 1, "Traceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nZeroDivisionError: division by zero\n"},
-		{"python exit", api.CodeRunRequest{Language: "python", Code: "import os; os._exit(3)", Envs: map[string]string{"A": "b"}}, 3, ""},
-		{"javascript", api.CodeRunRequest{Language: "javascript", Code: "'use strict'; console.log(process.argv.slice(1), (function(){return this})())", Argv: []string{"a b", "-x"}}, 0, "[ 'a b', '-x' ] undefined\n"},
-		{"javascript that begins like an option", api.CodeRunRequest{Language: "javascript", Code: "-1; console.log(7)"}, 0, "7\n"},
-		{"long javascript", api.CodeRunRequest{Language: "javascript", Code: "#!x\nconsole.log(process.argv.slice(1)) //" + strings.Repeat("x", 200_000), Argv: []string{"a b"}}, 0, "[ 'a b' ]\n"},
+		{
+			"python",
+			api.CodeRunRequest{
+				Language: "python",
+				Code:     "import sys\nprint(sys.argv, __name__, sys.stdin.read())", Argv: []string{"a b", "$X;"},
+			},
+			0,
+			"['-', 'a b', '$X;'] __main__ \n",
+		},
+		{
+			"python error",
+			api.CodeRunRequest{Language: "python", Code: "1/0"},
+			1,
+			"Traceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nZeroDivisionError: division by zero\n",
+		},
+		{"python exit", api.CodeRunRequest{
+			Language: "python", Code: "import os; os._exit(3)",
+			Envs: map[string]string{"A": "b"},
+		}, 3, ""},
+		{"javascript", api.CodeRunRequest{
+			Language: "javascript",
+			Code:     "'use strict'; console.log(process.argv.slice(1), (function(){return this})())", Argv: []string{
+				"a b",
+				"-x",
+			},
+		}, 0, "[ 'a b', '-x' ] undefined\n"},
+		{
+			"javascript that begins like an option",
+			api.CodeRunRequest{Language: "javascript", Code: "-1; console.log(7)"},
+			0, "7\n",
+		},
+		{
+			"long javascript",
+			api.CodeRunRequest{
+				Language: "javascript",
+				Code:     "#!x\nconsole.log(process.argv.slice(1)) //" + strings.Repeat("x", 200_000), Argv: []string{"a b"},
+			},
+			0,
+			"[ 'a b' ]\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := osexec.LookPath(map[string]string{"python": "python3", "javascript": "node"}[tc.req.Language]); err != nil {
+			if _, err := osexec.LookPath(map[string]string{
+				"python":     "python3",
+				"javascript": "node",
+			}[tc.req.Language]); err != nil {
 				t.Skip(err)
 			}
 			var got api.ExecuteResponse
@@ -140,7 +185,8 @@ func TestCodeRun(t *testing.T) {
 		})
 	}
 	for _, language := range []string{"", "Python", "ruby"} {
-		if res := post(t, base+"/process/code-run", api.CodeRunRequest{Language: language, Code: "1"}, nil); res.StatusCode != 400 {
+		if res := post(t, base+"/process/code-run", api.CodeRunRequest{Language: language, Code: "1"},
+			nil); res.StatusCode != 400 {
 			t.Errorf("language %q: %d, want 400", language, res.StatusCode)
 		}
 	}
@@ -184,7 +230,8 @@ func TestDroppedOutputIsMarked(t *testing.T) {
 	var got api.ExecuteResponse
 	post(t, base+"/process/execute", api.ExecuteRequest{Command: "head -c 5M /dev/zero | tr '\\0' x; echo end"}, &got)
 	notice := fmt.Sprintf("[sandlot: %d bytes of output were dropped here", got.DroppedBytes)
-	if !got.Truncated || got.DroppedBytes < 3<<20 || !strings.HasPrefix(got.Result, notice) || !strings.HasSuffix(got.Result, "xend\n") {
+	if !got.Truncated || got.DroppedBytes < 3<<20 || !strings.HasPrefix(got.Result, notice) ||
+		!strings.HasSuffix(got.Result, "xend\n") {
 		t.Errorf("truncated %v, dropped %d, begins %.100q", got.Truncated, got.DroppedBytes, got.Result)
 	}
 }
@@ -192,13 +239,17 @@ func TestDroppedOutputIsMarked(t *testing.T) {
 // newServer serves a toolbox whose processes are as cfg says.
 func newServer(t testing.TB, cfg process.Config) (base string) {
 	t.Helper()
-	cfg.Dir, cfg.Env = t.TempDir(), append(os.Environ(), "HOME="+t.TempDir()) // not what the machine's user has in start-up files
+	// not what the machine's user has in start-up files
+	cfg.Dir, cfg.Env = t.TempDir(), append(os.Environ(), "HOME="+t.TempDir())
 	processes, err := process.NewManager(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = processes.Close(0) })
-	s, err := toolbox.New(toolbox.Config{WorkDir: cfg.Dir, Home: "/", Version: "v0", Logger: slog.New(slog.DiscardHandler), Process: processes})
+	s, err := toolbox.New(toolbox.Config{
+		WorkDir: cfg.Dir, Home: "/", Version: "v0",
+		Logger: slog.New(slog.DiscardHandler), Process: processes,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +267,8 @@ func TestIdempotencyKey(t *testing.T) {
 	if first.Result == "" || first.Result != second.Result {
 		t.Errorf("one key gave %q and %q", first.Result, second.Result)
 	}
-	if res := post(t, base+"/process/execute", api.ExecuteRequest{Command: "true"}, nil, "Idempotency-Key", "a"); res.StatusCode != 422 {
+	if res := post(t, base+"/process/execute", api.ExecuteRequest{Command: "true"}, nil, "Idempotency-Key",
+		"a"); res.StatusCode != 422 {
 		t.Errorf("the key with another command: %d, want 422", res.StatusCode)
 	}
 }

@@ -11,8 +11,8 @@ import (
 // unbuilt is a route of a feature that this release has not: it answers 501.
 type unbuilt = serve.Route[struct{}]
 
-// mount adds all routes to r. Each feature has a type that holds what it needs, and a table of its routes; together the tables
-// hold every operation of the toolbox contract, those of newer clients and the unlisted ones included.
+// mount adds all routes to r. Each feature has a type that holds what it needs, and a table of its routes; together
+// the tables hold every operation of the toolbox contract, those of newer clients and the unlisted ones included.
 func (s *Server) mount(r gin.IRouter) {
 	serve.Mount(&s.face, r, &s.system, systemRoutes)
 	serve.Mount(&s.face, r, &s.commands, commandRoutes)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -39,14 +40,18 @@ type Config struct {
 	Logger     *slog.Logger // required
 
 	Process  *process.Manager // starts all processes; required
-	Sessions *session.Manager // nil means one of its own
+	Sessions *session.Manager // the Server closes it; nil means a new one
 }
 
-// Server is the toolbox of one sandbox: it admits requests and hands them to its features. It is safe for concurrent use.
+// Server is the toolbox of one sandbox: it admits requests and hands them to its features. It is safe for concurrent
+// use.
 type Server struct {
 	face      serve.Face
 	secret    []byte // decoded SecretHash; empty when all callers are admitted
 	processes *process.Manager
+
+	serving sync.RWMutex // read-locked by every request, for as long as it lasts
+	closed  bool         // guarded by serving
 
 	system       systemAPI
 	commands     commandAPI
@@ -97,13 +102,39 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Handler() http.Handler {
 	e := s.newEngine()
 	s.mount(e)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.untilClosed(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.EscapedPath(), "/proxy/") {
 			s.ports.proxy(w, r)
 			return
 		}
 		e.ServeHTTP(w, r)
 	})
+}
+
+// untilClosed serves requests until Close, which waits for them.
+func (s *Server) untilClosed(serveHTTP http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.serving.RLock()
+		defer s.serving.RUnlock()
+		if s.closed {
+			serve.Answer(w, serve.NewBody(Source, r, process.ErrClosed))
+			return
+		}
+		serveHTTP(w, r)
+	})
+}
+
+// Close waits for all requests and ends what the Server has beside them: sessions, terminals, watches and connections
+// to ports. Requests end when their HTTP servers have ended and Config.Process is closed, so both come before.
+func (s *Server) Close() {
+	s.serving.Lock()
+	s.closed = true
+	s.serving.Unlock()
+	s.sessions.sessions.Close()
+	s.terminals.terminals.Close()
+	s.webTerminals.terminals.Close()
+	s.files.watches.Close()
+	s.ports.pool.Close()
 }
 
 // newEngine returns a router that admits requests.

@@ -16,8 +16,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// socket is a websocket whose reading side is always attended to: pings are answered, and a client that leaves ends Context. Any
-// goroutine may write.
+// socket is a websocket whose reading side is always attended to: pings are answered, and a client that leaves ends
+// Context. Any goroutine may write.
 type socket struct {
 	conn *websocket.Conn
 	ctx  context.Context //nolint:containedctx // it is that of the connection
@@ -41,7 +41,7 @@ const maxMessage = 4 << 20
 
 var upgrader = websocket.Upgrader{
 	ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
-	CheckOrigin: func(*http.Request) bool { return true }, // who may connect is settled before (toolbox.md 0.6)
+	CheckOrigin: func(*http.Request) bool { return true }, // the secret decides who may connect, as for every route
 }
 
 // mayUpgrade tells whether a request can become a websocket, for those who act before upgrade. Error: fault.Invalid.
@@ -49,7 +49,8 @@ func mayUpgrade(r *http.Request) error {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
 	switch {
 	case !websocket.IsWebSocketUpgrade(r):
-		return fault.New(fault.Invalid, "this call opens a websocket, and the request asks for none (Connection: Upgrade, Upgrade: websocket)")
+		return fault.New(fault.Invalid,
+			"this call opens a websocket, and the request asks for none (Connection: Upgrade, Upgrade: websocket)")
 	case r.Header.Get("Sec-Websocket-Version") != "13":
 		return fault.New(fault.Invalid, "only version 13 of the websocket protocol is spoken here (Sec-WebSocket-Version)")
 	case err != nil, len(key) != 16:
@@ -58,15 +59,16 @@ func mayUpgrade(r *http.Request) error {
 	return nil
 }
 
-// upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take, from one goroutine, until it
-// returns an error, which is then the cause that Context ends with; nil drops messages.
+// upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take,
+// from one goroutine, until it returns an error, which is then the cause that Context ends with; nil drops messages.
 func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, error) {
 	var header http.Header
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
 	}
 	up, kind := upgrader, fault.Invalid
-	up.Error = func(_ http.ResponseWriter, _ *http.Request, status int, _ error) { // the caller gets the error, and serve answers it
+	// The caller gets the error, and serve answers it.
+	up.Error = func(_ http.ResponseWriter, _ *http.Request, status int, _ error) {
 		if status >= http.StatusInternalServerError {
 			kind = fault.Internal
 		}
@@ -83,8 +85,8 @@ func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, e
 	return s, nil
 }
 
-// pinged takes a ping, by whoever reads. The pong waits until what is being written is, however slow the client: giving it up would cost
-// the client the connection. Reading does not wait for it.
+// pinged takes a ping, by whoever reads. The pong waits until what is being written is, however slow the client:
+// giving it up would cost the client the connection. Reading does not wait for it.
 func (s *socket) pinged(data string) error {
 	s.pinging.Lock()
 	defer s.pinging.Unlock()
@@ -105,7 +107,8 @@ func (s *socket) answer() {
 		if data == nil {
 			return
 		}
-		_ = s.conn.WriteControl(websocket.PongMessage, []byte(*data), time.Time{}) // waits without bound; the client may have left
+		// It waits without bound. An error means that the client has left.
+		_ = s.conn.WriteControl(websocket.PongMessage, []byte(*data), time.Time{})
 	}
 }
 
@@ -156,18 +159,23 @@ func (s *socket) sendJSON(v any) error {
 // farewell is how long a client may take for what is on its way to it, the close frame included, and to answer that.
 const farewell = time.Minute
 
-// close says why, lets the client answer, and ends the connection. It panics with what a panic over a message left, so that it is told as
-// every handler's.
+// shortFarewell is farewell from when the client has left or the sandbox is stopping.
+const shortFarewell = time.Second
+
+// close says why, lets the client answer, and ends the connection. It panics with what a panic over a message left,
+// so that it is told as every handler's.
 func (s *socket) close(code int, reason string) {
-	patience := farewell
-	if s.ctx.Err() != nil { // it has left, or the sandbox is stopping
-		patience = 5 * time.Second
+	over := time.Now().Add(farewell)
+	if s.ctx.Err() != nil {
+		over = time.Now().Add(shortFarewell)
 	}
-	over := time.Now().Add(patience)
+	hurry := context.AfterFunc(s.ctx, func() { _ = s.conn.NetConn().SetDeadline(time.Now().Add(shortFarewell)) })
+	defer hurry()
 	err := s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), over)
 	if err == nil || errors.Is(err, websocket.ErrCloseSent) {
 		if tcp, ok := s.conn.NetConn().(*net.TCPConn); ok {
-			_ = tcp.CloseWrite() // for those who wait for that; closing all of it would take back what a slow client has not read yet
+			// Some clients wait for the end of the stream. A full close would discard what a slow client has not read yet.
+			_ = tcp.CloseWrite()
 		}
 		select {
 		case <-s.done:

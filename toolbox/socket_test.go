@@ -44,7 +44,8 @@ func TestAPanicOverAMessageEndsItsConnectionAlone(t *testing.T) {
 		t.Errorf("the client sees %v", err)
 	}
 	line, err := bufio.NewReader(logR).ReadString('\n')
-	if err != nil || !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "index out of range") || !strings.Contains(line, "socket_test.go") {
+	if err != nil || !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "index out of range") ||
+		!strings.Contains(line, "socket_test.go") {
 		t.Errorf("log: %s %v", line, err)
 	}
 }

@@ -75,8 +75,8 @@ func (a *systemAPI) getHome(c *gin.Context) error {
 	return nil
 }
 
-// init handles POST /init of a toolbox that has its sandbox. The token it brings names the sandbox to telemetry collectors; repeating the
-// call is harmless. A claim is too late.
+// init handles POST /init of a toolbox that has its sandbox. The token it brings names the sandbox to telemetry
+// collectors; repeating the call is harmless. A claim is too late.
 func (a *systemAPI) init(c *gin.Context) error {
 	var req api.InitializeRequest
 	if err := serve.Decode(c, &req); err != nil {

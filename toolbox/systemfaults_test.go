@@ -3,9 +3,7 @@ package toolbox_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http/httptest"
 	"os"
 	osexec "os/exec"
@@ -35,8 +33,8 @@ func (j *recorded) take() string {
 	return text
 }
 
-// TestFailuresOfTheSystemAreNotTheCallers also where they are told inside of an answer about several files: each is 5xx with the system's
-// name for it, and logged.
+// TestFailuresOfTheSystemAreNotTheCallers also where they are told inside of an answer about several files: each is
+// 5xx with the system's name for it, and logged.
 func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 	dir := t.TempDir()
 	var log recorded
@@ -50,7 +48,8 @@ func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.WriteFile(dir+"/run", program, 0o700), os.Link(dir+"/run", dir+"/other")); err != nil { // so it is written in place
+	// so it is written in place
+	if err := errors.Join(os.WriteFile(dir+"/run", program, 0o700), os.Link(dir+"/run", dir+"/other")); err != nil {
 		t.Fatal(err)
 	}
 	running := osexec.CommandContext(t.Context(), dir+"/run", "1000")
@@ -67,16 +66,26 @@ func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 		name, level                  string
 	}{
 		{"download", "GET", "/files/download?path=" + unreadable, "", "", 500, `"INTERNAL_SERVER_ERROR"`, "EIO", "ERROR"},
-		{"bulk download", "POST", "/files/bulk-download", `{"paths":["` + unreadable + `","run"]}`, "", 200, `"statusCode":500`, "EIO", "ERROR"},
-		{"replace", "POST", "/files/replace", `{"files":["` + unreadable + `"],"pattern":"a","newValue":"b"}`, "", 200, `"success":false`, "EIO", "ERROR"},
+		{
+			"bulk download", "POST", "/files/bulk-download", `{"paths":["` + unreadable + `","run"]}`, "", 200,
+			`"statusCode":500`, "EIO", "ERROR",
+		},
+		{
+			"replace", "POST", "/files/replace", `{"files":["` + unreadable + `"],"pattern":"a","newValue":"b"}`, "", 200,
+			`"success":false`, "EIO", "ERROR",
+		},
 		{"upload", "POST", "/files/upload-v2?path=run", "x", "", 503, `"SERVICE_UNAVAILABLE"`, "ETXTBSY", "WARN"},
-		{"bulk upload", "POST", "/files/bulk-upload", string(form), ct, 503, `"files":[{"path":"ok","bytes":4}]`, "ETXTBSY", "WARN"},
+		{
+			"bulk upload", "POST", "/files/bulk-upload", string(form), ct, 503, `"files":[{"path":"ok","bytes":4}]`,
+			"ETXTBSY", "WARN",
+		},
 	} {
 		res, answer := call(t, tc.method, srv.URL+tc.path, strings.NewReader(tc.body), "Content-Type", tc.ct)
 		if res.StatusCode != tc.status || !strings.Contains(answer, tc.part) || !strings.Contains(answer, tc.name) {
 			t.Errorf("%s: %d %.600s; want %d with %s and %s", tc.what, res.StatusCode, answer, tc.status, tc.part, tc.name)
 		}
-		if got := log.take(); strings.Count(got, "\n") != 1 || !strings.Contains(got, tc.name) || !strings.Contains(got, "level="+tc.level) {
+		if got := log.take(); strings.Count(got, "\n") != 1 || !strings.Contains(got, tc.name) ||
+			!strings.Contains(got, "level="+tc.level) {
 			t.Errorf("%s is logged as %q; want a line with %s and %s", tc.what, got, tc.level, tc.name)
 		}
 	}
@@ -86,46 +95,13 @@ func TestFailuresOfTheSystemAreNotTheCallers(t *testing.T) {
 			return res.StatusCode, answer
 		},
 		"a folder": func() (int, string) {
-			res, answer := call(t, "POST", srv.URL+"/files/replace", strings.NewReader(`{"files":["none"],"pattern":"a","newValue":"b"}`))
+			res, answer := call(t, "POST", srv.URL+"/files/replace",
+				strings.NewReader(`{"files":["none"],"pattern":"a","newValue":"b"}`))
 			return res.StatusCode, answer
 		},
 	} {
 		if status, answer := call(); status >= 500 || log.take() != "" {
 			t.Errorf("%s: %d %s, and it is logged", what, status, answer)
 		}
-	}
-}
-
-// TestProxyTellsAServerThatAnswersBadlyFromNone does not tell its caller to start a server that runs.
-func TestProxyTellsAServerThatAnswersBadlyFromNone(t *testing.T) {
-	base, _ := filesServer(t)
-	app, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := app.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 4096))
-			_, _ = io.WriteString(conn, "no HTTP\r\n\r\n")
-			_ = conn.Close()
-		}
-	})
-	_, port, _ := net.SplitHostPort(app.Addr().String())
-	res, answer := call(t, "GET", base+"/proxy/"+port+"/", nil)
-	wantProblem(t, "no HTTP", res, answer, 502, "BAD_GATEWAY")
-	if strings.Contains(answer, "start a server") {
-		t.Errorf("with a server that answers badly: %s", answer)
-	}
-	_ = app.Close()
-	serving.Wait()
-	res, answer = call(t, "GET", base+"/proxy/"+port+"/", nil)
-	wantProblem(t, "no server", res, answer, 502, "BAD_GATEWAY")
-	if !strings.Contains(answer, "start a server") {
-		t.Errorf("without a server: %s", answer)
 	}
 }

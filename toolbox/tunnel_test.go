@@ -28,7 +28,8 @@ func tunnel(t *testing.T, base, port string) (*net.TCPConn, *bufio.Reader, *http
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	_, _ = fmt.Fprintf(conn, "GET /proxy/%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: sandlot-tcp\r\n\r\n", port)
+	_, _ = fmt.Fprintf(conn,
+		"GET /proxy/%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: sandlot-tcp\r\n\r\n", port)
 	from := bufio.NewReader(conn)
 	res, err := http.ReadResponse(from, nil)
 	if err != nil {
@@ -187,12 +188,14 @@ func TestTunnelsAreRefusedWithReasons(t *testing.T) {
 	hash := sha256.Sum256([]byte("s3cret"))
 	srv := httptest.NewServer(guardedToolbox(t, t.TempDir(), slog.DiscardHandler, hex.EncodeToString(hash[:])).Handler())
 	defer srv.Close()
-	if _, _, res := tunnel(t, srv.URL, tcpApp(t, func(*net.TCPConn) { t.Error("it was reached without the secret") })); res.StatusCode != http.StatusUnauthorized {
+	if _, _, res := tunnel(t, srv.URL, tcpApp(t,
+		func(*net.TCPConn) { t.Error("it was reached without the secret") })); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without the secret: %d", res.StatusCode)
 	}
 }
 
-// Behind /proxy/{port}, too, any method passes, an app's id is its own, an early answer arrives and a refusal keeps the body away.
+// Behind /proxy/{port}, too, any method passes, an app's id is its own, an early answer arrives and a refusal keeps
+// the body away.
 func TestProxyPassesWhatAppsDo(t *testing.T) {
 	base, _ := filesServer(t)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +219,8 @@ func TestProxyPassesWhatAppsDo(t *testing.T) {
 	_, port, _ := net.SplitHostPort(app.Listener.Addr().String())
 	link := base + "/proxy/" + port
 	for _, method := range []string{"PROPFIND", "MKCOL", "PURGE", "SOMETHING"} {
-		if res, body := call(t, method, link+"/x", nil); res.StatusCode != 200 || body != method || len(res.Header["X-Request-Id"]) != 1 {
+		if res, body := call(t, method, link+"/x", nil); res.StatusCode != 200 || body != method ||
+			len(res.Header["X-Request-Id"]) != 1 {
 			t.Errorf("%s: %d %q %v", method, res.StatusCode, body, res.Header)
 		}
 	}
@@ -224,7 +228,8 @@ func TestProxyPassesWhatAppsDo(t *testing.T) {
 		t.Errorf("ids %q", res.Header["X-Request-Id"])
 	}
 	for i := range 50 {
-		if res, body := call(t, "POST", link+"/early", bytes.NewReader(make([]byte, 20<<20))); res.StatusCode != 413 || body != "no" {
+		if res, body := call(t, "POST", link+"/early", bytes.NewReader(make([]byte, 20<<20))); res.StatusCode != 413 ||
+			body != "no" {
 			t.Fatalf("upload %d: %d %q", i, res.StatusCode, body)
 		}
 	}

@@ -23,8 +23,8 @@ const (
 	maxPathLength = 4_095
 )
 
-// upload handles POST /files/upload-v2 and the older POST /files/upload: a form with one field "file", or with any other content
-// type the bytes themselves.
+// upload handles POST /files/upload-v2 and the older POST /files/upload: a form with one field "file", or with any
+// other content type the bytes themselves.
 func (a *fileAPI) upload(c *gin.Context) error {
 	name, err := need(c, "path")
 	if err == nil {
@@ -112,10 +112,13 @@ type uploadFailure struct {
 	api.BulkUpload
 }
 
-// bulkUpload handles POST /files/bulk-upload. Each file is tried, whatever became of the others. Failures are answered with 400, unless one
-// of them is the system's.
+// bulkUpload handles POST /files/bulk-upload. Each file is tried, whatever became of the others. Failures are
+// answered with 400, unless one of them is the system's.
 func (a *fileAPI) bulkUpload(c *gin.Context) error {
-	b := bulk{files: a.files, failed: func(err error) bool { return a.face.Note(c.Request, err) }, kind: fault.Invalid, paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}}}
+	b := bulk{
+		files: a.files, failed: func(err error) bool { return a.face.Note(c.Request, err) }, kind: fault.Invalid,
+		paths: map[int]string{}, done: api.BulkUpload{Files: []api.StoredFile{}, Errors: []string{}},
+	}
 	buf, give := workspace.Buffer(c.Request.ContentLength)
 	defer give()
 	boundary, err := form.Boundary(c.GetHeader("Content-Type"))
@@ -208,7 +211,8 @@ func (b *bulk) notePath(index int, parts *form.Scanner) error {
 func (b *bulk) store(index int, parts *form.Scanner) error {
 	name, ok := b.paths[index]
 	if !ok {
-		b.fail(fault.Newf(fault.Invalid, "no field files[%d].path came before it", index), "files["+strconv.Itoa(index)+"].file")
+		err := fault.Newf(fault.Invalid, "no field files[%d].path came before it", index)
+		b.fail(err, "files["+strconv.Itoa(index)+"].file")
 		return nil
 	}
 	delete(b.paths, index)

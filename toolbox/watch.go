@@ -15,8 +15,8 @@ import (
 	"github.com/sandlot-dev/sandlot/workspace"
 )
 
-// watch handles GET /files/watch: changes below a folder, as text messages of a websocket or else as server-sent events. The
-// query has path, recursive=true and cursor; a reconnecting browser says the cursor in Last-Event-ID.
+// watch handles GET /files/watch: changes below a folder, as text messages of a websocket or else as server-sent
+// events. The query has path, recursive=true and cursor; a reconnecting browser says the cursor in Last-Event-ID.
 func (a *fileAPI) watch(c *gin.Context) error {
 	cursor := c.Query("cursor")
 	if cursor == "" {
@@ -48,7 +48,8 @@ func (a *fileAPI) watch(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := pass(socket.Context(), stream, ready, func(e api.FileEvent) error { return socket.sendJSON(e) }, func() {}); err != nil {
+	send := func(e api.FileEvent) error { return socket.sendJSON(e) }
+	if err := pass(socket.Context(), stream, ready, send, func() {}); err != nil {
 		socket.close(websocket.CloseGoingAway, "the sandbox is stopping")
 		return nil
 	}
@@ -56,8 +57,11 @@ func (a *fileAPI) watch(c *gin.Context) error {
 	return nil
 }
 
-// pass sends ready and then each event; flush is called when there are no more for now. It returns nil when the watch has ended.
-func pass(ctx context.Context, stream *workspace.Stream, ready api.FileEvent, send func(api.FileEvent) error, flush func()) error {
+// pass sends ready and then each event; flush is called when there are no more for now. It returns nil when the watch
+// has ended.
+func pass(
+	ctx context.Context, stream *workspace.Stream, ready api.FileEvent, send func(api.FileEvent) error, flush func(),
+) error {
 	if err := send(ready); err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ import (
 
 func TestWatchOverBothForms(t *testing.T) {
 	base, dir := filesServer(t)
-	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(base, "http")+"/files/watch?recursive=true", nil)
+	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(),
+		"ws"+strings.TrimPrefix(base, "http")+"/files/watch?recursive=true", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

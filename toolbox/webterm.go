@@ -38,7 +38,7 @@ func (s *Server) TerminalHandler() http.Handler {
 	for _, f := range files {
 		e.GET("/"+f.Name(), s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, f.Name()) }))
 	}
-	return e
+	return s.untilClosed(e.ServeHTTP)
 }
 
 func webtermFile(c *gin.Context, name string) error {

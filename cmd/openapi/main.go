@@ -91,7 +91,9 @@ func operation(op serve.Operation) (*openapi3.Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Responses.Set("default", &openapi3.ResponseRef{Value: openapi3.NewResponse().WithDescription("an error; statusCode equals the HTTP status").WithJSONSchemaRef(failed)})
+	problem := openapi3.NewResponse().WithJSONSchemaRef(failed).
+		WithDescription("an error; statusCode equals the HTTP status")
+	o.Responses.Set("default", &openapi3.ResponseRef{Value: problem})
 	return o, nil
 }
 

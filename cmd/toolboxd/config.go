@@ -32,17 +32,22 @@ type config struct {
 	Logs       bool     // "entrypoint logs" is asked for
 	Entrypoint []string // the other arguments
 
-	SecretHash string            // SANDLOT_SECRET_SHA256; "" takes all callers
-	ClaimHash  string            // SANDLOT_CLAIM_SHA256, of the secret that claims a toolbox started ahead of its sandbox; "" is one that has it
+	SecretHash string            // SANDLOT_SECRET_SHA256; "" admits all callers
+	ClaimHash  string            // SANDLOT_CLAIM_SHA256; "" means that the toolbox has its sandbox
 	Secret     string            // SANDLOT_SECRET; for "entrypoint logs" alone
 	Sandbox    string            // DAYTONA_SANDBOX_ID; names the sandbox in logs
 	LogLevel   slog.Level        // LOG_LEVEL; default info
 	Telemetry  toolbox.Telemetry // DAYTONA_OTEL_ENDPOINT; "" exports nothing
-	Grace      time.Duration     // DAYTONA_TERMINATION_GRACE_PERIOD, from SIGTERM to SIGKILL when a session is deleted; default 5s, at least 1s
 
-	Silence time.Duration // SANDLOT_PEER_SILENCE, after which a peer that acknowledges nothing counts as vanished; default 5m, 0 is the kernel's own
-
-	Output journal.Limits // SANDLOT_OUTPUT_MEMORY and SANDLOT_OUTPUT_FILE, bytes kept of each command's output; default 1 MiB and 256 MiB
+	// Grace is the time from SIGTERM to SIGKILL when a session is deleted: DAYTONA_TERMINATION_GRACE_PERIOD, default 5s,
+	// at least 1s.
+	Grace time.Duration
+	// Silence is the time after which a peer that acknowledges nothing is cut off: SANDLOT_PEER_SILENCE, default 5m, 0
+	// means the kernel's own.
+	Silence time.Duration
+	// Output bounds what is kept of each command's output: SANDLOT_OUTPUT_MEMORY, default 1 MiB, and SANDLOT_OUTPUT_FILE,
+	// default 256 MiB.
+	Output journal.Limits
 
 	Home    string // of the user; "/" when there is none
 	WorkDir string // where it was started; the home with DAYTONA_USER_HOME_AS_WORKDIR=true
@@ -118,7 +123,8 @@ func parse(args, env []string, stderr io.Writer) (config, error) {
 	return c, nil
 }
 
-// claimed returns the configuration for the sandbox that a claim tells of: its environment is added to that of the container and read as that is.
+// claimed returns the configuration for the sandbox that a claim tells of: its environment is added to that of the
+// container and read as that is.
 func (c config) claimed(claim toolbox.Claim, stderr io.Writer) (config, error) {
 	set := map[string]string{}
 	maps.Copy(set, claim.Env)
@@ -159,11 +165,15 @@ func home(variable string) string {
 	return "/"
 }
 
-// telemetry reads where measurements go and what they say of the sandbox. Extra attributes are k=v pairs with commas between.
+// telemetry reads where measurements go and what they say of the sandbox. Extra attributes are k=v pairs with commas
+// between.
 func telemetry(get func(string) string) toolbox.Telemetry {
-	t := toolbox.Telemetry{Endpoint: get(api.EnvOTLPEndpoint), Attributes: map[string]string{"service.name": "sandbox-" + get(api.EnvSandboxID)}}
+	t := toolbox.Telemetry{
+		Endpoint: get(api.EnvOTLPEndpoint), Attributes: map[string]string{"service.name": "sandbox-" + get(api.EnvSandboxID)},
+	}
 	for attribute, name := range map[string]string{
-		"daytona.organization_id": api.EnvOrganization, "daytona.region_id": api.EnvRegion, "daytona.snapshot": api.EnvSnapshot,
+		"daytona.organization_id": api.EnvOrganization, "daytona.region_id": api.EnvRegion,
+		"daytona.snapshot": api.EnvSnapshot,
 	} {
 		if v := get(name); v != "" {
 			t.Attributes[attribute] = v

@@ -14,8 +14,8 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 )
 
-// entrypointLogs prints the output of the image's own program from its beginning and follows it to its end, each stream to its own. It asks
-// the toolboxd that serves at listen.
+// entrypointLogs prints the output of the image's own program from its beginning and follows it to its end, each
+// stream to its own. It asks the toolboxd that serves at listen.
 func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr io.Writer) error {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -29,7 +29,8 @@ func entrypointLogs(ctx context.Context, listen, secret string, stdout, stderr i
 		header.Set(api.SecretHeader, secret)
 	}
 	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second}
-	ws, res, err := dialer.DialContext(ctx, "ws://"+net.JoinHostPort(host, port)+"/process/session/entrypoint/logs?follow=true", header)
+	url := "ws://" + net.JoinHostPort(host, port) + "/process/session/entrypoint/logs?follow=true"
+	ws, res, err := dialer.DialContext(ctx, url, header)
 	if res != nil {
 		defer res.Body.Close()
 	}

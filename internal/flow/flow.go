@@ -1,8 +1,8 @@
-// Package flow bounds what is on its way between the two ends of a connection that carries several streams, so that a stream that nobody
-// reads holds back its own writer and neither the other streams nor the connection.
+// Package flow bounds what is on its way between the two ends of a connection that carries several streams, so that a
+// stream that nobody reads holds back its own writer and neither the other streams nor the connection.
 //
-// The sender of a stream has a Credit: it sends no more than what the receiver has room for. The receiver has a Queue, and says of each
-// piece that it is done with how long it was. Either is for one stream.
+// The sender of a stream has a Credit: it sends no more than what the receiver has room for. The receiver has a
+// Queue, and says of each piece that it is done with how long it was. Either is for one stream.
 //
 // Concurrency: all methods may be called at the same time, but Wait and Next by one goroutine each.
 package flow
@@ -114,8 +114,8 @@ func (q *Queue) End() {
 	wake(q.wake)
 }
 
-// Next waits for bytes and returns some, at most most. They are valid until Done. Errors: io.EOF behind the last byte, the cause of ctx's
-// end.
+// Next waits for bytes and returns some, at most most. They are valid until Done. Errors: io.EOF behind the last
+// byte, the cause of ctx's end.
 func (q *Queue) Next(ctx context.Context, most int) ([]byte, error) {
 	for {
 		q.mu.Lock()

@@ -16,8 +16,8 @@ const (
 	MinBuffer   = 32 << 10 // the caller's buffer
 )
 
-// small is how much content Next waits for before it hands out a piece that is not the last, in bytes: files up to this size come
-// whole, whatever the packets they came in.
+// small is how much content Next waits for before it hands out a piece that is not the last, in bytes: files up to
+// this size come whole, whatever the packets they came in.
 const small = 16 << 10
 
 var (
@@ -66,7 +66,8 @@ func NewScanner(r io.Reader, boundary string, buf []byte) *Scanner {
 	return s
 }
 
-// Part skips what is left of the current part and returns the name of the next, "" where it has none. io.EOF comes after the last.
+// Part skips what is left of the current part and returns the name of the next, "" where it has none. io.EOF comes
+// after the last.
 func (s *Scanner) Part() (string, error) {
 	for s.state == inContent {
 		if _, _, err := s.Next(); err != nil {
@@ -92,7 +93,8 @@ func (s *Scanner) Part() (string, error) {
 	}
 }
 
-// Next returns the next piece of the current part's content, good until the following call; last says that the part ends with it.
+// Next returns the next piece of the current part's content, good until the following call; last says that the part
+// ends with it.
 func (s *Scanner) Next() (piece []byte, last bool, err error) {
 	if s.state != inContent {
 		return nil, true, nil
@@ -140,8 +142,8 @@ const (
 	delimiter
 )
 
-// delimiterEnd looks at what follows a delimiter's boundary: "--" at the end of the form, else blanks and a line end. skip is the
-// length up to that line end.
+// delimiterEnd looks at what follows a delimiter's boundary: "--" at the end of the form, else blanks and a line end.
+// skip is the length up to that line end.
 func (s *Scanner) delimiterEnd(after []byte) (skip int, end bool, k kind) {
 	for i, c := range after {
 		switch {

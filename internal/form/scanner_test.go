@@ -45,15 +45,32 @@ func TestScannerReadsWhatIsThere(t *testing.T) {
 		want       []part
 		err        error
 	}{
-		{"one part", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nhello\r\n--b--\r\n", []part{{"a", "hello"}}, nil},
-		{"preamble and epilogue", "pre\r\n--b\r\ncontent-disposition:form-data;name=a\r\n\r\nx\r\n--b--junk", []part{{"a", "x"}}, nil},
+		{
+			"one part", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nhello\r\n--b--\r\n",
+			[]part{{"a", "hello"}},
+			nil,
+		},
+		{
+			"preamble and epilogue", "pre\r\n--b\r\ncontent-disposition:form-data;name=a\r\n\r\nx\r\n--b--junk",
+			[]part{{"a", "x"}},
+			nil,
+		},
 		{"no parts", "--b--\r\n", nil, nil},
 		{"no headers", "--b\r\n\r\nx\r\n--b--", []part{{"", "x"}}, nil},
 		{"empty content", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n--b--", []part{{"a", ""}}, nil},
 		{"headers alone", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n--b--", []part{{"a", ""}}, nil},
 		{"blanks after the boundary", "--b \t\r\n\r\nx\r\n--b--", []part{{"", "x"}}, nil},
-		{"boundary's beginning in content", "--b\r\n\r\nx\r\n--bc\r\n--b-\r\n--\r\n\r\n--b--", []part{{"", "x\r\n--bc\r\n--b-\r\n--\r\n"}}, nil},
-		{"filename before name", "--b\r\nContent-Disposition: form-data; filename=\"name=x; \\\"q\\\"\"; name=\"a\"\r\n\r\nx\r\n--b--", []part{{"a", "x"}}, nil},
+		{
+			"boundary's beginning in content", "--b\r\n\r\nx\r\n--bc\r\n--b-\r\n--\r\n\r\n--b--",
+			[]part{{"", "x\r\n--bc\r\n--b-\r\n--\r\n"}},
+			nil,
+		},
+		{
+			"filename before name",
+			"--b\r\nContent-Disposition: form-data; filename=\"name=x; \\\"q\\\"\"; name=\"a\"\r\n\r\nx\r\n--b--",
+			[]part{{"a", "x"}},
+			nil,
+		},
 		{"cut in content", "--b\r\n\r\nhello", nil, form.ErrCut},
 		{"cut in headers", "--b\r\nContent-", nil, form.ErrCut},
 		{"cut before the closing dashes", "--b\r\n\r\nhello\r\n--b", nil, form.ErrCut},
@@ -62,7 +79,10 @@ func TestScannerReadsWhatIsThere(t *testing.T) {
 		{"headers without end", "--b\r\n" + strings.Repeat("a: b\r\n", 20_000), nil, form.ErrHeader},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			for _, r := range []io.Reader{strings.NewReader(tc.body), iotest.OneByteReader(strings.NewReader(tc.body)), iotest.DataErrReader(strings.NewReader(tc.body))} {
+			for _, r := range []io.Reader{
+				strings.NewReader(tc.body), iotest.OneByteReader(strings.NewReader(tc.body)),
+				iotest.DataErrReader(strings.NewReader(tc.body)),
+			} {
 				got, err := scan(r, "b", form.MinBuffer)
 				if !errors.Is(err, tc.err) {
 					t.Fatalf("error %v, want %v", err, tc.err)
@@ -80,7 +100,8 @@ func TestScannerKeepsLargeContent(t *testing.T) {
 	random := make([]byte, 3<<20)
 	_, _ = rand.Read(random)
 	contents := [][]byte{
-		random, bytes.Repeat([]byte("\r\n--boundar"), 40_000), bytes.Repeat([]byte("\r"), 1<<20), bytes.Repeat([]byte("\r\n--boundaryx"), 50_000),
+		random, bytes.Repeat([]byte("\r\n--boundar"), 40_000), bytes.Repeat([]byte("\r"),
+			1<<20), bytes.Repeat([]byte("\r\n--boundaryx"), 50_000),
 		[]byte("\r\n"), nil, bytes.Repeat([]byte{0}, form.MinBuffer), bytes.Repeat([]byte("ab"), form.MinBuffer/2-20),
 	}
 	var body bytes.Buffer
@@ -98,7 +119,8 @@ func TestScannerKeepsLargeContent(t *testing.T) {
 		}
 		for i, c := range contents {
 			if got[i].content != string(c) || got[i].name != fmt.Sprintf("files[%d].file", i) {
-				t.Errorf("packets of %d: part %d (%s) differs: %d bytes, want %d", packet, i, got[i].name, len(got[i].content), len(c))
+				t.Errorf("packets of %d: part %d (%s) differs: %d bytes, want %d", packet, i, got[i].name, len(got[i].content),
+					len(c))
 			}
 		}
 	}
@@ -119,7 +141,10 @@ func (p *packets) Read(b []byte) (int, error) {
 }
 
 func TestBoundaryRefusesOtherTypes(t *testing.T) {
-	for _, ct := range []string{"", "text/plain", "multipart/form-data", "multipart/mixed; boundary=b", "multipart/form-data; boundary=" + strings.Repeat("b", 300)} {
+	for _, ct := range []string{
+		"", "text/plain", "multipart/form-data", "multipart/mixed; boundary=b",
+		"multipart/form-data; boundary=" + strings.Repeat("b", 300),
+	} {
 		if _, err := form.Boundary(ct); !errors.Is(err, form.ErrNotForm) {
 			t.Errorf("Boundary(%q) = %v, want ErrNotForm", ct, err)
 		}

@@ -24,7 +24,8 @@ func tree(t *testing.T, files map[string]string) *Meter {
 	return &Meter{Root: root}
 }
 
-const meminfo = "MemTotal:       8000000 kB\nMemFree:        3000000 kB\nBuffers:        1000 kB\nCached:         1000000 kB\nShmem:          500000 kB\n"
+const meminfo = "MemTotal:       8000000 kB\nMemFree:        3000000 kB\nBuffers:        1000 kB\n" +
+	"Cached:         1000000 kB\nShmem:          500000 kB\n"
 
 func TestMeterReadsWhatIsGranted(t *testing.T) {
 	for _, tc := range []struct {
@@ -34,56 +35,80 @@ func TestMeterReadsWhatIsGranted(t *testing.T) {
 		total, used, cache int64
 	}{
 		{"version 2", map[string]string{
-			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\nuser_usec 1\n", "/sys/fs/cgroup/cpu.max": "50000 100000\n",
-			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n", "/sys/fs/cgroup/memory.stat": "anon 1\nfile 300000\nshmem 100000\n",
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/cpu.stat": "usage_usec 5000\nuser_usec 1\n", "/sys/fs/cgroup/cpu.max": "50000 100000\n",
+			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n",
+			"/sys/fs/cgroup/memory.stat": "anon 1\nfile 300000\nshmem 100000\n",
 		}, 1, 4000000, 800000, 200000},
 		{"version 2 without limits", map[string]string{
-			"/proc/self/cgroup": "0::/x\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/x/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/x/cpu.max": "max 100000\n",
-			"/sys/fs/cgroup/x/memory.current": "1000000\n", "/sys/fs/cgroup/x/memory.max": "max\n", "/sys/fs/cgroup/x/memory.stat": "file 300000\n",
+			"/proc/self/cgroup": "0::/x\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/x/cpu.stat": "usage_usec 5000\n",
+			"/sys/fs/cgroup/x/cpu.max":        "max 100000\n",
+			"/sys/fs/cgroup/x/memory.current": "1000000\n", "/sys/fs/cgroup/x/memory.max": "max\n",
+			"/sys/fs/cgroup/x/memory.stat": "file 300000\n",
 		}, 0, 8000000 << 10, 700000, 300000},
 		{"version 1, the host's path shown", map[string]string{
 			"/proc/self/cgroup": "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n", "/proc/meminfo": meminfo,
-			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-			"/sys/fs/cgroup/memory/memory.stat": "cache 1\ntotal_cache 200000\ntotal_shmem 50000\n",
+			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "100000\n",
+			"/sys/fs/cgroup/cpu/cpu.cfs_period_us":        "100000\n",
+			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n",
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			"/sys/fs/cgroup/memory/memory.stat":           "cache 1\ntotal_cache 200000\ntotal_shmem 50000\n",
 		}, 1, 8000000 << 10, 750000, 150000},
 		{"version 2, the host's path shown", map[string]string{ // the container's own group is the mount
-			"/proc/self/cgroup": "0::/system.slice/docker-abc.scope\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "100000 100000\n",
-			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n", "/sys/fs/cgroup/memory.stat": "file 300000\nshmem 300000\n",
+			"/proc/self/cgroup": "0::/system.slice/docker-abc.scope\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "100000 100000\n",
+			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "4000000\n",
+			"/sys/fs/cgroup/memory.stat": "file 300000\nshmem 300000\n",
 		}, 1, 4000000, 1000000, 0},
 		{"version 2, the host's tree mounted", map[string]string{ // whose root has neither memory.current nor cpu.max
-			"/proc/self/cgroup": "0::/docker/abc\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 999999999\n", "/sys/fs/cgroup/docker/abc/cpu.stat": "usage_usec 5000\n",
-			"/sys/fs/cgroup/docker/abc/cpu.max": "100000 100000\n", "/sys/fs/cgroup/docker/abc/memory.current": "1000000\n", "/sys/fs/cgroup/docker/abc/memory.max": "4000000\n",
+			"/proc/self/cgroup": "0::/docker/abc\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/cpu.stat": "usage_usec 999999999\n", "/sys/fs/cgroup/docker/abc/cpu.stat": "usage_usec 5000\n",
+			"/sys/fs/cgroup/docker/abc/cpu.max": "100000 100000\n", "/sys/fs/cgroup/docker/abc/memory.current": "1000000\n",
+			"/sys/fs/cgroup/docker/abc/memory.max":  "4000000\n",
 			"/sys/fs/cgroup/docker/abc/memory.stat": "file 300000\n",
 		}, 1, 4000000, 700000, 300000},
 		{"version 2 without the memory controller", map[string]string{
-			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "10000 100000\n",
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n",
+			"/sys/fs/cgroup/cpu.max": "10000 100000\n",
 		}, 1, 8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10},
 		{"version 2, a grant of more than there is", map[string]string{
-			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n", "/sys/fs/cgroup/cpu.max": "999900000 100000\n",
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/cpu.stat": "usage_usec 5000\n",
+			"/sys/fs/cgroup/cpu.max":        "999900000 100000\n",
 			"/sys/fs/cgroup/memory.current": "1000000\n", "/sys/fs/cgroup/memory.max": "99999999999\n",
 		}, runtime.NumCPU(), 8000000 << 10, 1000000, 0},
 		{"version 2, files that say nothing of sense", map[string]string{
-			"/proc/self/cgroup": "0::/\nx\n:\n::\n", "/proc/meminfo": "MemTotal: many kB\n:\n", "/sys/fs/cgroup/cpu.stat": "usage_usec\n", "/sys/fs/cgroup/cpu.max": "-1 0\n",
+			"/proc/self/cgroup": "0::/\nx\n:\n::\n", "/proc/meminfo": "MemTotal: many kB\n:\n",
+			"/sys/fs/cgroup/cpu.stat": "usage_usec\n", "/sys/fs/cgroup/cpu.max": "-1 0\n",
 			"/sys/fs/cgroup/memory.current": "x\n", "/sys/fs/cgroup/memory.max": "\n",
 		}, 0, 0, 0, 0},
 		{"version 1 in a group namespace of its own", map[string]string{
 			"/proc/self/cgroup": "5:memory:/\n4:cpu,cpuacct:/\n0::/\n", "/proc/meminfo": meminfo,
-			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "4000000\n",
-			"/sys/fs/cgroup/memory/memory.stat": "total_cache 200000\n",
+			"/sys/fs/cgroup/cpuacct/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
+			"/sys/fs/cgroup/cpu/cpu.cfs_period_us":        "100000\n",
+			"/sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n",
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes": "4000000\n",
+			"/sys/fs/cgroup/memory/memory.stat":           "total_cache 200000\n",
 		}, 1, 4000000, 700000, 200000},
 		{"version 1 with version 2 beside it for nothing", map[string]string{
-			"/proc/self/cgroup": "5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/unified/a/cpu.stat": "usage_usec 1\n",
-			"/sys/fs/cgroup/cpuacct/a/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
-			"/sys/fs/cgroup/memory/a/memory.usage_in_bytes": "900000\n", "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "4000000\n",
+			"/proc/self/cgroup": "5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/unified/a/cpu.stat":      "usage_usec 1\n",
+			"/sys/fs/cgroup/cpuacct/a/cpuacct.usage": "5000000\n", "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n",
+			"/sys/fs/cgroup/cpu/a/cpu.cfs_period_us":        "100000\n",
+			"/sys/fs/cgroup/memory/a/memory.usage_in_bytes": "900000\n",
+			"/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "4000000\n",
 		}, runtime.NumCPU(), 4000000, 900000, 0},
-		{"no groups", map[string]string{"/proc/meminfo": meminfo, "/proc/stat": "cpu 1 2 3 4 5 6 7 8\n"}, 0, 8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10},
+		{
+			"no groups",
+			map[string]string{"/proc/meminfo": meminfo, "/proc/stat": "cpu 1 2 3 4 5 6 7 8\n"},
+			0,
+			8000000 << 10, (8000000 - 3000000 - 501000) << 10, 501000 << 10,
+		},
 		{"nothing at all", nil, 0, 0, 0, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			u := tree(t, tc.files).Read()
-			if tc.cpus != 0 && u.CPUs != tc.cpus || u.CPUs < 1 || u.MemTotal != tc.total || u.MemUsed != tc.used || u.MemCache != tc.cache || u.CPUPercent != 0 || u.DiskTotal == 0 {
+			if tc.cpus != 0 && u.CPUs != tc.cpus || u.CPUs < 1 || u.MemTotal != tc.total || u.MemUsed != tc.used ||
+				u.MemCache != tc.cache || u.CPUPercent != 0 || u.DiskTotal == 0 {
 				t.Errorf("%+v; want %+v", u, tc)
 			}
 		})
@@ -92,7 +117,10 @@ func TestMeterReadsWhatIsGranted(t *testing.T) {
 
 // TestPercentOfVersion2 lets a recorded group use half of its half processor, and more than it has.
 func TestPercentOfVersion2(t *testing.T) {
-	m := tree(t, map[string]string{"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/cpu.stat": "usage_usec 1000000\n", "/sys/fs/cgroup/cpu.max": "50000 100000\n"})
+	m := tree(t, map[string]string{
+		"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/cpu.stat": "usage_usec 1000000\n",
+		"/sys/fs/cgroup/cpu.max": "50000 100000\n",
+	})
 	if u := m.Read(); u.CPUPercent != 0 {
 		t.Errorf("at first %v %%", u.CPUPercent)
 	}
@@ -135,7 +163,8 @@ func TestRealMeterSeesWork(t *testing.T) {
 	for end := time.Now().Add(2 * MinWindow); time.Now().Before(end); { // busy on purpose
 	}
 	second := m.Read()
-	if first.CPUPercent != 0 || second.CPUPercent <= 0 || second.MemTotal <= 0 || second.MemUsed <= 0 || second.DiskUsed <= 0 || second.CPUs < 1 {
+	if first.CPUPercent != 0 || second.CPUPercent <= 0 || second.MemTotal <= 0 || second.MemUsed <= 0 ||
+		second.DiskUsed <= 0 || second.CPUs < 1 {
 		t.Errorf("%+v then %+v", first, second)
 	}
 }
@@ -206,7 +235,8 @@ func TestEnginesNameServerIsNoPort(t *testing.T) {
 }
 
 func FuzzPorts(f *testing.F) {
-	f.Add([]byte("  sl  local_address\n   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 123 1\n"))
+	f.Add([]byte("  sl  local_address\n" +
+		"   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 123 1\n"))
 	msg := make([]byte, 88)
 	binary.NativeEndian.PutUint32(msg, 88)
 	binary.NativeEndian.PutUint16(msg[4:], diagByFamily)
@@ -240,15 +270,19 @@ func TestMemoryTellsKillsAndPeak(t *testing.T) {
 		kills, peak, limit int64
 	}{
 		"version 2": {map[string]string{
-			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.events": "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n",
-			"/sys/fs/cgroup/memory.peak": "5000\n", "/sys/fs/cgroup/memory.max": "6000\n",
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/memory.events": "low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n",
+			"/sys/fs/cgroup/memory.peak":   "5000\n", "/sys/fs/cgroup/memory.max": "6000\n",
 		}, 3, 5000, 6000},
 		"version 2 before memory.peak": {map[string]string{
-			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.events": "oom_kill 3\n", "/sys/fs/cgroup/memory.max": "6000\n",
+			"/proc/self/cgroup": "0::/\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.events": "oom_kill 3\n",
+			"/sys/fs/cgroup/memory.max": "6000\n",
 		}, 3, 0, 6000},
 		"version 1": {map[string]string{
-			"/proc/self/cgroup": "4:memory:/docker/abc\n", "/proc/meminfo": meminfo, "/sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
-			"/sys/fs/cgroup/memory/memory.max_usage_in_bytes": "5000\n", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+			"/proc/self/cgroup": "4:memory:/docker/abc\n", "/proc/meminfo": meminfo,
+			"/sys/fs/cgroup/memory/memory.oom_control":        "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+			"/sys/fs/cgroup/memory/memory.max_usage_in_bytes": "5000\n",
+			"/sys/fs/cgroup/memory/memory.limit_in_bytes":     "9223372036854771712\n",
 		}, 2, 5000, 8000000 << 10},
 		"nobody counts": {map[string]string{"/proc/self/cgroup": "\n", "/proc/meminfo": meminfo}, 0, 0, 8000000 << 10},
 	} {

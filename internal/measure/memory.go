@@ -29,7 +29,8 @@ func (m *Memory) Kills() int64 {
 	return field(string(buf[:n]), "oom_kill")
 }
 
-// Peak returns the most that was used so far and the limit, in bytes, the page cache and what is in tmpfs included. What cannot be read is 0.
+// Peak returns the most that was used so far and the limit, in bytes, the page cache and what is in tmpfs included.
+// What cannot be read is 0.
 func (m *Memory) Peak() (peak, limit int64) {
 	g := m.meter.group()
 	host := m.meter.meminfo()["MemTotal"]

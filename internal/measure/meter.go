@@ -32,7 +32,8 @@ type Usage struct {
 // MinWindow is the shortest time that processor use is averaged over; calls in quicker succession get the last figure.
 const MinWindow = 100 * time.Millisecond
 
-// Meter reads Usage. The zero value reads this process's control group and the file system at "/". It is safe for concurrent use.
+// Meter reads Usage. The zero value reads this process's control group and the file system at "/". It is safe for
+// concurrent use.
 type Meter struct {
 	Root string // where /proc and /sys are looked up, "" for "/": for tests
 
@@ -144,7 +145,8 @@ func (g group) number(controller, name string) (int64, bool) {
 	return n, err == nil
 }
 
-// cpu returns the processors granted and the processor time used by all processes of the sandbox, negative when nobody tells.
+// cpu returns the processors granted and the processor time used by all processes of the sandbox, negative when
+// nobody tells.
 func (g group) cpu() (granted float64, used time.Duration) {
 	granted, used = float64(runtime.NumCPU()), -1
 	limit := func(quota, period float64) {

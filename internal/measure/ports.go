@@ -49,8 +49,8 @@ func InUse(port int) (bool, error) {
 	return slices.ContainsFunc(sockets, func(s socket) bool { return s.port == port }), err
 }
 
-// listening asks the kernel for listening sockets alone. The tables in /proc hold every connection, and reading them costs
-// milliseconds on machines with large ones; they are for kernels and runtimes that do not answer.
+// listening asks the kernel for listening sockets alone. The tables in /proc hold every connection, and reading them
+// costs milliseconds on machines with large ones; they are for kernels and runtimes that do not answer.
 func listening() ([]socket, error) {
 	var all []socket
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
@@ -76,7 +76,8 @@ func diagnose(family uint8) ([]socket, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}) // without it the kernel still answers at once
+	// The kernel answers at once, so an error costs nothing but this precaution.
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
 	req := make([]byte, unix.NLMSG_HDRLEN+diagRequest)
 	binary.NativeEndian.PutUint32(req[0:], uint32(len(req)))
 	binary.NativeEndian.PutUint16(req[4:], diagByFamily)

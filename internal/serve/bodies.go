@@ -13,8 +13,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Bodies bounds the JSON bodies that a server has in memory: each of them, all at once, and how long one may take to come. The zero value
-// has the defaults.
+// Bodies bounds the JSON bodies that a server has in memory: each of them, all at once, and how long one may take to
+// come. The zero value has the defaults.
 type Bodies struct {
 	Each   int64         // bytes of one; 0 means 1 MiB
 	All    int64         // bytes of all that are being read and worked on; 0 means 32 MiB
@@ -23,7 +23,8 @@ type Bodies struct {
 	held atomic.Int64
 }
 
-// uncounted bytes of each body are not held against All, so that what is common goes on while large ones have used it up.
+// uncounted bytes of each body are not held against All, so that what is common goes on while large ones have used it
+// up.
 const uncounted = 16 << 10
 
 const defaultWithin = 30 * time.Second
@@ -32,8 +33,9 @@ const bodiesKey = "bodies" // of the face's Bodies in a request
 
 var defaultBodies = &Bodies{}
 
-// read takes a whole body. Its memory counts as held until release is called, also after an error. Errors: fault.TooLarge over Each,
-// fault.Unavailable when All is used up, fault.Timeout when it does not come Within, fault.Invalid when it breaks off.
+// read takes a whole body. Its memory counts as held until release is called, also after an error. Errors:
+// fault.TooLarge over Each, fault.Unavailable when All is used up, fault.Timeout when it does not come Within,
+// fault.Invalid when it breaks off.
 func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 	each, all, within := orDefault(b.Each, 1<<20), orDefault(b.All, 32<<20), orDefault(b.Within, defaultWithin)
 	var held int64
@@ -58,7 +60,8 @@ func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 			if grow := int64(cap(grown) - max(cap(body), uncounted)); grow > 0 {
 				held += grow
 				if b.held.Add(grow) > all {
-					return nil, release, fault.New(fault.Unavailable, "too many large request bodies are on their way at once; try again in a moment")
+					return nil, release, fault.New(fault.Unavailable,
+						"too many large request bodies are on their way at once; try again in a moment")
 				}
 			}
 			copy(grown, body)
@@ -72,7 +75,8 @@ func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 		case errors.Is(err, io.EOF):
 			return body, release, nil
 		case errors.As(err, &tooBig):
-			return nil, release, fault.Newf(fault.TooLarge, "the JSON body is over %d MiB; stream large content through the file endpoints", each>>20)
+			return nil, release, fault.Newf(fault.TooLarge,
+				"the JSON body is over %d MiB; stream large content through the file endpoints", each>>20)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.Header("Connection", "close") // the rest of the body may still come
 			return nil, release, fault.Newf(fault.Timeout, "the body did not come within %v", within)
@@ -82,12 +86,13 @@ func (b *Bodies) read(c *gin.Context) (body []byte, release func(), err error) {
 	}
 }
 
-// Hurry gives the body of every request Bodies.Within to come, whether its route reads it or not: net/http answers only when it has read what is
-// left of a small body. It is middleware for servers of which no route takes a stream.
+// Hurry gives the body of every request Bodies.Within to come, whether its route reads it or not: net/http answers
+// only when it has read what is left of a small body. It is middleware for servers of which no route takes a stream.
 func (f *Face) Hurry(c *gin.Context) {
 	if c.Request.ContentLength != 0 {
 		within := orDefault(f.Bodies.Within, defaultWithin)
-		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(within)) // where there is no connection, nothing can stall
+		// An error means that there is no connection, and then nothing can stall.
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Now().Add(within))
 	}
 }
 

@@ -121,7 +121,8 @@ func TestADeadlineOfABodyEndsWithIt(t *testing.T) {
 	}
 }
 
-// TestAnAnswerDoesNotWaitForABodyWithoutEnd has a client that is refused, without gin, and never sends the body that it has announced.
+// TestAnAnswerDoesNotWaitForABodyWithoutEnd has a client that is refused, without gin, and never sends the body that
+// it has announced.
 func TestAnAnswerDoesNotWaitForABodyWithoutEnd(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		serve.Answer(w, serve.NewBody("S", r, fault.New(fault.Unauthenticated, "no")))

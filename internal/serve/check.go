@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// check holds the fields of a struct against their binding tags: "required" (not the zero value), "min=N" and "max=N" (of a number,
-// or of the length of anything else), "oneof=a b c". All faults are told in one error. Fields without a value are held to "required"
-// alone. Why no library: docs/decisions/0003.
+// check holds the fields of a struct against their binding tags: "required" (not the zero value), "min=N" and "max=N"
+// (of a number, or of the length of anything else), "oneof=a b c". All faults are told in one error. Fields without a
+// value are held to "required" alone. Why no library: docs/decisions/0003.
 func check(v any) error {
 	val := reflect.Indirect(reflect.ValueOf(v))
 	if val.Kind() != reflect.Struct {

@@ -6,8 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// AllowOrigin lets pages of any origin call, without cookies: credentials are then only in headers that the page set itself. It
-// reports whether the request was a preflight, which is answered by it.
+// AllowOrigin lets pages of any origin call, without cookies: credentials are then only in headers that the page set
+// itself. It reports whether the request was a preflight, which is answered by it.
 func AllowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {

@@ -11,8 +11,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Decode reads the JSON body into v, a pointer to a struct, and checks its binding tags (see check). Content-Type is not looked at and unknown fields are ignored, as
-// the published clients need (toolbox.md 0.3). Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field, and those of Bodies.
+// Decode reads the JSON body into v, a pointer to a struct, and checks its binding tags (see check). Content-Type is
+// not looked at and unknown fields are ignored, as the published clients need (docs/wire.md, "Errors and answers").
+// Errors: fault.Invalid with code INVALID_REQUEST_BODY that names the field, and those of Bodies.
 func Decode(c *gin.Context, v any) error { return decode(c, v, false) }
 
 // DecodeOptional is Decode for bodies that may be missing altogether; v is then left as it is, but checked.
@@ -46,7 +47,8 @@ func explain(err error, size int) error {
 	case errors.As(err, &wrongType) && wrongType.Field == "":
 		return badBody("the body is a JSON %s; send an object", wrongType.Value)
 	case errors.As(err, &wrongType):
-		return badBody("%s must be %s, not a JSON %s", wrongType.Field, plainType(wrongType.Type.Kind().String()), wrongType.Value)
+		want := plainType(wrongType.Type.Kind().String())
+		return badBody("%s must be %s, not a JSON %s", wrongType.Field, want, wrongType.Value)
 	case errors.As(err, &syntax):
 		return badBody("the body is not JSON: %v at byte %d", err, syntax.Offset)
 	}

@@ -31,7 +31,10 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 		{"fraction", `{"name":"x","paths":["p"],"count":2.5}`, "count must be a whole number, not a JSON number 2.5"},
 		{"missing", `{}`, "name is required, paths is required"},
 		{"too short a list", `{"name":"x","paths":[]}`, "paths must be at least 1"},
-		{"too small and not one of", `{"name":"x","paths":["p"],"count":1,"kind":"c"}`, "kind must be one of a, b, count must be at least 2"},
+		{
+			"too small and not one of", `{"name":"x","paths":["p"],"count":1,"kind":"c"}`,
+			"kind must be one of a, b, count must be at least 2",
+		},
 		{"too large behind a pointer", `{"name":"x","paths":["p"],"maybe":4}`, "maybe must be at most 3"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -43,7 +46,8 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 			if err != nil {
 				got = err.Error()
 			}
-			if got != tc.want || err != nil && (fault.KindOf(err) != fault.Invalid || fault.CodeOf(err) != "INVALID_REQUEST_BODY") {
+			if got != tc.want || err != nil && (fault.KindOf(err) != fault.Invalid ||
+				fault.CodeOf(err) != "INVALID_REQUEST_BODY") {
 				t.Errorf("Decode = %q (%v, %s), want %q", got, fault.KindOf(err), fault.CodeOf(err), tc.want)
 			}
 		})

@@ -15,9 +15,9 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/logkey"
 )
 
-// Body is the error body of every answer with a status of 400 or more (toolbox.md 0.4, api.md 0.5). Clients choose their
-// exception class by Source and Code, else by StatusCode, which always equals the HTTP status. Error is the status in words
-// and a string, never an object: one client refuses anything else.
+// Body is the error body of every answer with a status of 400 or more (docs/wire.md, "Errors and answers"). Clients
+// choose their exception class by Source and Code, else by StatusCode, which always equals the HTTP status. Error is
+// the status in words and a string, never an object: one client refuses anything else.
 type Body struct {
 	StatusCode int       `json:"statusCode"`
 	Message    string    `json:"message"`
@@ -76,8 +76,8 @@ func NewBody(source string, r *http.Request, err error) Body {
 	return b
 }
 
-// Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is broken off,
-// so that nobody takes a part for the whole.
+// Problem answers err: status and Body. An answer that has begun cannot be changed any more: then the connection is
+// broken off, so that nobody takes a part for the whole.
 func (f *Face) Problem(c *gin.Context, err error) {
 	if left(c.Request, err) {
 		panic(http.ErrAbortHandler) // the client has left, or the server is stopping: nobody is there to be told
@@ -98,8 +98,9 @@ func left(r *http.Request, err error) bool {
 	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
 }
 
-// Note logs err if no caller is to blame for it, and reports whether it did: as an error what is answered with 500, as a warning what is
-// down, wanting or full. Problem does so itself; Note is for errors that are told inside of another answer.
+// Note logs err if no caller is to blame for it, and reports whether it did: as an error what is answered with 500,
+// as a warning what is down, wanting or full. Problem does so itself; Note is for errors that are told inside of
+// another answer.
 func (f *Face) Note(r *http.Request, err error) bool {
 	level := slog.LevelWarn
 	if left(r, err) {
@@ -112,7 +113,8 @@ func (f *Face) Note(r *http.Request, err error) bool {
 	default:
 		return false
 	}
-	f.Logger.Log(r.Context(), level, "request failed", logkey.Method, r.Method, logkey.Path, Cut(r.URL.Path, MaxWords), logkey.Err, err)
+	f.Logger.Log(r.Context(), level, "request failed",
+		logkey.Method, r.Method, logkey.Path, Cut(r.URL.Path, MaxWords), logkey.Err, err)
 	return true
 }
 
@@ -121,7 +123,8 @@ const maxMessage = 8 << 10
 
 // Answer writes b where there is no gin. What is left of the request's body has 5 s to come.
 func Answer(w http.ResponseWriter, b Body) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second)) // where there is no connection, nothing can stall
+	// An error means that there is no connection, and then nothing can stall.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(b.StatusCode)
 	_ = json.NewEncoder(w).Encode(b) // the caller is gone: nothing to tell it

@@ -39,7 +39,8 @@ func TestWhatNoCallerIsToBlameForIsLogged(t *testing.T) {
 		case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 			level = "level=WARN"
 		}
-		if got := log.String(); !strings.Contains(got, level) || strings.Contains(got, "the words") != (level != "") || strings.Count(got, "\n") > 1 {
+		if got := log.String(); !strings.Contains(got, level) || strings.Contains(got, "the words") != (level != "") ||
+			strings.Count(got, "\n") > 1 {
 			t.Errorf("%v, answered with %d, is logged as %q; want %q", kind, w.Code, got, level)
 		}
 	}

@@ -7,11 +7,12 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// Received gives an error that another server of ours answered its kind and code back: it is the inverse of NewBody. The
-// error tells its status and code by a method Answer, as those of api/client do; any other error is returned as it is.
+// Received gives an error that another server of ours answered its kind and code back: it is the inverse of NewBody.
+// The error tells its status and code by a method Answer, as those of api/client do; any other error is returned as
+// it is.
 //
-// 500 becomes fault.Internal, also where the kind was fault.Unknown. A status that no kind has becomes fault.Upstream:
-// it is not known who is to blame.
+// 500 becomes fault.Internal, also where the kind was fault.Unknown. A status that no kind has becomes
+// fault.Upstream: it is not known who is to blame.
 func Received(err error) error {
 	var answered interface {
 		error

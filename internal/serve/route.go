@@ -16,9 +16,9 @@ import (
 
 // Route is one line of a server's table: it feeds the router, the OpenAPI file and the reference page.
 //
-// Path is in gin's form (/files/:id). Query names the query parameters, those that may be missing with a "?" behind. In and Out are zero values of the JSON types, nil where there is no JSON body; Status is
-// that of success, 0 meaning 200. A Route without Do is part of the contract but not of this release: it answers 501 and names
-// Feature.
+// Path is in gin's form (/files/:id). Query names the query parameters, those that may be missing with a "?" behind.
+// In and Out are zero values of the JSON types, nil where there is no JSON body; Status is that of success, 0 meaning
+// 200. A Route without Do is part of the contract but not of this release: it answers 501 and names Feature.
 type Route[S any] struct {
 	Method, Path, Summary string
 	Query                 []string
@@ -55,7 +55,8 @@ func (f *Face) NewEngine() *gin.Engine {
 	return e
 }
 
-// unescape reads the parameters of a path. gin's own reading takes a plus for a space in some paths, which makes one name another.
+// unescape reads the parameters of a path. gin's own reading takes a plus for a space in some paths, which makes one
+// name another.
 func unescape(c *gin.Context) {
 	if c.Request.URL.RawPath == "" { // then gin has taken them from Path
 		return
@@ -67,8 +68,8 @@ func unescape(c *gin.Context) {
 	}
 }
 
-// Wrap makes a gin handler of one that returns an error. It writes the access line: at Debug, since a busy sandbox has thousands a
-// second and a failure is logged by Problem.
+// Wrap makes a gin handler of one that returns an error. It writes the access line: at Debug, since a busy sandbox
+// has thousands a second and a failure is logged by Problem.
 func (f *Face) Wrap(do func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
@@ -108,7 +109,8 @@ type Operation struct {
 	Feature               string // "" when it is built
 }
 
-// Describe returns the operations of routes under a path prefix. It panics if a request type has a rule that Decode does not know.
+// Describe returns the operations of routes under a path prefix. It panics if a request type has a rule that Decode
+// does not know.
 func Describe[S any](prefix string, routes []Route[S]) []Operation {
 	ops := make([]Operation, 0, len(routes))
 	for _, rt := range routes {

@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-// Until serves handler on ln until ctx ends; then it takes no new connections, gives open requests drain to end, cancels the
-// context of those that remain (websockets and followed streams see it at once) and closes them. It returns nil after an ordinary end.
+// Until serves handler on ln until ctx ends; then it takes no new connections, gives open requests drain to end,
+// cancels the context of those that remain (websockets and followed streams see it at once) and closes them. It
+// returns nil after an ordinary end.
 func Until(ctx context.Context, ln net.Listener, handler http.Handler, drain time.Duration) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       90 * time.Second, // longer than the 75 s that clients keep connections (api.md 0.1)
+		IdleTimeout:       90 * time.Second, // clients keep connections for 75 s
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 )
 
-// TestUnusedConnectionsDoNotHoldUpTheEnd: clients dial ahead, and net/http's Shutdown waits 5 s for what they have not used yet.
+// TestUnusedConnectionsDoNotHoldUpTheEnd: clients dial ahead, and net/http's Shutdown waits 5 s for what they have
+// not used yet.
 func TestUnusedConnectionsDoNotHoldUpTheEnd(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +41,8 @@ func TestUnusedConnectionsDoNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-// A client that sends a header without end is refused, and one that never ends its header is not waited for: that takes 10 s.
+// A client that sends a header without end is refused, and one that never ends its header is not waited for: that
+// takes 10 s.
 func TestHeadersHaveBounds(t *testing.T) {
 	t.Parallel() // it waits for the most part
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -23,11 +23,12 @@ func Cut(text string, most int) string {
 	return strings.ToValidUTF8(text, "?")
 }
 
-// Short returns an error met on the way to another server with a text that anybody may be told: without the addresses of the connection, and of
-// MaxWords at most, since the text may be that server's own. err itself is its cause.
+// Short returns an error met on the way to another server with a text that anybody may be told: without the addresses
+// of the connection, and of MaxWords at most, since the text may be that server's own. err itself is its cause.
 func Short(err error) error {
 	text := err.Error()
-	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) { // one may hold another
+	// An OpError may hold another.
+	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) {
 		text = op.Op + ": " + op.Err.Error()
 	}
 	return shortError{Cut(text, MaxWords), err}

@@ -42,7 +42,8 @@ func TestShortErrorsKeepTheirCause(t *testing.T) {
 	_ = ln.Close() // so that it refuses
 	_, err = net.Dial("tcp", addr)
 	for _, err := range []error{err, fmt.Errorf("broken: %w", &net.OpError{Op: "readfrom", Err: err})} {
-		if got := serve.Short(err); strings.Contains(got.Error(), "127") || !strings.Contains(got.Error(), "refused") || !errors.Is(got, syscall.ECONNREFUSED) {
+		if got := serve.Short(err); strings.Contains(got.Error(), "127") || !strings.Contains(got.Error(), "refused") ||
+			!errors.Is(got, syscall.ECONNREFUSED) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
