@@ -67,6 +67,8 @@ type ExecuteResponse struct {
 	// PeakRSSBytes is that of the largest process; absent if it is too small to be told from the daemon's own.
 	PeakRSSBytes int64 `json:"peakRssBytes,omitempty"`
 
+	Artifacts *Artifacts `json:"artifacts,omitempty"` // of code-run: what it showed, if anything
+
 	OutOfMemory *OutOfMemory `json:"outOfMemory,omitempty"` // it, or the last command of its script, was killed for memory
 }
 
