@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestPlainPython runs what needs python3 and no package: the text of values, the forms of their own methods, the import
-// hook.
+// TestPlainPython runs what needs python3 and no package: the text of values, the forms of their own methods, and the
+// import hook.
 func TestPlainPython(t *testing.T) {
 	runCases(t, "python3", "plain_cases.py")
 }

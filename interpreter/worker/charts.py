@@ -388,11 +388,13 @@ def _span(patch, lying):
 
 
 def _value(patch, lying, unit, size):
-    """A bar's length as a decimal string, None if it has none. On an axis of dates it is the time of its end."""
+    """A bar's length as a decimal string, None if it has none. On an axis of dates it is a count of seconds; for a bar
+    that begins at no date it is the Unix time of its end."""
     import decimal
 
-    if unit.dates:
-        size = float(unit.numbers([size + (patch.get_x() if lying else patch.get_y())])[0])
+    if unit.dates and not unit.freq:
+        begin = float(patch.get_x() if lying else patch.get_y())
+        size = round(size * 86400.0, 6) if begin else float(unit.numbers([size])[0])
     if size - size != 0:  # not a number, or infinite
         return None
     text = format(decimal.Decimal(repr(size)), "f")
@@ -579,25 +581,28 @@ class _Axis:
         locator, formatter = type(self.locator).__name__, type(self.formatter).__name__
         if locator in ("FixedLocator", "StrCategoryLocator") and formatter != "ScalarFormatter":
             best = {}  # tick -> (distance, span): of two in one series the nearer one has the tick's name
-            for i, span in enumerate(spans):
-                tick, distance = self._nearest(span)
+            for i, (tick, distance) in enumerate(self._nearest(spans)):
                 if tick is not None and (tick not in best or distance < best[tick][0]):
                     best[tick] = (distance, i)
             for tick, (_, i) in best.items():
                 names[i] = self.texts[tick]
         return [self._place((a + b) / 2) if name is None else name for name, (a, b) in zip(names, spans)]
 
-    def _nearest(self, span):
-        np = sys.modules["numpy"]
-        if not len(self.locs) or span[0] - span[0] != 0:
-            return None, None
-        middle = (span[0] + span[1]) / 2
-        distances = abs(self.locs - middle)
-        tick = int(np.nanargmin(distances))
-        gaps = np.diff(np.unique(self.locs))
-        reach = max(gaps.min() / 2 if len(gaps) else 0.5, (span[1] - span[0]) / 2)
-        distance = float(distances[tick])
-        return (tick, distance) if distance <= reach * 1.000001 and self.texts[tick] else (None, None)
+    def _nearest(self, spans):
+        """For each span the tick with a label that is nearest to its middle, and how far that is; (None, None) for one
+        that no tick is near to."""
+        import bisect
+
+        ticks = sorted((loc, i) for i, loc in enumerate(self.locs.tolist()) if loc - loc == 0)
+        gaps = [b[0] - a[0] for a, b in zip(ticks, ticks[1:]) if b[0] > a[0]]
+        reach = min(gaps) / 2 if gaps else 0.5
+        for low, high in spans:
+            middle = (low + high) / 2
+            at = bisect.bisect_left(ticks, (middle, -1)) if middle - middle == 0 else 0
+            found = [(abs(loc - middle), i) for loc, i in ticks[max(at - 1, 0) : at + 1]]
+            distance, tick = min(found) if found else (None, None)
+            near = found and distance <= max(reach, (high - low) / 2) * 1.000001
+            yield (tick, distance) if near and self.texts[tick] else (None, None)
 
     def _place(self, value):
         if value - value != 0:

@@ -1,5 +1,4 @@
-"""Runs the cases of a file: functions whose names begin with test_. For each it prints a JSON object: name, and error or
-None."""
+"""Runs the cases of a file: functions named test_*. For each it prints a JSON object: name and error."""
 
 import json
 import os

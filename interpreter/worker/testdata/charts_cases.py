@@ -1,5 +1,5 @@
-"""Charts of real figures, held against the numbers that drew them. One of each type is drawn again from its chart, and read
-again."""
+"""Charts of real figures, held against the numbers that drew them. One of each type is drawn again from its chart,
+and read again."""
 
 import base64
 import datetime
@@ -7,8 +7,10 @@ import importlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 
@@ -308,6 +310,24 @@ def test_bars_have_the_names_of_their_places():
     chart = one()
     equal([e["label"] for e in chart["elements"]], ["2024-01-31", "2024-02-29"])
     equal(chart["x_scale"], "datetime")
+
+
+def test_bars_along_dates():
+    days = [datetime.datetime(2024, 1, d) for d in (1, 2)]
+    plt.barh(["a", "b"], [datetime.timedelta(1), datetime.timedelta(hours=1)], left=days)
+    chart = one()
+    equal([(e["label"], e["value"]) for e in chart["elements"]], [("a", "86400"), ("b", "3600")])
+    equal([chart["orientation"], chart["y_scale"]], ["horizontal", "datetime"])
+
+
+def test_many_categories_are_quick():
+    fig = matplotlib.figure.Figure()
+    fig.subplots().bar(["c%d" % i for i in range(5000)], range(5000))
+    began = time.process_time()
+    chart = charts._read(fig)
+    if time.process_time() - began > 1:
+        raise AssertionError("%.1f s" % (time.process_time() - began))
+    equal([(e["label"], e["value"]) for e in chart["elements"]], [("c%d" % i, str(i)) for i in range(5000)])
 
 
 def test_bar_values_are_decimal():
@@ -786,6 +806,41 @@ def test_reload_and_backends():
     equal(one()["type"], "line")
     equal(matplotlib.get_backend().lower(), "svg")
     matplotlib.use("agg", force=True)
+
+
+def test_a_choice_of_backend_is_kept():
+    program = """
+import sys
+sys.path.insert(0, %r)
+import cases
+charts = cases.load("charts")
+if "late" not in sys.argv:
+    charts.watch(print)
+import matplotlib
+if "use" in sys.argv:
+    matplotlib.use("pdf")
+import matplotlib.pyplot as plt
+if "late" in sys.argv:
+    charts.watch(print)
+print(matplotlib.get_backend().lower())
+""" % os.path.dirname(cases.__file__)
+    own = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "DISPLAY", "WAYLAND_DISPLAY")}
+    with tempfile.TemporaryDirectory() as folder:
+        rc = os.path.join(folder, "matplotlibrc")
+        with open(rc, "w") as f:
+            f.write("backend: ps")
+        for word, env, want in (
+            ("", {}, "agg"),
+            ("", {"DISPLAY": ":99"}, "agg"),
+            ("", {"MPLBACKEND": "svg"}, "svg"),
+            ("", {"MATPLOTLIBRC": rc}, "ps"),
+            ("use", {}, "pdf"),
+            ("late", {}, "agg"),
+            ("late", {"MPLBACKEND": "svg"}, "svg"),
+        ):
+            command = [sys.executable, "-B", "-W", "error", "-c", program, word]
+            out = subprocess.run(command, env=dict(own, **env), stdout=subprocess.PIPE, check=True).stdout.decode()
+            equal(out.split(), [want], "backend with %s %s" % (word, env))
 
 
 def test_a_backend_of_the_program_shows_too():
