@@ -9,7 +9,7 @@ import (
 type CreateContextRequest struct {
 	Cwd       string  `json:"cwd,omitempty"`                                  // default: the work dir
 	Language  *string `json:"language,omitempty"`                             // default: python
-	MemoryMiB int64   `json:"memoryMiB,omitempty" binding:"omitempty,min=16"` // Sandlot: what each of its processes may have; 0 means no limit
+	MemoryMiB int64   `json:"memoryMiB,omitempty" binding:"min=0"` // Sandlot: what each of its processes may have; 0 means no limit
 }
 
 // InterpreterContext describes an interpreter that keeps its state.

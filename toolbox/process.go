@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -15,15 +16,16 @@ import (
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
+	"github.com/sandlot-dev/sandlot/interpreter"
 	"github.com/sandlot-dev/sandlot/process"
-	"github.com/sandlot-dev/sandlot/process/code"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
 
 // commandAPI serves /process/execute and /process/code-run.
 type commandAPI struct {
-	processes *process.Manager
-	runs      process.Once // those that were given a key
+	processes    *process.Manager
+	interpreters *interpreter.Manager
+	runs         process.Once // those that were given a key
 }
 
 var commandRoutes = []serve.Route[*commandAPI]{
@@ -63,15 +65,16 @@ func (a *commandAPI) codeRun(c *gin.Context) error {
 	if err := serve.Decode(c, &req); err != nil {
 		return err
 	}
-	cmd, err := code.New(code.Program{Language: req.Language, Source: req.Code, Argv: req.Argv}, a.processes.LookPath)
+	program, err := a.interpreters.Prepare(interpreter.Program{
+		Language: req.Language, Source: req.Code, Argv: req.Argv, Env: req.Envs, Split: req.Split,
+	})
 	if err != nil {
 		return err
 	}
-	defer cmd.Close()
-	return a.answerRun(c, req, req.Split, process.Spec{
-		Argv: cmd.Argv, Hidden: cmd.Hidden, Env: req.Envs, Timeout: req.Timeout.Duration(), User: req.User,
-		Streams: process.Capture{Input: cmd.Input, Split: req.Split},
-	})
+	defer program.Close()
+	spec := program.Spec
+	spec.Timeout, spec.User = req.Timeout.Duration(), req.User
+	return a.answerRun(c, req, req.Split, spec)
 }
 
 // answerRun runs spec, which was made of a request's body, and streams its answer.
@@ -139,6 +142,8 @@ type facts struct {
 	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"`
 
 	OutOfMemory *api.OutOfMemory `json:"outOfMemory,omitempty"`
+
+	Artifacts map[string][]json.RawMessage `json:"artifacts,omitempty"`
 }
 
 func runFacts(res process.Result) facts {
@@ -146,8 +151,21 @@ func runFacts(res process.Result) facts {
 	return facts{
 		Signal: res.Signal, TimedOut: res.TimedOut, Background: res.Lingering, Truncated: dropped > 0, DroppedBytes: dropped,
 		WallMs: milliseconds(res.Wall), CPUMs: milliseconds(res.CPU), PeakRSSBytes: res.PeakRSS,
-		OutOfMemory: wireOutOfMemory(res.OutOfMemory),
+		OutOfMemory: wireOutOfMemory(res.OutOfMemory), Artifacts: artifacts(res.Attached),
 	}
+}
+
+// artifacts is api.Artifacts of what a program attached. Anybody in the sandbox can write there, so what published
+// clients would refuse is left out.
+func artifacts(attached []byte) map[string][]json.RawMessage {
+	charts := slices.DeleteFunc(interpreter.Charts(attached), func(chart json.RawMessage) bool {
+		var shape api.Chart
+		return json.Unmarshal(chart, &shape) != nil
+	})
+	if len(charts) == 0 {
+		return nil
+	}
+	return map[string][]json.RawMessage{"charts": charts}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

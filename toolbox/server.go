@@ -18,6 +18,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
+	"github.com/sandlot-dev/sandlot/interpreter"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/session/pty"
@@ -61,6 +62,7 @@ type Server struct {
 	files        fileAPI
 	git          gitAPI
 	ports        portAPI
+	interpreters interpreterAPI
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -93,6 +95,8 @@ func New(cfg Config) (*Server, error) {
 	s.terminals.terminals = pty.NewManager(cfg.Process)
 	s.webTerminals.terminals = pty.NewManager(cfg.Process)
 	s.files = fileAPI{face: &s.face, files: files, watches: workspace.NewManager(files)}
+	s.interpreters.interpreters = interpreter.NewManager(interpreter.Config{Processes: cfg.Process, Logger: cfg.Logger})
+	s.commands.interpreters = s.interpreters.interpreters
 	s.git.repositories = git.New(cfg.Process)
 	s.ports = portAPI{face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0)}
 	return s, nil
@@ -131,6 +135,7 @@ func (s *Server) Close() {
 	s.closed = true
 	s.serving.Unlock()
 	s.sessions.sessions.Close()
+	s.interpreters.interpreters.Close()
 	s.terminals.terminals.Close()
 	s.webTerminals.terminals.Close()
 	s.files.watches.Close()

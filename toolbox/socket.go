@@ -62,6 +62,11 @@ func mayUpgrade(r *http.Request) error {
 // upgrade makes a websocket of a request; before it, every error is an ordinary answer. Each message goes to take,
 // from one goroutine, until it returns an error, which is then the cause that Context ends with; nil drops messages.
 func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, error) {
+	return upgradeFor(c, maxMessage, take)
+}
+
+// upgradeFor is upgrade for messages of up to limit bytes.
+func upgradeFor(c *gin.Context, limit int64, take func(kind int, data []byte) error) (*socket, error) {
 	var header http.Header
 	if token := chooseSubprotocol(subprotocols(c)); token != "" {
 		header = http.Header{"Sec-WebSocket-Protocol": {token}}
@@ -77,7 +82,7 @@ func upgrade(c *gin.Context, take func(kind int, data []byte) error) (*socket, e
 	if err != nil {
 		return nil, fault.Newf(kind, "open a websocket: %w", err)
 	}
-	conn.SetReadLimit(maxMessage)
+	conn.SetReadLimit(limit)
 	ctx, stop := context.WithCancelCause(c.Request.Context())
 	s := &socket{conn: conn, ctx: ctx, stop: stop, done: make(chan struct{})}
 	conn.SetPingHandler(s.pinged)

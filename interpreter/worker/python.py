@@ -169,7 +169,7 @@ class Imports:
     """Loads the watch over figures when something is imported that makes any."""
 
     def find_spec(self, name, path=None, target=None):
-        if name in ("matplotlib", "IPython"):
+        if name in ("matplotlib", "IPython", "plotly"):
             charts()
         return None
 
@@ -180,7 +180,9 @@ def charts():
     if imports in sys.meta_path:
         sys.meta_path.remove(imports)
     if not loaded:
-        module.watch(show)
+        rich = helper("rich")
+        module.watch(lambda chart: show(rich.of_chart(chart)))
+        rich.watch(display, module.on_import)
     return module
 
 
@@ -282,11 +284,10 @@ class Cell:
     def error(self, e):
         import traceback
 
-        tb = e.__traceback__
-        while tb is not None and tb.tb_frame.f_code.co_filename == SELF:
-            tb = tb.tb_next
         try:
-            text = "".join(traceback.format_exception(type(e), e, tb))
+            told = traceback.TracebackException(type(e), e, e.__traceback__)
+            without_ours(told, set())
+            text = "".join(told.format())
         except BaseException:  # its own __str__ fails
             text = "%s\n" % type(e).__name__
         try:
@@ -298,6 +299,16 @@ class Cell:
         if isinstance(e, SyntaxError) and e.msg:
             value = "%s (line %s)" % (e.msg, e.lineno) if e.lineno else e.msg
         return {"name": type(e).__name__, "value": value, "traceback": plain(text)}
+
+
+def without_ours(told, seen):
+    """Takes the frames of this program out of an exception's traceback and those of what led to it."""
+    if told is None or id(told) in seen:
+        return
+    seen.add(id(told))
+    told.stack[:] = [frame for frame in told.stack if frame.filename != SELF]
+    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+        without_ours(other, seen)
 
 
 def plain(text):

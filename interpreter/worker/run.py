@@ -45,16 +45,27 @@ def failed(e, source):
     import linecache
     import traceback
 
+    text = source.decode("utf-8", "replace")
+    linecache.cache["<stdin>"] = (len(text), None, text.splitlines(True), "<stdin>")
     tb = e.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename == SELF:
         tb = tb.tb_next
-    e.__traceback__ = tb
-    text = source.decode("utf-8", "replace")
-    linecache.cache["<stdin>"] = (len(text), None, text.splitlines(True), "<stdin>")
-    if sys.excepthook is sys.__excepthook__:
-        traceback.print_exception(type(e), e, tb)
-    else:
-        sys.excepthook(type(e), e, tb)
+    if sys.excepthook is not sys.__excepthook__:
+        return sys.excepthook(type(e), e, tb)
+    told = traceback.TracebackException(type(e), e, tb)
+    without_ours(told, set())
+    for line in told.format():
+        print(line, file=sys.stderr, end="")
+
+
+def without_ours(told, seen):
+    """Takes the frames of this file out of an exception's traceback and those of what led to it."""
+    if told is None or id(told) in seen:
+        return
+    seen.add(id(told))
+    told.stack[:] = [frame for frame in told.stack if frame.filename != SELF]
+    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+        without_ours(other, seen)
 
 
 def run():
