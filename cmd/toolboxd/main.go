@@ -115,9 +115,9 @@ func serveUntil(
 	if err != nil {
 		return 2, errors.Join(err, ln.Close())
 	}
+	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
 	ended := make(chan error, 1)
 	go func() { ended <- serve.Until(ctx, watchedListener{ln, s.observe}, handler, stopGrace) }()
-	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
 	if cfg.ClaimHash == "" {
 		s.begin()
 	}
