@@ -142,7 +142,7 @@ func TestCodeRun(t *testing.T) {
 			"python error",
 			api.CodeRunRequest{Language: "python", Code: "1/0"},
 			1,
-			"Traceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\nZeroDivisionError: division by zero\n",
+			"Traceback (most recent call last):\n  File \"<stdin>\", line 1, in <module>\n    1/0\n    ~^~\nZeroDivisionError: division by zero\n",
 		},
 		{"python exit", api.CodeRunRequest{
 			Language: "python", Code: "import os; os._exit(3)",

@@ -267,7 +267,8 @@ class Cell:
         os._exit(code & 255)
 
     def evaluate(self):
-        linecache.cache[self.file] = (len(self.code), None, self.code.splitlines(True), self.file)
+        lines = [line + "\n" for line in self.code.splitlines()]
+        linecache.cache[self.file] = (len(self.code), None, lines, self.file)
         tree = compile(self.code, self.file, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         last = None
         if tree.body and isinstance(tree.body[-1], ast.Expr):

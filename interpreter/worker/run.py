@@ -46,7 +46,7 @@ def failed(e, source):
     import traceback
 
     text = source.decode("utf-8", "replace")
-    linecache.cache["<stdin>"] = (len(text), None, text.splitlines(True), "<stdin>")
+    linecache.cache["<stdin>"] = (len(text), None, [line + "\n" for line in text.splitlines()], "<stdin>")
     tb = e.__traceback__
     while tb is not None and tb.tb_frame.f_code.co_filename == SELF:
         tb = tb.tb_next
