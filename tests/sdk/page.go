@@ -32,9 +32,7 @@ const preface = "# What the published clients can do today\n\n" +
 	"Every public method of the published clients, called against a running Sandlot. A method works when what it gives " +
 	"is right: its result, or what it\n" +
 	"changed, was compared with what it has to be. \"In part\" is a method that leaves something out, which its line " +
-	"names: `code_run` gives output\n" +
-	"and exit codes, but not yet the charts that code draws with matplotlib; save a figure to a file and download " +
-	"that.\n" +
+	"names.\n" +
 	"\"Refused\" is an answer that the contract itself gives in this place, such as 422 for the pause of a container.\n\n"
 
 // Page is docs/compatibility.md: the table of both clients, and the releases that run the small program.

@@ -306,7 +306,7 @@ async def processes(box):
     await step("Process.code_run", lambda: p.code_run("raise SystemExit(3)"), lambda r: r.exit_code == 3)
     drawing = "import matplotlib.pyplot as plt; plt.plot([1, 2, 3]); plt.show(); print('drawn')"
     await step("Process.code_run", lambda: p.code_run(drawing), lambda r: (r.exit_code, r.result) == (0, "drawn\n"))
-    await step("Process.code_run", lambda: p.code_run(drawing), lambda r: [c.type for c in r.artifacts.charts or []] == ["line"], partly="without charts")
+    await step("Process.code_run", lambda: p.code_run(drawing), lambda r: [(c.type, c.elements[0].points, len(c.png) > 1000) for c in r.artifacts.charts] == [("line", [[0, 1], [1, 2], [2, 3]], True)])
 
     def sessions(*ids):
         return reads(p.list_sessions, lambda got: [s.session_id for s in got if s.session_id != "entrypoint"] == list(ids))
@@ -417,18 +417,30 @@ async def _ignore(_data):
 
 async def interpreter(box):
     ci = box.code_interpreter
-    context = await step("CodeInterpreter.create_context", ci.create_context)
-    await step("CodeInterpreter.list_contexts", ci.list_contexts)
-    await step("CodeInterpreter.run_code", lambda: ci.run_code("print(1 + 1)"), lambda r: r.stdout == "2\n")
-    if context is None:
-        context = sdk_context()
-    await step("CodeInterpreter.delete_context", lambda: ci.delete_context(context))
+    context = await step("CodeInterpreter.create_context", lambda: ci.create_context(cwd="/tmp"), lambda c: (c.cwd, c.active, c.language) == ("/tmp", True, "python"))
+    await step("CodeInterpreter.list_contexts", ci.list_contexts, lambda got: [c.id for c in got] == [context.id])
 
+    async def run(code, check, **how):
+        await step("CodeInterpreter.run_code", lambda: ci.run_code(code, **how), check)
 
-def sdk_context():
-    from daytona_toolbox_api_client import InterpreterContext
-
-    return InterpreterContext.model_construct(id="nothing")
+    await run("print(1 + 1)", lambda r: (r.stdout, r.stderr, r.error) == ("2\n", "", None))
+    await run("x = 1\nimport os\nprint(os.getcwd(), os.environ['A'])", lambda r: r.stdout == "/tmp b\n", context=context, envs={"A": "b"})
+    await run("x += 1\nprint(x, os.environ.get('A'))", lambda r: r.stdout == "2 None\n", context=context)
+    await run("x", lambda r: r.error.name == "NameError" and "line 1" in r.error.traceback)
+    await run("import sys\nprint('err', file=sys.stderr)\nos.system('echo child')\ninput()", lambda r: (r.stdout, r.stderr, r.error.name) == ("child\n", "err\n", "EOFError"), context=context)
+    got = []
+    handlers = {f"on_{kind}": (lambda m, kind=kind: got.append((kind, getattr(m, "output", None) or m.name))) for kind in ("stdout", "stderr", "error")}
+    await run("import sys\nprint(1)\nprint(2, file=sys.stderr)\nprint(3)\n1 / 0", lambda _: got == [("stdout", "1\n"), ("stderr", "2\n"), ("stdout", "3\n"), ("error", "ZeroDivisionError")], **handlers)
+    await run("import sys\nsys.exit(1)", lambda r: r.error is None)
+    await run("import os\nos._exit(3)", lambda r: r.error.name == "InterpreterCrashed" and "exit code 3" in r.error.value)
+    await run("print('anew')", lambda r: (r.stdout, r.error) == ("anew\n", None))
+    try:
+        await call(lambda: ci.run_code("import time\ntime.sleep(60)", timeout=1))
+        results["CodeInterpreter.run_code"] = {"status": "fails", "detail": "a timeout of 1 s did not end sleep(60)"}
+    except sdk.DaytonaTimeoutError:
+        pass
+    await run("print(os.getpid() > 1)", lambda r: r.stdout == "True\n", context=context)
+    await step("CodeInterpreter.delete_context", lambda: ci.delete_context(context), seen=reads(ci.list_contexts, lambda got: got == []))
 
 
 async def repositories(box):

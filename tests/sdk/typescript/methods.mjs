@@ -202,7 +202,7 @@ async function processes(box) {
   await step('Process.codeRun', () => p.codeRun('raise SystemExit(3)'), (r) => r.exitCode === 3)
   const drawing = "import matplotlib.pyplot as plt; plt.plot([1, 2, 3]); plt.show(); print('drawn')"
   await step('Process.codeRun', () => p.codeRun(drawing), (r) => same([r.exitCode, r.result], [0, 'drawn\n']))
-  await step('Process.codeRun', () => p.codeRun(drawing), (r) => same((r.artifacts.charts ?? []).map((c) => c.type), ['line']), { partly: 'without charts' })
+  await step('Process.codeRun', () => p.codeRun(drawing), (r) => same(r.artifacts.charts.map((c) => [c.type, c.elements[0].points, c.png.length > 1000]), [['line', [[0, 1], [1, 2], [2, 3]], true]]))
 
   const own = (list) => list.filter((s) => s.sessionId !== 'entrypoint')
   const sessions = (...ids) => ({ seen: async () => same(own(await p.listSessions()).map((s) => s.sessionId), ids) })
@@ -270,10 +270,22 @@ async function terminals(box) {
 
 async function interpreter(box) {
   const ci = box.codeInterpreter
-  const context = await step('CodeInterpreter.createContext', () => ci.createContext())
-  await step('CodeInterpreter.listContexts', () => ci.listContexts())
-  await step('CodeInterpreter.runCode', () => ci.runCode('print(1 + 1)'), (r) => r.stdout === '2\n')
-  await step('CodeInterpreter.deleteContext', () => ci.deleteContext(context ?? { id: 'nothing' }))
+  const context = await step('CodeInterpreter.createContext', () => ci.createContext('/tmp'), (c) => same([c.cwd, c.active, c.language], ['/tmp', true, 'python']))
+  const listed = async () => (await ci.listContexts()).map((c) => c.id)
+  await step('CodeInterpreter.listContexts', listed, (ids) => same(ids, [context.id]))
+  const run = (code, check, how) => step('CodeInterpreter.runCode', () => ci.runCode(code, how), check)
+  await run('print(1 + 1)', (r) => same([r.stdout, r.stderr, r.error], ['2\n', '', undefined]))
+  await run("x = 1\nimport os\nprint(os.getcwd(), os.environ['A'])", (r) => r.stdout === '/tmp b\n', { context, envs: { A: 'b' } })
+  await run("x += 1\nprint(x, os.environ.get('A'))", (r) => r.stdout === '2 None\n', { context })
+  await run('x', (r) => r.error.name === 'NameError' && r.error.traceback.includes('line 1'))
+  const got = []
+  const handlers = { onStdout: (m) => got.push(['stdout', m.output]), onStderr: (m) => got.push(['stderr', m.output]), onError: (e) => got.push(['error', e.name]) }
+  await run('import sys\nprint(1)\nprint(2, file=sys.stderr)\nprint(3)\n1 / 0', () => same(got, [['stdout', '1\n'], ['stderr', '2\n'], ['stdout', '3\n'], ['error', 'ZeroDivisionError']]), handlers)
+  await run('import os\nos._exit(3)', (r) => r.error.name === 'InterpreterCrashed' && r.error.value.includes('exit code 3'))
+  await run("print('anew')", (r) => same([r.stdout, r.error], ['anew\n', undefined]))
+  const tooLong = await ci.runCode('import time\ntime.sleep(60)', { timeout: 1 }).then(() => null, (err) => err)
+  await step('CodeInterpreter.runCode', () => tooLong?.constructor?.name, (n) => n === 'DaytonaTimeoutError')
+  await step('CodeInterpreter.deleteContext', () => ci.deleteContext(context), undefined, { seen: async () => same(await listed(), []) })
 }
 
 async function repositories(box) {
