@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -163,23 +165,50 @@ func (d *documents) sync(c *client, path string, id func(path string) string) (d
 	if d.client != c {
 		return document{}, c.lost(ErrCrashed)
 	}
-	doc := d.open[path]
-	now, err := stateAt(path)
-	if doc != nil && doc.changed && (err != nil || now == doc.state) {
-		d.used.MoveToFront(doc.use) // where the file cannot be read, the caller's text is all there is
-		return *doc, nil
-	}
-	if err == nil && (doc == nil || doc.state == state{} || now != doc.state) {
-		doc, err = d.readLocked(path, id, doc)
-	}
+	doc, err := d.refreshLocked(path, id)
 	if err != nil {
-		if doc = d.open[path]; doc != nil && !errors.Is(err, ErrCrashed) {
-			d.closeLocked(doc)
-		}
 		return document{}, err
 	}
 	d.used.MoveToFront(doc.use)
 	return *doc, nil
+}
+
+// refreshLocked reads and sends a document if the server does not know it, or not as it is. One whose file cannot be
+// read is closed, unless its text is a caller's.
+func (d *documents) refreshLocked(path string, id func(path string) string) (*document, error) {
+	doc := d.open[path]
+	now, err := stateAt(path)
+	if doc != nil && doc.changed && (err != nil || now == doc.state) {
+		return doc, nil
+	}
+	if err == nil && (doc == nil || doc.state == state{} || now != doc.state) {
+		doc, err = d.readLocked(path, id, doc)
+	}
+	if err == nil {
+		return doc, nil
+	}
+	if doc = d.open[path]; doc != nil && !errors.Is(err, ErrCrashed) {
+		d.closeLocked(doc)
+	}
+	return nil, err
+}
+
+// refresh makes the server know all open documents as they are now. Error: ErrCrashed.
+func (d *documents) refresh(c *client, id func(path string) string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client != c {
+		return c.lost(ErrCrashed)
+	}
+	for _, path := range slices.Collect(maps.Keys(d.open)) {
+		if d.open[path] == nil {
+			continue // it was closed for another's sake
+		}
+		if _, err := d.refreshLocked(path, id); errors.Is(err, ErrCrashed) {
+			return err
+		}
+	}
+	return nil
 }
 
 // readLocked reads a document and sends it if it is new or has changed. was is what is known of it, or nil.
@@ -315,13 +344,6 @@ func (d *documents) isOpen(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.open[path] != nil
-}
-
-// none says that no document is open.
-func (d *documents) none() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.open) == 0
 }
 
 // text returns what the server knows of a document: its text if it is open, else what its file holds; "" if there is

@@ -41,8 +41,9 @@ type Program struct {
 	// Watch says that the server must be told which files of the project have changed.
 	Watch bool
 
-	// diagnose asks the server by means of its own. nil means by the protocol.
+	// diagnose and search ask the server by means of its own. nil means by the protocol.
 	diagnose diagnose
+	search   search
 }
 
 // Languages returns the languages that are known by default.
@@ -50,7 +51,7 @@ func Languages() []Language {
 	typescript := func(projectFile string) []Program {
 		return []Program{{
 			Argv: []string{"typescript-language-server", "--stdio"}, Options: tsserverOptions,
-			KnowsOpened: true, ProjectFile: projectFile, diagnose: tsserverDiagnose,
+			KnowsOpened: true, ProjectFile: projectFile, diagnose: tsserverDiagnose, search: tsserverSearch,
 		}}
 	}
 	vscode := func(name string) []Program {

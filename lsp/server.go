@@ -210,13 +210,21 @@ func (s *Server) about(ctx context.Context, uri string, act func(context.Context
 		return err
 	}
 	return s.do(ctx, func(ctx context.Context, c *client) error {
-		s.tellChanges(ctx, c)
+		if err := s.refresh(ctx, c); err != nil {
+			return err
+		}
 		doc, err := s.docs.sync(c, path, s.language.id)
 		if err != nil {
 			return err
 		}
 		return act(ctx, c, doc)
 	})
+}
+
+// refresh makes the server know what has changed on disk. Other documents than the one that is asked about matter, too.
+func (s *Server) refresh(ctx context.Context, c *client) error {
+	s.tellChanges(ctx, c)
+	return s.docs.refresh(c, s.language.id)
 }
 
 // OpenDocument opens a document, and keeps it open over a restart. One that is open gets its file's text anew, also

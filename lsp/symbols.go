@@ -82,7 +82,9 @@ func flatten(list []Symbol, tree []treeSymbol, uri, container string) []Symbol {
 func (s *Server) WorkspaceSymbols(ctx context.Context, query string) (found Symbols, err error) {
 	found.List = []Symbol{}
 	err = s.do(ctx, func(ctx context.Context, c *client) (err error) {
-		s.tellChanges(ctx, c)
+		if err := s.refresh(ctx, c); err != nil {
+			return err
+		}
 		if has(c.caps.WorkspaceSymbol) {
 			found, err = s.askForSymbols(ctx, c, query)
 		} else {
@@ -117,7 +119,13 @@ func (s *Server) askForSymbols(ctx context.Context, c *client, query string) (Sy
 		}
 	}
 	var list []Symbol
-	if err := c.call(ctx, "workspace/symbol", object{"query": query}, &list); err != nil {
+	var err error
+	if c.program.search != nil {
+		list, err = c.program.search(ctx, c, query)
+	} else {
+		err = c.call(ctx, "workspace/symbol", object{"query": query}, &list)
+	}
+	if err != nil {
 		return Symbols{List: []Symbol{}}, err
 	}
 	cols := s.columns(c)
@@ -165,9 +173,6 @@ func (s *Server) openProjects(ctx context.Context, c *client, query string) (who
 			break
 		}
 		open = append(open, path)
-	}
-	if len(open) == 0 && s.docs.none() && len(files) > 0 {
-		open = append(open, files[0].path) // the server refuses to search without any
 	}
 	for _, path := range open {
 		if _, err := s.docs.sync(c, path, s.language.id); errors.Is(err, ErrCrashed) {
