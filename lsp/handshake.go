@@ -35,21 +35,24 @@ func has(provider json.RawMessage) bool {
 // object is a JSON object.
 type object = map[string]any
 
-// ours is what this client can do. It registers nothing later, so that a server says at once what it can do; and it
-// changes no files.
-func ours() object {
+// ours is what this client can do for a program. It registers nothing later, so that a server says at once what it can
+// do; and it changes no files. It has a configuration only where it knows one: bash-language-server, for one, looks at
+// no document until it was answered.
+func ours(program Program, options Options) object {
 	return object{
 		"general": object{"positionEncodings": []string{"utf-16"}},
 		"window":  object{"workDoneProgress": true},
 		"workspace": object{
-			"configuration": true, "workspaceFolders": true, "symbol": object{}, "didChangeConfiguration": object{},
+			"configuration": options.Settings != nil, "workspaceFolders": true, "symbol": object{}, "didChangeConfiguration": object{},
 			"didChangeWatchedFiles": object{}, "workspaceEdit": object{"documentChanges": true},
 		},
 		"textDocument": object{
 			"synchronization": object{},
 			"completion": object{
 				"contextSupport": true,
-				"completionItem": object{"documentationFormat": []string{"markdown", "plaintext"}},
+				"completionItem": object{
+					"documentationFormat": []string{"markdown", "plaintext"}, "snippetSupport": program.Snippets,
+				},
 			},
 			"hover":              object{"contentFormat": []string{"markdown", "plaintext"}},
 			"definition":         object{},
@@ -70,13 +73,13 @@ func folders(root string) []object {
 
 // handshake makes c ready for requests. No process is named as the server's parent: a server that is told one looks
 // every few seconds whether it is there, and this one ends its servers itself.
-func (c *client) handshake(ctx context.Context, root string, options object) error {
+func (c *client) handshake(ctx context.Context, root string, options Options) error {
 	params := object{
 		"processId": nil, "clientInfo": object{"name": "sandlot"}, "rootPath": root, "rootUri": fileURI(root),
-		"capabilities": ours(), "workspaceFolders": folders(root),
+		"capabilities": ours(c.program, options), "workspaceFolders": folders(root),
 	}
-	if options != nil {
-		params["initializationOptions"] = options
+	if options.Init != nil {
+		params["initializationOptions"] = options.Init
 	}
 	var result struct {
 		Capabilities capabilities `json:"capabilities"`
@@ -91,16 +94,16 @@ func (c *client) handshake(ctx context.Context, root string, options object) err
 	if err := c.notify("initialized", object{}); err != nil {
 		return err
 	}
-	if options == nil {
+	if options.Settings == nil {
 		return nil
 	}
-	return c.notify("workspace/didChangeConfiguration", object{"settings": options})
+	return c.notify("workspace/didChangeConfiguration", object{"settings": options.Settings})
 }
 
 // answerer handles what a server sends by itself. Handle does not wait for anything.
 type answerer struct {
 	root      string
-	options   object
+	settings  object
 	published func(params json.RawMessage) // diagnostics
 }
 
@@ -167,15 +170,15 @@ func (a answerer) configuration(params json.RawMessage) []any {
 	items := asked.Items[:min(len(asked.Items), maxItems)]
 	values := make([]any, len(items))
 	for i, item := range items {
-		values[i] = setting(a.options, item.Section)
+		values[i] = setting(a.settings, item.Section)
 	}
 	return values
 }
 
-// setting finds a section such as "python.analysis" among options, nil where there is none.
-func setting(options object, section string) any {
-	var value any = options
-	if section == "" || options == nil {
+// setting finds a section such as "python.analysis", nil where there is none.
+func setting(settings object, section string) any {
+	var value any = settings
+	if section == "" || settings == nil {
 		return nil
 	}
 	for _, name := range strings.SplitN(section, ".", 10) {

@@ -23,9 +23,11 @@ type Language struct {
 type Program struct {
 	Argv []string
 
-	// Options returns what is sent as initializationOptions and as settings, and answers questions for the
-	// configuration. nil means nothing is.
-	Options func(root string) map[string]any
+	// Options returns what the server is told for a project; nil means nothing.
+	Options func(root string) Options
+
+	// Snippets says that the server completes nothing for a client that takes no snippets.
+	Snippets bool
 
 	// CodePoints says that the server counts characters by code points, whatever was agreed.
 	CodePoints bool
@@ -46,6 +48,12 @@ type Program struct {
 	search   search
 }
 
+// Options are what a server is told. nil maps are not sent.
+type Options struct {
+	Init     map[string]any // initializationOptions
+	Settings map[string]any // the configuration by sections, sent and handed out
+}
+
 // Languages returns the languages that are known by default.
 func Languages() []Language {
 	typescript := func(projectFile string) []Program {
@@ -55,8 +63,8 @@ func Languages() []Language {
 		}}
 	}
 	vscode := func(name string) []Program {
-		options := func(string) map[string]any { return map[string]any{"provideFormatter": true} }
-		return []Program{{Argv: []string{"vscode-" + name + "-language-server", "--stdio"}, Options: options}}
+		argv := []string{"vscode-" + name + "-language-server", "--stdio"}
+		return []Program{{Argv: argv, Options: vscodeOptions, Snippets: true}}
 	}
 	const (
 		installTypeScript = "npm install -g typescript typescript-language-server"
@@ -103,7 +111,7 @@ func Languages() []Language {
 		},
 		{
 			Name: "yaml", Aliases: []string{"yml"}, IDs: ids("yaml", ".yaml", ".yml"),
-			Servers: []Program{{Argv: []string{"yaml-language-server", "--stdio"}}},
+			Servers: []Program{{Argv: []string{"yaml-language-server", "--stdio"}, Options: yamlOptions}},
 			Install: "npm install -g yaml-language-server",
 		},
 		{
@@ -184,7 +192,7 @@ func (ls *languages) find(name string) (*Language, error) {
 
 // pylspOptions leave imports out of a document's symbols, and let the server know the packages of the project's own
 // virtual environment.
-func pylspOptions(root string) map[string]any {
+func pylspOptions(root string) Options {
 	plugins := map[string]any{"jedi_symbols": map[string]any{"include_import_symbols": false}}
 	for _, name := range []string{".venv", "venv"} {
 		dir := filepath.Join(root, name)
@@ -193,14 +201,36 @@ func pylspOptions(root string) map[string]any {
 			break
 		}
 	}
-	return map[string]any{"pylsp": map[string]any{"plugins": plugins}}
+	all := map[string]any{"pylsp": map[string]any{"plugins": plugins}}
+	return Options{Init: all, Settings: all}
 }
 
 // tsserverOptions turn off the second process that answers from the opened document alone while the project is being
 // loaded: its answers lack what other files declare, and do not say so. No types are fetched from the network.
-func tsserverOptions(string) map[string]any {
-	return map[string]any{
+func tsserverOptions(string) Options {
+	return Options{Init: map[string]any{
 		"tsserver":                          map[string]any{"useSyntaxServer": "never"},
 		"disableAutomaticTypingAcquisition": true,
+	}}
+}
+
+// vscodeOptions turn on what the servers for JSON, HTML and CSS do only when told to.
+func vscodeOptions(string) Options {
+	validate := map[string]any{"validate": true}
+	return Options{
+		Init: map[string]any{"provideFormatter": true},
+		Settings: map[string]any{
+			"json": map[string]any{"validate": map[string]any{"enable": true}, "format": map[string]any{"enable": true}},
+			"html": map[string]any{}, "css": validate, "scss": validate, "less": validate,
+		},
 	}
+}
+
+// yamlOptions turn off the catalogue of schemas on the network, which answers wait for: some 20 s where there is no
+// network.
+func yamlOptions(string) Options {
+	return Options{Settings: map[string]any{"yaml": map[string]any{
+		"schemaStore": map[string]any{"enable": false}, "format": map[string]any{"enable": true},
+		"validate": true, "hover": true, "completion": true,
+	}}}
 }

@@ -44,10 +44,10 @@ func newBench(t testing.TB, cfg lsp.Config, mode ...string) *bench {
 	argv := append([]string{self, "fake-server", b.log}, mode...)
 	cfg.Dir = dir
 	if cfg.Processes == nil {
-		cfg.Processes = processes(t, dir, os.Environ())
+		cfg.Processes = processes(t, dir, append(os.Environ(), "GORACE=atexit_sleep_ms=0")) // a server ends when it ends
 	}
 	if cfg.Languages == nil {
-		options := func(string) map[string]any { return map[string]any{"a": map[string]any{"b": 7}} }
+		options := func(string) lsp.Options { return lsp.Options{Settings: map[string]any{"a": map[string]any{"b": 7}}} }
 		cfg.Languages = []lsp.Language{
 			{Name: "fake", Aliases: []string{"fk"}, IDs: map[string]string{".x": "fakex"}, Servers: []lsp.Program{{Argv: []string{"no-such-server"}}, {Argv: argv, Options: options}}},
 			{Name: "none", Servers: []lsp.Program{{Argv: []string{"no-such-server"}}}, Install: "get one"},

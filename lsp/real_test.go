@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,7 +25,7 @@ import (
 func servers(t *testing.T) (path string) {
 	t.Helper()
 	var pins []byte
-	for _, name := range []string{"requirements.txt", "package-lock.json", "package.json"} {
+	for _, name := range []string{"requirements.txt", "package-lock.json", "package.json", "gopls.txt"} {
 		data, err := os.ReadFile(filepath.Join("testdata", "servers", name))
 		if err != nil {
 			t.Fatal(err)
@@ -37,19 +38,24 @@ func servers(t *testing.T) (path string) {
 		t.Fatal(err)
 	}
 	whole, venv := filepath.Join(dir, ".whole"), filepath.Join(dir, "venv")
-	path = filepath.Join(venv, "bin") + ":" + filepath.Join(dir, "node_modules", ".bin")
+	path = strings.Join([]string{filepath.Join(venv, "bin"), filepath.Join(dir, "node_modules", ".bin"), filepath.Join(dir, "bin")}, ":")
 	if _, err := os.Stat(whole); err == nil {
 		return path
 	}
 	pinned := filepath.Join("testdata", "servers")
+	gopls, err := os.ReadFile(filepath.Join(pinned, "gopls.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, command := range [][]string{
 		{"rm", "-rf", venv},
 		{"cp", filepath.Join(pinned, "package.json"), filepath.Join(pinned, "package-lock.json"), dir},
 		{"python3", "-m", "venv", venv},
 		{filepath.Join(venv, "bin", "pip"), "install", "-q", "--no-deps", "-r", filepath.Join(pinned, "requirements.txt")},
 		{"npm", "ci", "--prefix", dir, "--no-audit", "--no-fund", "--loglevel=error"},
+		{"go", "install", strings.TrimSpace(string(gopls))},
 	} {
-		if _, err := harness.Run(nil, nil, command[0], command[1:]...); err != nil {
+		if _, err := harness.Run(nil, []string{"GOBIN=" + filepath.Join(dir, "bin")}, command[0], command[1:]...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,12 +65,16 @@ func servers(t *testing.T) (path string) {
 	return path
 }
 
-// realBench is a bench of the real servers.
-func realBench(t *testing.T, language string) *bench {
+// realBench is a bench of the real servers. only leaves one of a language's servers, by the index in the table.
+func realBench(t *testing.T, language string, only ...int) *bench {
 	t.Helper()
+	table := lsp.Languages()
+	if i := slices.IndexFunc(table, func(l lsp.Language) bool { return l.Name == language }); len(only) > 0 {
+		table[i].Servers = table[i].Servers[only[0] : only[0]+1]
+	}
 	env := append(os.Environ(), "PATH="+servers(t)+":"+os.Getenv("PATH"))
 	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") && v != env[len(env)-1] })
-	b := newBench(t, lsp.Config{Languages: lsp.Languages(), Processes: processes(t, t.TempDir(), env)})
+	b := newBench(t, lsp.Config{Languages: table, Processes: processes(t, t.TempDir(), env)})
 	b.key.Language = language
 	return b
 }
@@ -148,6 +158,10 @@ func TestCompletionsOf500Files(t *testing.T) {
 			slices.Sort(later)
 			t.Logf("start %v; first completion %v; later: median %v, 90%% %v, worst %v",
 				starts, firsts, later[len(later)/2], later[len(later)*9/10], later[len(later)-1])
+			if load := loadPerCPU(t); load > 1 {
+				t.Logf("not judged: %.1f programs wait for each processor", load)
+				return
+			}
 			if best := slices.Min(firsts); best > 2*time.Second {
 				t.Errorf("the best first completion took %v", best)
 			}
@@ -156,6 +170,15 @@ func TestCompletionsOf500Files(t *testing.T) {
 			}
 		})
 	}
+}
+
+// loadPerCPU returns how many programs wanted each processor in the last minute.
+func loadPerCPU(t *testing.T) (load float64) {
+	t.Helper()
+	if _, err := fmt.Sscan(readText(t, "/proc/loadavg"), &load); err != nil {
+		t.Fatal(err)
+	}
+	return load / float64(runtime.NumCPU())
 }
 
 func TestSymbolsOf500Files(t *testing.T) {
@@ -438,4 +461,105 @@ func inFolder(t *testing.T, dir string) (pids []int) {
 		}
 	}
 	return pids
+}
+
+// An example is a document of a language.
+type example struct {
+	name, text string
+	more       map[string]string
+	symbol     string       // in the document
+	at         lsp.Position // of something that can be completed
+	label      string
+	wrong      string // a text with something wrong, "" where the server says nothing of it
+}
+
+// TestEveryLanguageOfTheTable asks each server that is installed what an editor asks first.
+func TestEveryLanguageOfTheTable(t *testing.T) {
+	for language, tc := range map[string]example{
+		"python":     {"a.py", "class Ding:\n    pass\nDi\n", nil, "Ding", lsp.Position{Line: 2, Character: 2}, "Ding", "def f(:\n"},
+		"typescript": {"a.ts", "class Ding {}\nDi\n", nil, "Ding", lsp.Position{Line: 1, Character: 2}, "Ding", "let x: number = '';\n"},
+		"javascript": {"a.js", "class Ding {}\nDi\n", nil, "Ding", lsp.Position{Line: 1, Character: 2}, "Ding", "let x = ;\n"},
+		"go":         {"a.go", "package main\n\ntype Ding int\n\nfunc main() { Di }\n", map[string]string{"go.mod": "module x\n\ngo 1.24\n"}, "Ding", lsp.Position{Line: 4, Character: 16}, "Ding", "package main\n\nfunc main() { x }\n"},
+		"bash":       {"a.sh", "ding() { echo; }\ndi\n", nil, "ding", lsp.Position{Line: 1, Character: 2}, "ding", ""},
+		"json":       {"package.json", "{\"ding\": 1, \"\": 2}\n", nil, "ding", lsp.Position{Line: 0, Character: 13}, "", "{\n"},
+		"yaml":       {"a.yaml", "ding:\n  dong: 1\n", nil, "ding", lsp.Position{Line: 1, Character: 2}, "", "a: [\n"},
+		"html":       {"a.html", "<p id=\"ding\"><\n</p>\n", nil, "p#ding", lsp.Position{Line: 0, Character: 14}, "div", ""},
+		"css":        {"a.css", ".ding { col }\n", nil, ".ding", lsp.Position{Line: 0, Character: 11}, "color", "a { color }\n"},
+	} {
+		t.Run(language, func(t *testing.T) {
+			i := slices.IndexFunc(lsp.Languages(), func(l lsp.Language) bool { return l.Name == language })
+			for i, program := range lsp.Languages()[i].Servers {
+				t.Run(program.Argv[0], func(t *testing.T) { try(t, realBench(t, language, i), tc) })
+			}
+		})
+	}
+}
+
+// try asks for all that an example says.
+func try(t *testing.T, b *bench, tc example) {
+	if a := b.Available(); !slices.ContainsFunc(a, func(a lsp.Available) bool { return a.Language == b.key.Language && a.Server != "" }) {
+		t.Skip("it is not installed")
+	}
+	for name, text := range tc.more {
+		b.file(name, text)
+	}
+	path := b.file(tc.name, tc.text)
+	s := b.start()
+	symbols, err := s.DocumentSymbols(t.Context(), path)
+	named := func(one lsp.Symbol) bool { return one.Name == tc.symbol }
+	if i := slices.IndexFunc(symbols.List, named); err != nil || i < 0 || symbols.List[i].Location.URI != "file://"+path {
+		t.Errorf("symbols: %v, %v", symbols, err)
+	}
+	found, err := s.WorkspaceSymbols(t.Context(), strings.TrimLeft(tc.symbol, ".p#"))
+	if err != nil || !slices.ContainsFunc(found.List, named) {
+		t.Errorf("symbols of the project: %v, %v", found, err)
+	}
+	list, err := s.Completions(t.Context(), path, tc.at, lsp.CompletionContext{})
+	if err != nil || tc.label != "" && !slices.ContainsFunc(list.Items, func(i lsp.CompletionItem) bool { return strings.HasPrefix(i.Label, tc.label) }) {
+		t.Errorf("completions: %v, %v", list, err)
+	}
+	if _, err := s.Hover(t.Context(), path, tc.at); err != nil {
+		t.Errorf("hover: %v", err)
+	}
+	other := b.file("wrong"+filepath.Ext(tc.name), tc.wrong)
+	if list, err := s.Diagnostics(t.Context(), other); tc.wrong != "" && (err != nil || len(list) == 0) {
+		t.Errorf("diagnostics: %v, %v", list, err)
+	}
+	if err := b.Stop(b.key); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServersThatWatchNothingAreTold changes a file that was never opened.
+func TestServersThatWatchNothingAreTold(t *testing.T) {
+	b := realBench(t, "go")
+	b.file("go.mod", "module x\n\ngo 1.24\n")
+	path := b.file("a.go", "package main\n\nfunc main() { Di }\n")
+	b.file("b.go", "package main\n")
+	s := b.start()
+	labelled := func() bool {
+		list, err := s.Completions(t.Context(), path, lsp.Position{Line: 2, Character: 16}, lsp.CompletionContext{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(list.Items, func(i lsp.CompletionItem) bool { return i.Label == "Ding" })
+	}
+	if labelled() {
+		t.Error("what is nowhere is completed")
+	}
+	b.file("b.go", "package main\n\ntype Ding int\n")
+	if !labelled() {
+		t.Error("a change of a file that is not open is not known")
+	}
+	b.file("b.go", "package main\n")
+	b.file("c.go", "package main\n\ntype Ding int\n")
+	if !labelled() {
+		t.Error("a new file is not known")
+	}
+	if err := os.Remove(filepath.Join(b.project, "c.go")); err != nil {
+		t.Fatal(err)
+	}
+	if labelled() {
+		t.Error("a removed file is not known")
+	}
 }

@@ -86,9 +86,10 @@ func (s *Server) live(ctx context.Context) (c *client, began bool, err error) {
 	}
 	r := s.run
 	if r == nil || r.ended() {
+		last := r
 		r = &run{ready: make(chan struct{})}
 		s.run = r
-		s.starts.Go(func() { s.begin(r) })
+		s.starts.Go(func() { s.begin(r, last) })
 	}
 	s.mu.Unlock()
 	select {
@@ -116,10 +117,13 @@ func (s *Server) waited(ctx context.Context, act string) error {
 	return fmt.Errorf("%s: %w", act, context.Cause(ctx))
 }
 
-// begin starts a process and makes it ready.
-func (s *Server) begin(r *run) {
+// begin starts a process and makes it ready, when nothing is left of the last one, which may be nil.
+func (s *Server) begin(r, last *run) {
 	defer close(r.ready)
 	defer fault.Recovered(&r.err)
+	if last != nil && last.client != nil {
+		<-last.client.done
+	}
 	ctx, cancel := context.WithTimeout(s.life, s.m.cfg.Timeout)
 	defer cancel()
 	c, err := s.launch(ctx)
@@ -144,12 +148,14 @@ func (s *Server) launch(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", strings.Join(program.Argv, " "), err)
 	}
-	var options object
+	var options Options
 	if program.Options != nil {
 		options = program.Options(s.resolver.root)
 	}
 	s.published.reset()
-	c := newClient(program, proc, s.m.big, answerer{root: s.resolver.root, options: options, published: s.published.publish})
+	c := newClient(program, proc, s.m.big, answerer{
+		root: s.resolver.root, settings: options.Settings, published: s.published.publish,
+	})
 	if err = c.handshake(ctx, s.resolver.root, options); err == nil {
 		err = s.docs.attach(c, s.language.id)
 	}
