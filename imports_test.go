@@ -52,13 +52,19 @@ var rules = []rule{
 		why: "a domain room is plain Go: HTTP belongs to its wire room, the engine to an adapter",
 	},
 	{
-		rooms: "coordinator/fleet coordinator/catalog coordinator/tenancy", may: domainInternal,
+		rooms: "coordinator/catalog", may: "coordinator/fleet " + domainInternal,
+		mustNot: web + " database/sql github.com/uptrace/bun",
+		why:     "what a catalog lists, a fleet starts from: it stands on that one sister, and is as plain Go",
+	},
+	{
+		rooms: "coordinator/fleet coordinator/tenancy", may: domainInternal,
 		mustNot: web + " database/sql github.com/uptrace/bun",
 		why:     "a domain room is plain Go: HTTP belongs to its wire room, SQL to the store",
 	},
 	{
-		rooms: "coordinator/store", may: "coordinator/fleet coordinator/tenancy internal", mustNot: web,
-		why: "the store serves fleet and tenancy, and knows nothing of the wire",
+		rooms: "coordinator/store", may: "coordinator/fleet coordinator/catalog coordinator/tenancy internal",
+		mustNot: web,
+		why:     "the store serves fleet and tenancy, and knows nothing of the wire",
 	},
 	{
 		rooms: "computeruse/x11", may: "=computeruse internal", mustNot: web,

@@ -37,7 +37,8 @@ func TestOurClientDrivesSandboxes(t *testing.T) {
 		{"delete", "destroyed", c.Delete},
 	} {
 		got, err := step.do(ctx, name)
-		if err != nil || got.ID != made.ID || !slices.Contains([]string{step.want, "stopping", "starting", "destroying"}, got.State) {
+		states := []string{step.want, "stopping", "starting", "destroying"}
+		if err != nil || got.ID != made.ID || !slices.Contains(states, got.State) {
 			t.Errorf("%s: %+v, %v", step.name, got, err)
 		}
 	}
@@ -73,7 +74,8 @@ func TestOurClientListsAllPages(t *testing.T) {
 func TestOurClientTellsOfAServerThatIsNotThere(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close()
-	if _, err := client.New(server.URL, "").List(t.Context()); err == nil || fault.KindOf(serve.Received(err)) != fault.Unknown {
+	_, err := client.New(server.URL, "").List(t.Context())
+	if err == nil || fault.KindOf(serve.Received(err)) != fault.Unknown {
 		t.Errorf("%v", err)
 	}
 }

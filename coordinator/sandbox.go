@@ -172,7 +172,8 @@ func (s *Server) previewURL(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: auth.PortToken(sb.PreviewToken, api.PreviewPort(port)), URL: url})
+	token := auth.PortToken(sb.PreviewToken, api.PreviewPort(port))
+	c.JSON(http.StatusOK, api.PortPreviewURL{SandboxID: sb.ID, Token: token, URL: url})
 	return nil
 }
 

@@ -17,7 +17,8 @@ import (
 const (
 	// hostPrefix makes browsers refuse the cookie from another host, or without HTTPS.
 	hostPrefix = "__Host-"
-	// framedSuffix marks the cookie for frames on pages of other sites, where the plain cookie is for pages alone.
+	// framedSuffix ends the name of the second cookie over plain HTTP: that one is for frames on pages of other sites, the
+	// plain one for pages.
 	framedSuffix = "-framed"
 	// framedCookie marks requests of a frame on a page of another site. Browsers send it only there.
 	framedCookie = ownCookies + "framed"
@@ -102,8 +103,8 @@ func (d door) owned(r *http.Request, socket bool) bool {
 	return !strings.HasPrefix(path, pathPrefix) || strings.HasPrefix(path, d.prefix+"/")
 }
 
-// isHidden reports whether a page has its browser hide the page's origin from its own server, as Referrer-Policy:
-// no-referrer does for forms. A frame without an origin of its own is not same-origin.
+// isHidden reports whether the browser sent Origin: null although the page is of the same origin, as Referrer-Policy:
+// no-referrer makes it do for forms. A frame without an origin of its own is not same-origin.
 func isHidden(r *http.Request) bool {
 	return r.Header.Get("Origin") == "null" && r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }

@@ -66,7 +66,7 @@ type Config struct {
 	Logger  *slog.Logger  // required
 }
 
-// Proxy is an http.Handler. It is safe for concurrent use. Its goroutines are Run's.
+// Proxy is an http.Handler. It is safe for concurrent use. Run starts its goroutines and waits for them.
 type Proxy struct {
 	cfg      Config
 	face     serve.Face

@@ -51,8 +51,7 @@ func (e *Entrypoint) Command(id string) (*Command, error) {
 	return nil, fmt.Errorf("session %q: command %q: %w", EntrypointID, id, ErrCommandNotFound)
 }
 
-// Log is Command for readers of the log. If the image starts nothing, it returns a command that is done and wrote
-// nothing.
+// Log is like Command, but also answers if the image starts nothing: with a command that is done and wrote nothing.
 func (e *Entrypoint) Log(id string) (*Command, error) {
 	c, err := e.Command(id)
 	if err == nil || id != EntrypointCommand {
@@ -70,8 +69,8 @@ func (e *Entrypoint) get() *Command {
 	return e.command
 }
 
-// start runs a program. One that cannot be started gives a command that has failed as in a shell, with exit code 127 or
-// 126, and with the reason as its output; the error says the same.
+// start runs a program. If it cannot be started, start returns the error and records a failed command: exit code 127 or
+// 126, as a shell has it, and the error as its output.
 func (e *Entrypoint) start(argv []string) (*process.Process, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

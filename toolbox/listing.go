@@ -56,7 +56,7 @@ func (l *listing) flush() error {
 	return err
 }
 
-// end closes the list, or gives err back: then nobody may take what was sent for the whole.
+// end closes the list. With an err it leaves the list open and returns err, so that the answer is broken off.
 func (l *listing) end(err error) error {
 	if err == nil {
 		*l.buf = append(*l.buf, l.tail...)

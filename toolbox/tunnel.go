@@ -12,7 +12,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/fault"
 )
 
-// tunnel makes the client's connection one to a port, for as long as both ends want, and returns when that is over.
+// tunnel connects the client's connection to a port, and returns when both ends have closed.
 func tunnel(w http.ResponseWriter, r *http.Request, port int) error {
 	to, err := dialPort(r.Context(), port)
 	if err != nil {
@@ -43,8 +43,8 @@ func tunnel(w http.ResponseWriter, r *http.Request, port int) error {
 }
 
 // relay passes bytes on between a client and an app until both have ended. An end of one is passed on to the other; a
-// client whose connection was reset has left, and the app's is closed. The client hears of an app's reset as of its
-// end, because what the app said before comes first.
+// client whose connection was reset has left, and the app's is closed. An app's reset reaches the client as an
+// ordinary end, so that the bytes sent before it are not lost.
 func relay(client, app *net.TCPConn) {
 	ended := make(chan struct{})
 	go func() {
@@ -65,15 +65,15 @@ func relay(client, app *net.TCPConn) {
 const (
 	// quietBuffer is what a quiet direction of a tunnel holds in memory, in bytes.
 	quietBuffer = 4 << 10
-	// straightPiece is in what pieces the bytes of a busy app go from socket to socket, without a copy here. The kernel
-	// holds a pipe meanwhile.
+	// straightPiece is how many bytes of a busy app are spliced from socket to socket at once, without a copy here. The
+	// splice occupies one pipe.
 	straightPiece = 1 << 20
 )
 
 var busyBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // upwards copies from a client to an app until the client ends, and returns why if that was no ordinary end. When the
-// app takes no more, the rest is dropped: what it has said before is on its way, and the client has to come to it.
+// app takes no more, the rest is dropped: the client must still be able to read what the app sent before.
 func upwards(app, client *net.TCPConn) error {
 	quiet := make([]byte, quietBuffer)
 	var busy *[64 << 10]byte // nil while it is quiet

@@ -71,7 +71,7 @@ type Query struct {
 	Labels                   map[string]string // all must match
 	States                   []lifecycle.State // as shown; none means all
 	Snapshots, Regions       []string
-	MinCPU, MaxCPU           int // 0 is no bound; so below
+	MinCPU, MaxCPU           int // 0 is no bound, also in the next two lines
 	MinMemory, MaxMemory     int
 	MinDisk, MaxDisk         int
 	Public                   *bool

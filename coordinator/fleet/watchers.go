@@ -23,7 +23,7 @@ type watcher struct {
 	id       string
 	notified chan struct{} // of one; full when the record has changed
 
-	failure error // of the newest step that failed; guarded by all.mu, as is planned
+	failure error // of the newest step that failed; all.mu guards failure and planned
 	planned int64 // version of the record that this step was planned for
 }
 

@@ -46,8 +46,8 @@ func (e *Engine) makeNetwork(ctx context.Context) (id string, err error) {
 	return made.ID, err
 }
 
-// CheckNetwork returns nil if the network of that name keeps its containers apart, an error that errdefs.IsNotFound
-// knows if there is none, and fault.Unavailable with the remedy for any other network.
+// CheckNetwork returns nil if the network of that name keeps its containers apart, an error for which
+// errdefs.IsNotFound is true if there is no such network, and fault.Unavailable with the remedy for any other network.
 func CheckNetwork(ctx context.Context, api *client.Client, name string) error {
 	_, err := checkNetwork(ctx, api, name)
 	return err

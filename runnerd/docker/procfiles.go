@@ -13,8 +13,8 @@ import (
 	"github.com/docker/docker/api/types/mount"
 )
 
-// procFiles are the files of /proc in which programs look up their memory and processors, and which show those of the
-// whole machine. lxcfs has files of the same names that show the limits of the reader's control group.
+// procFiles are the files of /proc in which programs look up their memory and processors. Without lxcfs they show the
+// whole machine's. lxcfs has files of the same names that show the limits of the reader's control group.
 var procFiles = []string{"meminfo", "cpuinfo", "stat", "uptime", "loadavg", "swaps"}
 
 const (
@@ -56,8 +56,8 @@ func (v *procView) mounts(ctx context.Context) (all []mount.Mount) {
 	return all
 }
 
-// refresh updates the links. Call it before each start of a container, because the container may have such mounts, also
-// from an earlier process with the same data folder.
+// refresh updates the links. Call it before each start of a container, because the container may have been made
+// with such mounts, perhaps by an earlier run of Sandlot.
 func (v *procView) refresh(ctx context.Context) error {
 	if v.links == "" {
 		return nil

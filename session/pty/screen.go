@@ -169,7 +169,7 @@ func (s *screen) mark() {
 	}
 }
 
-// replay returns where a client that joins now begins, of what is kept from an offset on, and what it gets first.
+// replay returns the offset, at or after kept, from which a new client reads, and the sequences to send it before that.
 func (s *screen) replay(kept int64) (from int64, intro []byte) {
 	if kept == 0 {
 		return 0, nil
@@ -179,7 +179,7 @@ func (s *screen) replay(kept int64) (from int64, intro []byte) {
 			return m.at, []byte(m.modes.restore())
 		}
 	}
-	return s.at, []byte(s.now.restore()) // one line longer than all that is kept
+	return s.at, []byte(s.now.restore()) // all that is kept is part of one line
 }
 
 func (s *screen) alternate() bool {
