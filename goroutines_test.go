@@ -15,6 +15,7 @@ import (
 var bare = map[string]string{
 	"cmd/toolboxd": "waits or serves: net/http catches a request's panic, and one export's " +
 		"in telemetry's exporter.trySend",
+	"interpreter":                  "waits, ends processes, and moves bytes; messages are taken in by worker.take",
 	"internal/serve Until":         "serves: net/http catches a request's panic",
 	"internal/upstream":            "closes connections, and moves the bytes of a body without looking at them",
 	"lsp newClient":                "waits, and ends a process",

@@ -5,8 +5,8 @@ type Artifacts struct {
 	Charts []Chart `json:"charts"` // in the order they were shown
 }
 
-// Chart is a figure of matplotlib as data (docs/wire.md, "Charts"). Type is line, scatter, bar, pie, box_and_whisker, composite_chart or
-// unknown; the other fields are those of the type.
+// Chart is a figure of matplotlib as data (docs/wire.md, "Charts"). Type is line, scatter, bar, pie, box_and_whisker,
+// composite_chart or unknown; the other fields are those of the type.
 type Chart struct {
 	Type        string         `json:"type"`
 	Title       string         `json:"title,omitempty"`
@@ -22,7 +22,8 @@ type Chart struct {
 	Elements    []ChartElement `json:"elements"`
 }
 
-// ChartElement is one line, bar, wedge, box or sub-chart. Value is a decimal number as text, as published clients have it.
+// ChartElement is one line, bar, wedge, box or sub-chart. Value is a decimal number as text, as published clients have
+// it.
 type ChartElement struct {
 	Label         string      `json:"label,omitempty"`
 	Points        [][]float64 `json:"points,omitempty"` // of a line or scatter: x and y of each

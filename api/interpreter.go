@@ -7,9 +7,10 @@ import (
 
 // CreateContextRequest is the body of POST /process/interpreter/context.
 type CreateContextRequest struct {
-	Cwd       string  `json:"cwd,omitempty"`                                  // default: the work dir
-	Language  *string `json:"language,omitempty"`                             // default: python
-	MemoryMiB int64   `json:"memoryMiB,omitempty" binding:"min=0"` // Sandlot: what each of its processes may have; 0 means no limit
+	Cwd      string  `json:"cwd,omitempty"`      // default: the work dir
+	Language *string `json:"language,omitempty"` // default: python
+	// Sandlot: MemoryMiB is what each of its processes may have; 0 means no limit.
+	MemoryMiB int64 `json:"memoryMiB,omitempty" binding:"min=0"`
 }
 
 // InterpreterContext describes an interpreter that keeps its state.
@@ -35,7 +36,8 @@ type InterpreterRequest struct {
 	Timeout   *float64          `json:"timeout,omitempty"`   // seconds of running; absent means 600, 0 none
 
 	Language string `json:"language,omitempty"` // Sandlot: of the default context; python by default
-	// ID names the cell. The same id again runs nothing: it reads the same cell's record from Offset on. Code may be left out then.
+	// ID names the cell. The same id again runs nothing: it reads the same cell's record from Offset on. Code may be left
+	// out then.
 	ID     string `json:"id,omitempty"`     // Sandlot
 	Offset int64  `json:"offset,omitempty"` // Sandlot: that of the last frame that was received
 }

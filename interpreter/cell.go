@@ -96,7 +96,9 @@ func (c *Cell) fail(s State, why string) {
 	close(c.done)
 }
 
-var errorNames = map[State]string{Deleted: "ContextDeleted", Failed: "InterpreterUnavailable", Crashed: "InterpreterCrashed"}
+var errorNames = map[State]string{
+	Deleted: "ContextDeleted", Failed: "InterpreterUnavailable", Crashed: "InterpreterCrashed",
+}
 
 // Reader reads the record of a cell.
 type Reader struct {

@@ -70,8 +70,8 @@ type Request struct {
 	ID      string            // by which others find it; "" for none. The same id again gives the same cell
 }
 
-// Run puts a cell behind those that wait. Errors: fault.Invalid for a bad request, fault.Conflict for another request with the same id,
-// ErrBusy, ErrDeleted.
+// Run puts a cell behind those that wait. Errors: fault.Invalid for a bad request, fault.Conflict for another request
+// with the same id, ErrBusy, ErrDeleted.
 func (c *Context) Run(r Request) (*Cell, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -234,7 +234,8 @@ func (c *Context) Interrupt() {
 	}
 }
 
-// Restart ends the worker and all that it started. The cell that runs ends with the error Crashed; those that wait run in a fresh worker.
+// Restart ends the worker and all that it started. The cell that runs ends with the error Crashed; those that wait run
+// in a fresh worker.
 func (c *Context) Restart() {
 	c.mu.Lock()
 	w := c.worker

@@ -13,8 +13,8 @@
 //
 // # Lifetime
 //
-// A context lives until it is deleted; its worker is started with it, and again for the next cell after it has died. The
-// cell that was running then ends with the error Crashed. A sandbox that never ran a cell has no worker. Default
+// A context lives until it is deleted. Its worker is started with it, and again for the next cell after it has died.
+// The cell that was running then ends with the error Crashed. A sandbox that never ran a cell has no worker. Default
 // contexts, one for each language, are made when they are first asked for.
 //
 // # How a worker is spoken to

@@ -262,7 +262,8 @@ func (s *forkServer) endLocked() {
 func decides(env map[string]string) bool {
 	for name := range env {
 		for _, prefix := range []string{
-			"PYTHON", "LD_", "LC_", "LANG", "MPL", "OMP_", "OPENBLAS_", "MKL_", "GOTO_", "BLIS_", "NUMEXPR_", "MALLOC_", "GLIBC_",
+			"PYTHON", "LD_", "LC_", "LANG", "MPL", "OMP_", "OPENBLAS_", "MKL_", "GOTO_", "BLIS_", "NUMEXPR_", "MALLOC_",
+			"GLIBC_",
 		} {
 			if strings.HasPrefix(name, prefix) {
 				return true

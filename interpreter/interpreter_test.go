@@ -161,8 +161,10 @@ func testPython(t *testing.T, c *interpreter.Context) {
 		{name: "state is kept", code: "count += 1\nprint(count)", stdout: "42\n"},
 		{name: "the last expression is the result", code: "x = 2\nx + 1", result: "3"},
 		{name: "no result of None", code: "None"},
-		{name: "an exception", code: "\nf()", raised: "ValueError: bad",
-			traceback: "Traceback (most recent call last):\n  File \"<stdin>\", line 2, in <module>\n    f()"},
+		{
+			name: "an exception", code: "\nf()", raised: "ValueError: bad",
+			traceback: "Traceback (most recent call last):\n  File \"<stdin>\", line 2, in <module>\n    f()",
+		},
 		{name: "with the source of other cells", code: "f()", raised: "ValueError: bad", traceback: "    raise ValueError('bad')"},
 		{name: "a bad program", code: "x = = 1", raised: "SyntaxError: invalid syntax (line 1)", traceback: "x = = 1"},
 		{name: "output before an exception", code: "print(1)\n1/0", stdout: "1\n", raised: "ZeroDivisionError: division by zero"},
@@ -176,16 +178,24 @@ func testPython(t *testing.T, c *interpreter.Context) {
 		{name: "children's output", code: "os.system('echo out; echo err >&2')\nNone", stdout: "out\n", stderr: "err\n"},
 		{name: "beginnings", code: "print('a', end='')\nprint('b')", stdout: "ab\n"},
 		{name: "no newline at the end", code: "print('a', end='')", stdout: "a"},
-		{name: "main", code: "print(__name__, Point.__module__)\nimport pickle\ntype(pickle.loads(pickle.dumps(Point()))) is Point",
-			stdout: "__main__ __main__\n", result: "True"},
+		{
+			name: "main", code: "print(__name__, Point.__module__)\nimport pickle\ntype(pickle.loads(pickle.dumps(Point()))) is Point",
+			stdout: "__main__ __main__\n", result: "True",
+		},
 		{name: "threads", code: "import threading\nt = threading.Thread(target=print, args=('in',))\nt.start()\nt.join()", stdout: "in\n"},
-		{name: "a fork of the cell ends with it", code: "p = os.fork()\nif p == 0:\n    print('child')\nelse:\n    print(os.waitpid(p, 0)[1])",
-			stdout: "child\n0\n"},
-		{name: "with the code it asked for", code: "import sys\np = os.fork()\nif p == 0:\n    sys.exit(5)\nos.waitstatus_to_exitcode(os.waitpid(p, 0)[1])",
-			result: "5"},
-		{name: "multiprocessing",
+		{
+			name: "a fork of the cell ends with it", code: "p = os.fork()\nif p == 0:\n    print('child')\nelse:\n    print(os.waitpid(p, 0)[1])",
+			stdout: "child\n0\n",
+		},
+		{
+			name: "with the code it asked for", code: "import sys\np = os.fork()\nif p == 0:\n    sys.exit(5)\nos.waitstatus_to_exitcode(os.waitpid(p, 0)[1])",
+			result: "5",
+		},
+		{
+			name: "multiprocessing",
 			code: "import multiprocessing\ndef square(x):\n    return x * x\nwith multiprocessing.get_context('fork').Pool(2) as pool:\n" +
-				"    print(pool.map(square, [1, 2, 3]))", stdout: "[1, 4, 9]\n"},
+				"    print(pool.map(square, [1, 2, 3]))", stdout: "[1, 4, 9]\n",
+		},
 		{name: "recursion", code: "def r():\n    r()\nr()", raised: "RecursionError: maximum recursion depth exceeded"},
 		{name: "a NUL", code: "print('a\x00b')", raised: "SyntaxError: source code string cannot contain null bytes"},
 		{name: "characters", code: "print('äöü 😀 漢字')", stdout: "äöü 😀 漢字\n"},
@@ -393,8 +403,10 @@ func TestWorkersThatDie(t *testing.T) {
 		{"kill", "import os\nprint('a', flush=True)\nos.kill(os.getpid(), 9)", "SIGKILL"},
 		{"fault", "import ctypes\nprint('a', flush=True)\nctypes.string_at(0)", "SIGSEGV"},
 		{"a false message", "import os\nprint('a', flush=True)\nos.write(3, b'nonsense\\n')\nimport time\ntime.sleep(100)", "SIGKILL"},
-		{"the end of another cell", "import os\nprint('a', flush=True)\nos.write(3, b'{\"type\":\"done\",\"cell\":99}\\n')\nimport time\ntime.sleep(100)",
-			"SIGKILL"},
+		{
+			"the end of another cell", "import os\nprint('a', flush=True)\nos.write(3, b'{\"type\":\"done\",\"cell\":99}\\n')\nimport time\ntime.sleep(100)",
+			"SIGKILL",
+		},
 		{"the socket is closed", "import os\nprint('a', flush=True)\nos.close(3)\nimport time\ntime.sleep(100)", "SIGKILL"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -60,8 +60,9 @@ type Options struct {
 	Memory   int64  // bytes that each of its processes may have of its own; 0 means what the sandbox has
 }
 
-// Create makes a context and waits until its worker runs. Errors: fault.Invalid for an unknown language or a folder
-// that is none, fault.Limited for too many contexts, fault.Unavailable where the language is not installed, or its worker does not start.
+// Create makes a context and waits until its worker runs. Errors: fault.Invalid for an unknown language,
+// fault.NotFound for a folder that is not there, fault.Limited for too many contexts, fault.Unavailable where the
+// language is not installed or its worker does not start.
 func (m *Manager) Create(ctx context.Context, o Options) (*Context, error) {
 	l, err := languageOf(o.Language)
 	if err != nil {

@@ -36,8 +36,9 @@ type Prepared struct {
 	dir   string // holds the source; "" when it is not in a file
 }
 
-// Prepare returns how p is run. The caller calls Close when it has ended. What a Python program shows of figures comes in
-// Result.Attached; see Charts. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal where no folder takes a file.
+// Prepare returns how p is run. The caller calls Close when it has ended. What a Python program shows of figures comes
+// in Result.Attached; see Charts. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal
+// where no folder takes a file.
 func (m *Manager) Prepare(p Program) (*Prepared, error) {
 	if strings.TrimSpace(p.Source) == "" {
 		return nil, fault.New(fault.Invalid, "the code is empty")
@@ -72,10 +73,12 @@ func (c *Prepared) Close() {
 }
 
 // loader is a Python program that runs the text in descriptor 4. Parts of a text are apart by a zero.
-const loader = `import os;f=os.fdopen(4,"rb");parts=f.read().split(b"\0");f.close();exec(compile(parts[0],"<sandlot>","exec"))`
+const loader = `import os;f=os.fdopen(4,"rb");parts=f.read().split(b"\0");f.close();` +
+	`exec(compile(parts[0],"<sandlot>","exec"))`
 
 // heavy finds modules whose import takes long, and of which a copy in memory serves as well as a new one.
-var heavy = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+(numpy|pandas|matplotlib|seaborn|scipy|sklearn|sympy|PIL|plotly|requests)\b(?:\.(pyplot))?`)
+var heavy = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+` +
+	`(numpy|pandas|matplotlib|seaborn|scipy|sklearn|sympy|PIL|plotly|requests)\b`)
 
 // python runs the program by our own text, so that figures are seen, in a process that is forked if it can be.
 func (m *Manager) python(p Program) (*Prepared, error) {

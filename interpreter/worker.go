@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/internal/linux"
+	"github.com/sandlot-dev/sandlot/internal/logkey"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/process/journal"
 )
@@ -32,6 +34,7 @@ const (
 // worker is the process that runs a context's cells.
 type worker struct {
 	language language
+	logger   *slog.Logger
 	process  *process.Process
 	control  *os.File // our end of its control socket
 
@@ -118,7 +121,7 @@ func launch(c *Context) (*worker, error) {
 		return nil, err
 	}
 	return &worker{
-		language: c.language, process: p, control: control,
+		language: c.language, logger: c.m.cfg.Logger, process: p, control: control,
 		ready: make(chan struct{}), done: make(chan message, 1), gone: make(chan struct{}),
 	}, nil
 }
@@ -291,7 +294,8 @@ func (w *worker) listen() {
 			continue
 		}
 		if !errors.Is(err, io.EOF) {
-			w.process.Kill() // it does not keep to the protocol
+			w.logger.Warn("an interpreter does not keep to the protocol, and is ended", logkey.Err, err)
+			w.process.Kill()
 		}
 		break
 	}
@@ -326,7 +330,8 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 // take takes in one message. An error is one of the protocol.
-func (w *worker) take(line []byte) error {
+func (w *worker) take(line []byte) (err error) {
+	defer fault.Recovered(&err)
 	var m message
 	if err := json.Unmarshal(line, &m); err != nil {
 		return fmt.Errorf("decode: %w", err)

@@ -12,8 +12,8 @@ import (
 // Forker starts processes by other means than a program's: by the fork of a process that has loaded what they need.
 type Forker interface {
 	// Fork makes a process with a session of its own, and with the folder, environment and descriptors given, that has
-	// become this program's child because its parent ended. It calls known with its id before the process runs on, and ends
-	// the process when that fails. An error means that the program is to be started instead.
+	// become this program's child because its parent ended. It calls known with its id before the process runs on, and
+	// ends the process when that fails. An error means that the program is to be started instead.
 	Fork(dir string, env []string, fds []uintptr, known func(pid int) error) error
 }
 

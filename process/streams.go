@@ -23,11 +23,12 @@ type Capture struct {
 	Split  bool           // keep stdout and stderr apart, at the cost of the exact order between them
 	Limits journal.Limits // of the output; zeros mean the Manager's
 
-	// Attachment gives the process a file in memory as descriptor 3, for what it hands back beside its output: the
+	// Attachment gives the process a file in memory as descriptor 3, for what it hands back beside its output. The
 	// first 64 MiB of it are Result.Attached.
 	Attachment bool
 
-	// More are the process's further descriptors, from 3 on or behind the Attachment. The caller closes them after the start.
+	// More are the process's further descriptors, from 3 on or behind the Attachment. The caller closes them after the
+	// start.
 	More []*os.File
 }
 

@@ -42,6 +42,7 @@ var beside = []string{
 	"GET /files/", "HEAD /files/download", "POST /files/upload", "GET /project-dir", "GET /process/pty/create-connect",
 	"GET /files/watch", "GET /metrics",
 	"GET /process/execute/connect",
+	"POST /process/interpreter/context/{id}/interrupt", "POST /process/interpreter/context/{id}/restart",
 }
 
 var braces = regexp.MustCompile(`\{\w+\}`)
