@@ -92,6 +92,7 @@ func TestClientsThatAreNotRunHere(t *testing.T) {
 			}
 			c.follow(d, s, box, id)
 			c.terminal(d, s, box)
+			c.interpret(d, s, box)
 		})
 	}
 	t.Run("command line", func(t *testing.T) {
@@ -404,6 +405,49 @@ func (c caller) follow(d *daemon, s *harness.Sandlot, box *harness.Box, id strin
 		want: `"code":"SESSION_ENDED"`,
 	}, new(string))
 	d.send(row{method: "DELETE", path: "/process/session/s", status: 204}, new(string))
+}
+
+// interpret runs code as the client does, and reads every frame as it does: all five keys, the end by control, then the
+// close.
+func (c caller) interpret(d *daemon, s *harness.Sandlot, box *harness.Box) {
+	d.send(row{method: "POST", path: "/process/interpreter/context", body: "{}", status: 200, want: `"language":"python"`},
+		new(string))
+	d.send(row{method: "GET", path: "/process/interpreter/context", status: 200, want: `"active":true`}, new(string))
+	d.send(row{method: "DELETE", path: "/process/interpreter/context/default", status: 400}, new(string))
+	for _, tc := range []struct {
+		request, frames string // of the frames, type and text or name
+		code            int
+	}{
+		{`{"code":"print(6 * 7)","timeout":60}`, "stdout 42\n, control completed", 1000},
+		{`{"code":"1 / 0"}`, "error ZeroDivisionError, control completed", 1000},
+		{`{"code":"import time; time.sleep(60)","timeout":1}`, "error TimeoutError", 4008},
+		{`{"code":"  "}`, "", 1008},
+		{`{"code":"1","contextId":"none"}`, "", 1008},
+		{`code`, "", 1002},
+	} {
+		ws := c.socket(d, s, box, "/process/interpreter/execute", "")
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(tc.request)); err != nil {
+			d.t.Fatal(err)
+		}
+		var got []string
+		var closed *websocket.CloseError
+		for closed == nil {
+			_, frame, err := ws.ReadMessage()
+			if errors.As(err, &closed) {
+				break
+			}
+			var f struct{ Type, Text, Name, Value, Traceback *string }
+			if err != nil || json.Unmarshal(frame, &f) != nil || f.Type == nil || f.Text == nil || f.Name == nil ||
+				f.Value == nil || f.Traceback == nil {
+				d.t.Fatalf("%s: frame %q, %v", tc.request, frame, err)
+			}
+			got = append(got, *f.Type+" "+*f.Text+*f.Name)
+		}
+		if all := strings.Join(got, ", "); all != tc.frames || closed.Code != tc.code {
+			d.t.Errorf("%s: %q and close code %d, want %q and %d", tc.request, all, closed.Code, tc.frames, tc.code)
+		}
+		_ = ws.Close() // the server has closed
+	}
 }
 
 // terminal opens one with an environment, types, comes back to it by id, and reads how it ended.
