@@ -165,9 +165,10 @@ func (s *forkServer) start() {
 		return // as where there is no Python
 	}
 	s.process, s.socket, s.env = started, socket, env
-	s.answers = make(chan answer, 1)
+	answers := make(chan answer, 1)
+	s.answers = answers
 	s.idle = time.AfterFunc(s.m.cfg.Idle, s.End)
-	s.m.work.Go(func() { s.listen(started, socket, s.answers) })
+	s.m.work.Go(func() { s.listen(started, socket, answers) })
 	if s.m.isClosed() {
 		s.endLocked()
 	}
