@@ -218,8 +218,8 @@ func (c *Context) ensure(ctx context.Context) (died string, err error) {
 	c.worker = w
 	c.records = append(c.records, w)
 	if len(c.records) > maxRecords {
-		c.records[0].discard()
-		c.records = c.records[1:]
+		c.m.work.Go(c.records[0].forget)
+		c.records = slices.Clone(c.records[1:])
 	}
 	return died, nil
 }
@@ -234,14 +234,24 @@ func (c *Context) Interrupt() {
 	}
 }
 
-// Restart ends the worker and all that it started. The cell that runs ends with the error Crashed; those that wait run
-// in a fresh worker.
+// Restart ends the worker and all that it and those before it started. The cell that runs ends with the error Crashed;
+// those that wait run in a fresh worker.
 func (c *Context) Restart() {
 	c.mu.Lock()
 	w := c.worker
 	c.mu.Unlock()
 	if w != nil {
 		w.told.Store(true)
+		c.kill()
+	}
+}
+
+// kill ends the worker, and what those before it left.
+func (c *Context) kill() {
+	c.mu.Lock()
+	records := c.records // nobody changes what is in it
+	c.mu.Unlock()
+	for _, w := range records {
 		w.kill()
 	}
 }
@@ -253,15 +263,13 @@ func (c *Context) end() {
 		close(c.closing)
 	}
 	c.deleted = true
-	w, waiting := c.worker, c.waiting
+	waiting := c.waiting
 	c.waiting = nil
 	c.mu.Unlock()
 	for _, cell := range waiting {
 		cell.fail(Deleted, ErrDeleted.Error())
 	}
-	if w != nil {
-		w.kill()
-	}
+	c.kill()
 	c.running.Lock() // the cell that ran is over
 	defer c.running.Unlock()
 	c.mu.Lock()

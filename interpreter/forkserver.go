@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// idleTime is how long a fork server lives that nobody needs.
+	// idleTime is how long a fork server lives that nobody needs, where Config does not say.
 	idleTime = time.Minute
 	// forkTime is the longest that a fork may take before the program is started without it.
 	forkTime = 2 * time.Second
@@ -114,7 +114,7 @@ func (s *forkServer) fork(dir string, env []string, fds []uintptr, f forked, kno
 		return errCold
 	}
 	_, err = w.Write([]byte{1})
-	s.idle.Reset(idleTime)
+	s.idle.Reset(s.m.cfg.Idle)
 	return err
 }
 
@@ -165,9 +165,10 @@ func (s *forkServer) start() {
 		return // as where there is no Python
 	}
 	s.process, s.socket, s.env = started, socket, env
-	s.answers = make(chan answer, 1)
-	s.idle = time.AfterFunc(idleTime, s.End)
-	s.m.work.Go(func() { s.listen(started, socket, s.answers) })
+	answers := make(chan answer, 1)
+	s.answers = answers
+	s.idle = time.AfterFunc(s.m.cfg.Idle, s.End)
+	s.m.work.Go(func() { s.listen(started, socket, answers) })
 	if s.m.isClosed() {
 		s.endLocked()
 	}

@@ -32,13 +32,18 @@ func newManager(t testing.TB) *interpreter.Manager {
 // newManagers returns a Manager whose processes are reaped, as in a sandbox, and the Manager of these.
 func newManagers(t testing.TB) (*interpreter.Manager, *process.Manager) {
 	t.Helper()
+	return newIdle(t, 0)
+}
+
+func newIdle(t testing.TB, idle time.Duration) (*interpreter.Manager, *process.Manager) {
+	t.Helper()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	t.Setenv("PATH", python()+":"+os.Getenv("PATH"))
 	processes, err := process.NewManager(process.Config{Dir: t.TempDir(), Env: os.Environ(), Reap: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := interpreter.NewManager(interpreter.Config{Processes: processes, Logger: slog.New(slog.DiscardHandler)})
+	m := interpreter.NewManager(interpreter.Config{Processes: processes, Logger: slog.New(slog.DiscardHandler), Idle: idle})
 	t.Cleanup(func() {
 		m.Close()
 		if err := processes.Close(time.Second); err != nil {
@@ -520,6 +525,31 @@ func TestDeletedWhileItRuns(t *testing.T) {
 	for _, cell := range []*interpreter.Cell{cell, waits} {
 		if o := cell.Outcome(); o.State != interpreter.Deleted || o.Error.Name != "ContextDeleted" {
 			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// TestWhatDeadWorkersLeft ends with the context: it is not lost with the worker that started it.
+func TestWhatDeadWorkersLeft(t *testing.T) {
+	m := newManager(t)
+	for name, end := range map[string]func(*interpreter.Context){
+		"delete":  func(c *interpreter.Context) { _ = m.Delete(c.ID) },
+		"restart": (*interpreter.Context).Restart,
+	} {
+		c, err := m.Create(t.Context(), interpreter.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for range 3 {
+			s := run(t, c, "import os, subprocess\nprint(subprocess.Popen(['setsid', 'sleep', '1000']).pid, flush=True)\nos._exit(1)")
+			left = append(left, strings.TrimSpace(s.stdout))
+		}
+		end(c)
+		for _, pid := range left {
+			if data, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil && len(data) > 0 {
+				t.Errorf("after %s process %s runs: %s", name, pid, data)
+			}
 		}
 	}
 }

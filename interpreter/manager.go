@@ -31,6 +31,10 @@ var (
 type Config struct {
 	Processes *process.Manager // required
 	Logger    *slog.Logger     // required
+
+	// Idle is how long the process is kept that starts Python programs and workers quickly, after its last use. 0 means
+	// a minute.
+	Idle time.Duration
 }
 
 // Manager owns the contexts of a sandbox.
@@ -48,6 +52,9 @@ type Manager struct {
 
 // NewManager returns a Manager without contexts.
 func NewManager(cfg Config) *Manager {
+	if cfg.Idle == 0 {
+		cfg.Idle = idleTime
+	}
 	m := &Manager{cfg: cfg, contexts: map[string]*Context{}, defaults: map[string]*Context{}}
 	m.forks.m = m
 	return m

@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sandlot-dev/sandlot/internal/fault"
 	"github.com/sandlot-dev/sandlot/interpreter"
@@ -226,6 +229,33 @@ func TestForkedProgramsAreAsThoseStarted(t *testing.T) {
 					t.Errorf("forked (%v):\n%s\nstarted:\n%s", *forked, got, cold[i])
 				}
 			})
+		}
+	}
+}
+
+// TestForkServerEndsWhenIdle makes one, and waits until it is gone; the next program runs, and one after it is forked.
+func TestForkServerEndsWhenIdle(t *testing.T) {
+	m, processes := newIdle(t, time.Second)
+	children := func() (n int) {
+		files, _ := filepath.Glob("/proc/self/task/*/children") // of each thread
+		for _, file := range files {
+			data, _ := os.ReadFile(file) // the thread may have ended
+			n += len(strings.Fields(string(data)))
+		}
+		return n
+	}
+	before := children()
+	for range 2 {
+		warm(t, m, processes, "1")
+		if children() <= before {
+			t.Fatal("there is no fork server")
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for children() > before {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d processes are left, %d before", children(), before)
+			}
+			runtime.Gosched()
 		}
 	}
 }

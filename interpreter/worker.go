@@ -224,6 +224,12 @@ func (w *worker) kill() {
 	<-w.gone
 }
 
+// forget ends what a worker left that has ended, and gives up its record.
+func (w *worker) forget() {
+	w.kill()
+	w.discard()
+}
+
 // discard gives up the record of a worker that has ended.
 func (w *worker) discard() { w.record().Discard() }
 

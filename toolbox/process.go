@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -153,19 +152,6 @@ func runFacts(res process.Result) facts {
 		WallMs: milliseconds(res.Wall), CPUMs: milliseconds(res.CPU), PeakRSSBytes: res.PeakRSS,
 		OutOfMemory: wireOutOfMemory(res.OutOfMemory), Artifacts: artifacts(res.Attached),
 	}
-}
-
-// artifacts is api.Artifacts of what a program attached. Anybody in the sandbox can write there, so what published
-// clients would refuse is left out.
-func artifacts(attached []byte) map[string][]json.RawMessage {
-	charts := slices.DeleteFunc(interpreter.Charts(attached), func(chart json.RawMessage) bool {
-		var shape api.Chart
-		return json.Unmarshal(chart, &shape) != nil
-	})
-	if len(charts) == 0 {
-		return nil
-	}
-	return map[string][]json.RawMessage{"charts": charts}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

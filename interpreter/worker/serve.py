@@ -5,11 +5,15 @@
 # 4. The answer is its id, when it has become an orphan and so the daemon's. "ready" is sent when requests are welcome,
 # "stale" when packages were changed since the start, and nothing is forked then.
 import array
+import ast  # this and others are for the programs
+import gc
 import json
+import linecache
 import os
 import signal
 import socket
 import sys
+import threading
 
 SELF = "<sandlot>"
 sock = socket.socket(fileno=3)
@@ -61,7 +65,7 @@ def fork(fds):
 
 
 def become(fds):
-    """Makes this process the one that was asked for, and answers the text to run."""
+    """Makes this process the one that was asked for, but for its program."""
     sock.close()
     with os.fdopen(fds[0], "rb") as f:
         f.seek(0)
@@ -88,8 +92,17 @@ def become(fds):
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()
-    with os.fdopen(4, "rb") as f:
-        return f.read()
+    os.close(4)
+    gc.enable()
+
+
+def program(fd):
+    """The text in a file and its first part compiled: before the fork, so that processes share it."""
+    text = os.pread(fd, os.fstat(fd).st_size, 0)
+    if text not in programs:
+        parts = text.split(b"\0")
+        programs[text] = compile(parts[0], SELF, "exec"), parts
+    return programs[text]
 
 
 def imports(names):
@@ -117,11 +130,14 @@ def serve():
             size = os.fstat(fds[0]).st_size
             wanted = json.loads(os.pread(fds[0], size, 0)).get("imports") or []
             wanted = [name for name in wanted if name not in sys.modules]
+            code, parts = program(fds[2 + 4])
+            gc.freeze()  # so that no collection of a child touches, and so copies, what is shared
             pid = fork(fds)
         except Exception:
             pid = -1
         if pid == 0:
-            return become(fds)
+            become(fds)
+            return code, parts
         for fd in fds:
             os.close(fd)
         sock.send(b"%d busy" % pid if wanted else b"%d" % pid)
@@ -133,5 +149,7 @@ def serve():
 sys.path[0:1] = [""]
 signals = {signal.SIGINT: signal.default_int_handler}
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-parts = serve().split(b"\0")
-exec(compile(parts[0], SELF, "exec"), {"__name__": "__sandlot__", "parts": parts})
+programs = {}
+gc.disable()
+code, parts = serve()
+exec(code, {"__name__": "__sandlot__", "parts": parts})
