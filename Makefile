@@ -14,7 +14,7 @@ go_build := CGO_ENABLED=0 go build -tags nomsgpack -buildvcs=false -trimpath -ld
 # Pinned in a module of its own, so that the linters' dependencies are not ours.
 go_tool := go tool -modfile=scripts/tools/go.mod
 
-.PHONY: help up down clean-all build images test unit race e2e sdk clients sdk-latest chaos frameworks bench check lint vuln gen fresh fmt clean
+.PHONY: help up down clean-all build images test unit race e2e sdk clients sdk-latest chaos frameworks notebooks bench check lint vuln gen fresh fmt clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -68,6 +68,9 @@ frameworks: ## Open real frameworks through their previews in Chromium; not part
 	@scripts/engine frameworks
 	@$(MAKE) --no-print-directory images
 	go test -tags e2e -count 1 -timeout 60m -v $(ARGS) ./tests/frameworks
+
+notebooks: ## Run a thousand cells, hundreds of interrupts and ten notebooks in the interpreter; not part of `make test` (after `make images`)
+	go test -tags e2e -count 1 -timeout 30m -v ./tests/notebooks
 
 bench: ## Measure against bare processes and bare Docker in the same run (after `make images`)
 	go run ./tests/bench

@@ -29,7 +29,7 @@ const (
 var errCold = fault.New(fault.Unavailable, "no fork server is ready")
 
 // forkServer is a Python process that forks others, which so have its modules at once. It is started in the
-// background when one is missed, and ends when it is idle.
+// background when one was missed, as soon as that start is over and so not slower for it, and ends when it is idle.
 type forkServer struct {
 	m *Manager
 
@@ -39,6 +39,7 @@ type forkServer struct {
 	env      []string // that it was started with
 	ready    bool
 	starting bool
+	missed   bool
 	idle     *time.Timer
 	answers  chan answer
 }
@@ -69,7 +70,7 @@ func (s *forkServer) fork(dir string, env []string, fds []uintptr, f forked, kno
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ready || !slices.Equal(s.env, s.m.cfg.Processes.Environ()) {
-		s.missLocked()
+		s.missed = true
 		return errCold
 	}
 	request, err := json.Marshal(map[string]any{"dir": dir, "env": env, "argv": f.argv, "imports": f.imports})
@@ -99,7 +100,7 @@ func (s *forkServer) fork(dir string, env []string, fds []uintptr, f forked, kno
 	case a, ok := <-s.answers:
 		if !ok { // packages were changed, or it was killed
 			s.endLocked()
-			s.missLocked()
+			s.missed = true
 			return errCold
 		}
 		s.ready = !a.busy
@@ -130,11 +131,14 @@ func (s *forkServer) sendLocked(fds []int) error {
 	return errors.Join(err, failed)
 }
 
-// missLocked starts a server in the background, for the next time.
-func (s *forkServer) missLocked() {
-	if s.starting || s.m.isClosed() {
+// Prepare starts a server in the background, for the next time, if one was missed.
+func (s *forkServer) Prepare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.missed || s.starting || s.m.isClosed() {
 		return
 	}
+	s.missed = false
 	if s.process != nil && slices.Equal(s.env, s.m.cfg.Processes.Environ()) {
 		return // it is importing something
 	}

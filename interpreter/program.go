@@ -33,7 +33,8 @@ type Prepared struct {
 	Spec process.Spec
 
 	files []*os.File
-	dir   string // holds the source; "" when it is not in a file
+	dir   string      // holds the source; "" when it is not in a file
+	forks *forkServer // that may have been missed; may be nil
 }
 
 // Prepare returns how p is run. The caller calls Close when it has ended. What a Python program shows of figures comes
@@ -62,8 +63,11 @@ func (m *Manager) Prepare(p Program) (*Prepared, error) {
 	return c, nil
 }
 
-// Close removes what the start needed.
+// Close removes what the start needed, and prepares for the next.
 func (c *Prepared) Close() {
+	if c.forks != nil {
+		c.forks.Prepare()
+	}
 	for _, f := range c.files {
 		_ = f.Close() // it was for the process
 	}
@@ -82,7 +86,7 @@ var heavy = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+` +
 
 // python runs the program by our own text, so that figures are seen, in a process that is forked if it can be.
 func (m *Manager) python(p Program) (*Prepared, error) {
-	c := &Prepared{}
+	c := &Prepared{forks: &m.forks}
 	for _, text := range [][]byte{[]byte(programs.Run + "\x00" + programs.Charts), []byte(p.Source)} {
 		f, err := linux.MemoryFile("program", text)
 		if err != nil {

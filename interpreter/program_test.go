@@ -195,6 +195,29 @@ func TestForkedProgramsAreAsThoseStarted(t *testing.T) {
 		{name: "both streams", source: "import sys\nfor i in range(50):\n    print(i)\n    print(i, file=sys.stderr)\n    sys.stdout.buffer.write(b'raw')"},
 		{name: "at exit", source: "import atexit, threading, time\natexit.register(print, 'bye')\n" +
 			"threading.Thread(target=lambda: (time.sleep(0.05), print('thread'))).start()\nprint('end')"},
+		{name: "objects that end", source: "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self): print('end', self.n, x)\n" +
+			"x = 7\na, b = A(1), A(2)\nprint('ran')"},
+		{name: "objects in a circle", source: "class A:\n    def __del__(self): print('end')\na = A()\na.a = a\nb = [a]\nprint('ran')"},
+		{name: "objects of functions that stay", source: "import sys\nclass A:\n    def __del__(self): print('end')\na = A()\nsys.excepthook = lambda *_: a"},
+		{name: "a file that is not closed", source: "import os\nos.chdir('/tmp')\nf = open('of-a-test', 'w')\nf.write('written')\n" +
+			"import atexit\natexit.register(lambda: None)\nr, w = os.pipe()\nif os.fork() == 0:\n    f = os.fdopen(w, 'w')\n    f.write('child')\nelse:\n" +
+			"    os.close(w)\n    print(os.read(r, 9), os.wait()[1])\n    os.remove('of-a-test')"},
+		{name: "finalizers", source: "import weakref, tempfile\nclass A: pass\na = A()\nweakref.finalize(a, print, 'finalized')\nt = tempfile.TemporaryDirectory()\nprint('ran')"},
+		{name: "an end that fails", source: "import atexit\nclass F:\n    def __repr__(self): return 'F'\n    def __call__(self): 1 / 0\natexit.register(F())\natexit.register(print, 'first')"},
+		{name: "exit in the end", source: "import atexit, sys\ndef f(): sys.exit(5)\nclass F:\n    def __repr__(self): return 'F'\n    def __call__(self): f()\natexit.register(F())"},
+		{name: "words of C", source: "import ctypes\nctypes.CDLL(None).printf(b'from C')\nprint('ran')"},
+		{name: "a thread of the background", source: "import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()\nprint('ran')"},
+		{name: "a pool", source: "import concurrent.futures as c\np = c.ThreadPoolExecutor(2)\np.submit(lambda: print('late'))"},
+		{name: "exit with a number", source: "raise SystemExit(300)", code: 44},
+		{name: "with True", source: "raise SystemExit(True)", code: 1},
+		{name: "with nothing", source: "import sys\nsys.exit()"},
+		{name: "stdout is closed", source: "import sys\nsys.stdout.close()"},
+		{name: "stdout is none", source: "import sys\nsys.stdout = None\nsys.stderr = None"},
+		{name: "stdout is full", source: "import os, sys\nsys.stdout = open('/dev/full', 'w')\nprint(1)", code: 120},
+		{name: "another stdout", source: "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=False)\nprint('kept back')"},
+		{name: "main is gone", source: "import sys\ndel sys.modules['__main__']\nprint(1)"},
+		{name: "a generator", source: "def g():\n    try:\n        yield 1\n    finally:\n        print('end of it')\nx = g()\nnext(x)"},
+		{name: "a log", source: "import logging\nlogging.basicConfig(level=10)\nlogging.debug('word')\nlogging.getLogger().addHandler(logging.handlers.MemoryHandler(9)) if 0 else None"},
 		{name: "standard input", source: "input()", code: 1},
 		{name: "children", source: "import os, subprocess\nprint(subprocess.run(['sh', '-c', 'echo $A; exit 4']).returncode)\nos.system('echo x')", env: map[string]string{"A": "b"}},
 		{name: "multiprocessing", source: "import multiprocessing\ndef f(x):\n    return x * x\n" +

@@ -75,6 +75,7 @@ func startWorker(ctx context.Context, c *Context) (*worker, error) {
 		return nil, err
 	}
 	c.m.work.Go(w.listen)
+	defer c.m.forks.Prepare() // it runs, or does not: either way what it needed is free
 	limit, cancel := context.WithTimeoutCause(ctx, startTime,
 		fault.Newf(fault.Timeout, "the %s interpreter did not start within %v", c.Language, startTime))
 	defer cancel()

@@ -68,9 +68,43 @@ def without_ours(told, seen):
         without_ours(other, seen)
 
 
+def leave(status, loaded, main):
+    """Ends a forked process without the end of Python, after all of it that a program can see. Where it could see more
+    this returns, and Python ends as ever."""
+    import atexit
+    import gc
+    import weakref
+
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    atexit._run_exitfuncs()
+    if any(name.partition(".")[0] not in sys.stdlib_module_names for name in set(sys.modules) - loaded):
+        return
+    flush()
+
+    class Last:
+        pass
+
+    last = main[0].__dict__[""] = Last()
+    last = weakref.ref(last)
+    sys.modules.pop("__main__", None)
+    main.clear()
+    gc.collect()
+    if last() is None:
+        flush()  # what has ended just now may have written
+        end(status)
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if not stream.closed:
+            stream.flush()
+
+
 def run():
     import os
 
+    loaded = set(sys.modules)
     os.set_inheritable(3, False)
     source = read(5)
     sys.argv[0] = "-"
@@ -81,10 +115,14 @@ def run():
         watch()
     else:
         sys.meta_path.insert(0, imports)
+    main = [main]
+    status = 0
     try:
-        exec(compile(source, "<stdin>", "exec", 0, True), main.__dict__)
-    except SystemExit:
-        raise
+        exec(compile(source, "<stdin>", "exec", 0, True), main[0].__dict__)
+    except SystemExit as e:
+        status = 0 if e.code is None else e.code
+        if type(status) is not int or not 0 <= status < 256:
+            raise
     except KeyboardInterrupt as e:
         import signal
 
@@ -93,8 +131,15 @@ def run():
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException as e:
         failed(e, source)
-        sys.exit(1)
+        status = 1
+    if end is not None:
+        try:
+            leave(status, loaded, main)
+        except BaseException:  # such as of a stream that is no stream: Python has words and a status for it
+            pass
+    sys.exit(status)
 
 
+end = globals().get("end")
 imports = Imports()
 run()

@@ -149,7 +149,13 @@ def serve():
 sys.path[0:1] = [""]
 signals = {signal.SIGINT: signal.default_int_handler}
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+try:
+    import ctypes
+
+    end = ctypes.PyDLL(None).exit  # of the C library: it leaves out the end of Python, which writes to all of memory
+except (ImportError, OSError, AttributeError):
+    end = None
 programs = {}
 gc.disable()
 code, parts = serve()
-exec(code, {"__name__": "__sandlot__", "parts": parts})
+exec(code, {"__name__": "__sandlot__", "parts": parts, "end": end})

@@ -48,6 +48,8 @@ var scenarios = []scenario{
 	{"session", "a shell session: next command, create, delete", (*bench).sessions},
 	{"follow", "following a command: first byte, end, lines per second", (*bench).following},
 	{"terminal", "keystroke echo of a terminal", (*bench).terminal},
+	{"interpreter", "a cell, contexts, eight cells at once, workers of an idle daemon", (*bench).interpreter},
+	{"code-run", "a Python program, warm and cold; one that draws", (*bench).program},
 	{"find", "text and names in 20,000 files", (*bench).find},
 	{"git", "status, add and clone of 20,000 files", (*bench).repository},
 	{"start", "from start to the first healthy answer", (*bench).start},
@@ -70,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if *list {
 		for _, s := range scenarios {
-			_, _ = fmt.Fprintf(stdout, "%-10s %s\n", s.name, s.about)
+			_, _ = fmt.Fprintf(stdout, "%-11s %s\n", s.name, s.about)
 		}
 		return 0
 	}

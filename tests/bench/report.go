@@ -18,7 +18,7 @@ import (
 type Row struct {
 	Scenario string  `json:"scenario"`
 	What     string  `json:"what"`
-	Unit     string  `json:"unit"` // ms, /s, M/s, MB/s, MiB, MB or ms/s
+	Unit     string  `json:"unit"` // ms, /s, M/s, MB/s, MiB, MB, ms/s, times or processes
 	Ours     float64 `json:"ours"`
 	Floor    float64 `json:"floor,omitempty"`
 	Raw      float64 `json:"raw,omitempty"`
