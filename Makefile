@@ -14,7 +14,7 @@ go_build := CGO_ENABLED=0 go build -tags nomsgpack -buildvcs=false -trimpath -ld
 # Pinned in a module of its own, so that the linters' dependencies are not ours.
 go_tool := go tool -modfile=scripts/tools/go.mod
 
-.PHONY: help up down clean-all build images test unit race e2e sdk clients sdk-latest chaos frameworks notebooks bench check lint vuln gen fresh fmt clean
+.PHONY: help up down clean-all build images test unit race e2e languages sdk clients sdk-latest chaos frameworks notebooks bench check lint vuln gen fresh fmt clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ race: ## Run the same under the race detector
 
 e2e: ## Run the tests against real containers (after `make images`)
 	go test -tags e2e -count 1 -timeout 30m ./runnerd/... ./tests/contract/... ./tests/e2e/... ./tests/script/...
+
+languages: ## Run real language servers and interpreters with their packages, which it installs; not part of `make test`
+	go test -tags e2e -count 1 -timeout 30m ./lsp/... ./interpreter/...
 
 sdk: ## Run the published Python and TypeScript clients, in pinned releases (after `make images`)
 	go test -tags e2e -count 1 -timeout 30m ./tests/sdk/...

@@ -190,10 +190,13 @@ func (ls *languages) find(name string) (*Language, error) {
 	return nil, fault.Newf(fault.Invalid, "language %q is not known: use one of %s", clip(name), strings.Join(ls.names, ", "))
 }
 
-// pylspOptions leave imports out of a document's symbols, and let the server know the packages of the project's own
-// virtual environment.
+// pylspOptions leave imports out of a document's symbols and matters of style out of its diagnostics, and let the server
+// know the packages of the project's own virtual environment.
 func pylspOptions(root string) Options {
-	plugins := map[string]any{"jedi_symbols": map[string]any{"include_import_symbols": false}}
+	plugins := map[string]any{
+		"jedi_symbols": map[string]any{"include_import_symbols": false},
+		"pycodestyle":  map[string]any{"enabled": false},
+	}
 	for _, name := range []string{".venv", "venv"} {
 		dir := filepath.Join(root, name)
 		if _, err := os.Stat(filepath.Join(dir, "bin", "python")); err == nil {

@@ -22,7 +22,7 @@ func (s *Server) mount(r gin.IRouter) {
 	serve.Mount(&s.face, r, &s.git, gitRoutes)
 	serve.Mount(&s.face, r, &s.ports, portRoutes)
 	serve.Mount(&s.face, r, &s.interpreters, interpreterRoutes)
-	serve.Mount(&s.face, r, struct{}{}, lspRoutes)
+	serve.Mount(&s.face, r, &s.lsp, lspRoutes)
 	serve.Mount(&s.face, r, struct{}{}, computerUseRoutes)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/interpreter"
+	"github.com/sandlot-dev/sandlot/lsp"
 	"github.com/sandlot-dev/sandlot/process"
 	"github.com/sandlot-dev/sandlot/session"
 	"github.com/sandlot-dev/sandlot/session/pty"
@@ -63,6 +64,7 @@ type Server struct {
 	git          gitAPI
 	ports        portAPI
 	interpreters interpreterAPI
+	lsp          lspAPI
 }
 
 // New checks cfg and returns a Server. It starts nothing.
@@ -83,6 +85,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("toolbox: %w", err)
 	}
+	servers, err := lsp.NewManager(lsp.Config{Processes: cfg.Process, Dir: cfg.WorkDir, Logger: cfg.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("toolbox: %w", err)
+	}
 	lines := serve.CutLines(slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug).Writer(), serve.MaxWords)
 	s := &Server{
 		face:   serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}},
@@ -97,6 +103,7 @@ func New(cfg Config) (*Server, error) {
 	s.files = fileAPI{face: &s.face, files: files, watches: workspace.NewManager(files)}
 	s.interpreters.interpreters = interpreter.NewManager(interpreter.Config{Processes: cfg.Process, Logger: cfg.Logger})
 	s.commands.interpreters = s.interpreters.interpreters
+	s.lsp.servers = servers
 	s.git.repositories = git.New(cfg.Process)
 	s.ports = portAPI{face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0)}
 	return s, nil
@@ -128,14 +135,16 @@ func (s *Server) untilClosed(serveHTTP http.HandlerFunc) http.Handler {
 	})
 }
 
-// Close waits for all requests and ends what the Server has beside them: sessions, terminals, watches and connections
-// to ports. Requests end when their HTTP servers have ended and Config.Process is closed, so both come before.
+// Close waits for all requests and ends what the Server has beside them: sessions, interpreters, language servers,
+// terminals, watches and connections to ports. Requests end when their HTTP servers have ended and Config.Process is
+// closed, so both come before.
 func (s *Server) Close() {
 	s.serving.Lock()
 	s.closed = true
 	s.serving.Unlock()
 	s.sessions.sessions.Close()
 	s.interpreters.interpreters.Close()
+	s.lsp.servers.Close()
 	s.terminals.terminals.Close()
 	s.webTerminals.terminals.Close()
 	s.files.watches.Close()

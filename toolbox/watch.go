@@ -2,11 +2,8 @@ package toolbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
@@ -29,16 +26,9 @@ func (a *fileAPI) watch(c *gin.Context) error {
 	defer stream.Close()
 	ready := api.FileEvent{Type: "ready", Path: stream.Folder(), Cursor: stream.Cursor()}
 	if !websocket.IsWebSocketUpgrade(c.Request) {
-		c.Header("Content-Type", "text/event-stream")
-		c.Header("Cache-Control", "no-store")
-		c.Status(http.StatusOK)
-		err := pass(c.Request.Context(), stream, ready, func(e api.FileEvent) error {
-			data, err := json.Marshal(e)
-			if err == nil {
-				_, err = fmt.Fprintf(c.Writer, "id: %s\nevent: %s\ndata: %s\n\n", e.Cursor, e.Type, data)
-			}
-			return err
-		}, c.Writer.Flush)
+		beginEvents(c)
+		send := func(e api.FileEvent) error { return sendEvent(c, e.Cursor, e.Type, e) }
+		err := pass(c.Request.Context(), stream, ready, send, c.Writer.Flush)
 		if c.Request.Context().Err() != nil {
 			return nil // the client has left
 		}

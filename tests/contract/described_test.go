@@ -43,6 +43,8 @@ var beside = []string{
 	"GET /files/watch", "GET /metrics",
 	"GET /process/execute/connect",
 	"POST /process/interpreter/context/{id}/interrupt", "POST /process/interpreter/context/{id}/restart",
+	"GET /lsp/diagnostics", "GET /lsp/diagnostics/stream", "GET /lsp/languages", "GET /lsp/servers", "POST /lsp/definition",
+	"POST /lsp/did-change", "POST /lsp/formatting", "POST /lsp/hover", "POST /lsp/references", "POST /lsp/rename",
 }
 
 var braces = regexp.MustCompile(`\{\w+\}`)

@@ -481,16 +481,84 @@ async def repositories(box):
     await step("Git.dangerously_authenticate", lambda: git.dangerously_authenticate("u", "p", host="git.example.com"), seen=shell(asked, "password=p\n"))
 
 
+# A project for each language server: its files, the first of which is the document; what that declares, with the end of its class; what a
+# search finds, also where nothing was opened; where the document ends, within a name; and another text of it.
+PROJECTS = {
+    "python": (
+        {
+            "a.py": "class Basket:\n    def total_price(self):\n        return 1\n\n\ndef make_basket():\n    return Basket()\n\n\n'😀漢', make_basket().to\n",
+            "b.py": "def total_of_all():\n    return 2\n",
+        },
+        ["Basket", "total_price", "make_basket"],
+        (3, 0),
+        {"total_price", "total_of_all"},
+        (9, 23),
+        "def other():\n    return 3\n",
+    ),
+    "typescript": (
+        {
+            "a.ts": "class Basket {\n  totalPrice() { return 1 }\n}\nfunction makeBasket() { return new Basket() }\n'😀漢' + makeBasket().to\n",
+            "b.ts": "export function totalOfAll() { return 2 }\n",
+            "tsconfig.json": "{}",
+        },
+        ["Basket", "totalPrice", "makeBasket"],
+        (2, 1),
+        {"totalPrice", "totalOfAll"},
+        (4, 23),
+        "function other() { return 3 }\n",
+    ),
+}
+
+
 async def languages(box):
-    lsp = await step("Sandbox.create_lsp_server", lambda: box.create_lsp_server("python", "work"), lambda lsp: type(lsp).__name__.removeprefix("Async") == "LspServer")
-    await step("LspServer.start", lsp.start)
-    await step("LspServer.did_open", lambda: lsp.did_open("work/a.py"))
-    await step("LspServer.document_symbols", lambda: lsp.document_symbols("work/a.py"))
-    await step("LspServer.workspace_symbols", lambda: lsp.workspace_symbols("a"))
-    await step("LspServer.sandbox_symbols", lambda: lsp.sandbox_symbols("a"))
-    await step("LspServer.completions", lambda: lsp.completions("work/a.py", sdk.LspCompletionPosition(line=0, character=0)))
-    await step("LspServer.did_close", lambda: lsp.did_close("work/a.py"))
-    await step("LspServer.stop", lsp.stop)
+    for language, (contents, declared, end, found, (line, character), changed) in PROJECTS.items():
+        folder = f"lsp/{language}"
+        for name, text in contents.items():
+            await call(lambda name=name, text=text: box.fs.upload_file(text.encode(), f"{folder}/{name}"))
+        document = f"{folder}/{next(iter(contents))}"
+        await language_server(box, language, folder, document, declared, end, found, sdk.LspCompletionPosition(line=line, character=character), changed)
+
+
+async def language_server(box, language, folder, document, declared, end, found, position, changed):
+    lsp = await step("Sandbox.create_lsp_server", lambda: box.create_lsp_server(language, folder), lambda lsp: type(lsp).__name__.removeprefix("Async") == "LspServer")
+
+    def names(symbols):
+        return [s.name for s in symbols]
+
+    def declares(what):
+        return reads(lambda: lsp.document_symbols(document), lambda got: names(got) == what)
+
+    async def change():
+        """Give the document another text than its file has; published clients cannot."""
+        body = {"languageId": language, "pathToProject": folder, "uri": f"file://{document}", "text": changed}
+        headers = {"Authorization": f"Bearer {os.environ['DAYTONA_API_KEY']}"}
+        at = urllib.request.Request(f"{box.toolbox_proxy_url}/{box.id}/lsp/did-change", json.dumps(body).encode(), headers)
+        await asyncio.to_thread(lambda: urllib.request.urlopen(at, timeout=20).close())
+        assert await declares(["other"])()
+
+    async def stopped():
+        try:
+            await call(lambda: lsp.document_symbols(document))
+        except sdk.DaytonaLspServerNotInitializedError:
+            return await shows(box, f"readlink /proc/[0-9]*/cwd | grep {folder}", "")()
+        return False
+
+    def symbol(s):
+        at = s.location.range
+        return (s.location.uri, s.name, s.kind, at.start.line, at.start.character, at.end.line, at.end.character)
+
+    # From here on each seen is false before its call: the server is not started, or the document has another text than its file.
+    await step("LspServer.start", lsp.start, seen=declares(declared))
+    await change()
+    await step("LspServer.did_open", lambda: lsp.did_open(document), seen=declares(declared))
+    basket = (f"file:///home/daytona/{document}", "Basket", 5, 0, 0, *end)
+    await step("LspServer.document_symbols", lambda: lsp.document_symbols(document), lambda got: symbol(got[0]) == basket and names(got) == declared)
+    await step("LspServer.workspace_symbols", lambda: lsp.workspace_symbols("total"), lambda got: set(names(got)) == found)
+    await step("LspServer.sandbox_symbols", lambda: lsp.sandbox_symbols("basket"), lambda got: set(names(got)) == {declared[0], declared[2]})
+    await step("LspServer.completions", lambda: lsp.completions(document, position), lambda got: declared[1] in [i.label.removesuffix("()") for i in got.items if i.kind in (2, 3)])
+    await change()
+    await step("LspServer.did_close", lambda: lsp.did_close(document), seen=declares(declared))
+    await step("LspServer.stop", lsp.stop, seen=stopped)
 
 
 async def desktop(box, folder):

@@ -325,16 +325,71 @@ async function repositories(box) {
   await step('Git.dangerouslyAuthenticate', () => git.dangerouslyAuthenticate('u', 'p', 'git.example.com'), undefined, shell(asked, 'password=p\n'))
 }
 
+// projects has one for each language server: its files, the first of which is the document; what that declares, with the end of its class; what a
+// search finds, also where nothing was opened; where the document ends, within a name; and another text of it.
+const projects = {
+  python: {
+    contents: {
+      'a.py': "class Basket:\n    def total_price(self):\n        return 1\n\n\ndef make_basket():\n    return Basket()\n\n\n'😀漢', make_basket().to\n",
+      'b.py': 'def total_of_all():\n    return 2\n',
+    },
+    declared: ['Basket', 'total_price', 'make_basket'],
+    end: { line: 3, character: 0 },
+    found: ['total_of_all', 'total_price'],
+    position: { line: 9, character: 23 },
+    changed: 'def other():\n    return 3\n',
+  },
+  typescript: {
+    contents: {
+      'a.ts': "class Basket {\n  totalPrice() { return 1 }\n}\nfunction makeBasket() { return new Basket() }\n'😀漢' + makeBasket().to\n",
+      'b.ts': 'export function totalOfAll() { return 2 }\n',
+      'tsconfig.json': '{}',
+    },
+    declared: ['Basket', 'totalPrice', 'makeBasket'],
+    end: { line: 2, character: 1 },
+    found: ['totalOfAll', 'totalPrice'],
+    position: { line: 4, character: 23 },
+    changed: 'function other() { return 3 }\n',
+  },
+}
+
 async function languages(box) {
-  const lsp = await step('Sandbox.createLspServer', () => box.createLspServer('python', 'work'), (lsp) => lsp.constructor.name === 'LspServer')
-  await step('LspServer.start', () => lsp.start())
-  await step('LspServer.didOpen', () => lsp.didOpen('work/a.py'))
-  await step('LspServer.documentSymbols', () => lsp.documentSymbols('work/a.py'))
-  await step('LspServer.workspaceSymbols', () => lsp.workspaceSymbols('a'))
-  await step('LspServer.sandboxSymbols', () => lsp.sandboxSymbols('a'))
-  await step('LspServer.completions', () => lsp.completions('work/a.py', { line: 0, character: 0 }))
-  await step('LspServer.didClose', () => lsp.didClose('work/a.py'))
-  await step('LspServer.stop', () => lsp.stop())
+  for (const [language, project] of Object.entries(projects)) {
+    const folder = `lsp/${language}`
+    for (const [name, text] of Object.entries(project.contents)) await box.fs.uploadFile(Buffer.from(text), `${folder}/${name}`)
+    await languageServer(box, language, folder, `${folder}/${Object.keys(project.contents)[0]}`, project)
+  }
+}
+
+async function languageServer(box, language, folder, document, { declared, end, found, position, changed }) {
+  const lsp = await step('Sandbox.createLspServer', () => box.createLspServer(language, folder), (lsp) => lsp.constructor.name === 'LspServer')
+  const names = (symbols) => symbols.map((s) => s.name)
+  const declares = (what) => ({ seen: async () => same(names(await lsp.documentSymbols(document)), what) })
+  // change gives the document another text than its file has; published clients cannot.
+  const change = async () => {
+    const body = { languageId: language, pathToProject: folder, uri: `file://${document}`, text: changed }
+    const headers = { Authorization: `Bearer ${process.env.DAYTONA_API_KEY}` }
+    const answer = await fetch(`${box.toolboxProxyUrl}/${box.id}/lsp/did-change`, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!answer.ok || !(await declares(['other']).seen())) throw new Error(`did-change: ${answer.status}`)
+  }
+  const stopped = async () => {
+    const err = await lsp.documentSymbols(document).then(() => null, (err) => err)
+    return err instanceof sdk.DaytonaLspServerNotInitializedError && shows(box, `readlink /proc/[0-9]*/cwd | grep ${folder}`, '')()
+  }
+  const symbol = (s) => [s.location.uri, s.name, s.kind, s.location.range.start, s.location.range.end]
+  // From here on each seen is false before its call: the server is not started, or the document has another text than its file.
+  await step('LspServer.start', () => lsp.start(), undefined, declares(declared))
+  await change()
+  await step('LspServer.didOpen', () => lsp.didOpen(document), undefined, declares(declared))
+  const basket = [`file:///home/daytona/${document}`, 'Basket', 5, { line: 0, character: 0 }, end]
+  await step('LspServer.documentSymbols', () => lsp.documentSymbols(document), (got) => same(symbol(got[0]), basket) && same(names(got), declared))
+  await step('LspServer.workspaceSymbols', () => lsp.workspaceSymbols('total'), (got) => same(names(got).sort(), found))
+  await step('LspServer.sandboxSymbols', () => lsp.sandboxSymbols('basket'), (got) => same(names(got).sort(), [declared[0], declared[2]].sort()))
+  const labels = (got) => got.items.filter((i) => i.kind === 2 || i.kind === 3).map((i) => i.label.replace('()', ''))
+  await step('LspServer.completions', () => lsp.completions(document, position), (got) => labels(got).includes(declared[1]))
+  await change()
+  await step('LspServer.didClose', () => lsp.didClose(document), undefined, declares(declared))
+  await step('LspServer.stop', () => lsp.stop(), undefined, { seen: stopped })
 }
 
 async function desktop(box, folder) {
