@@ -16,6 +16,7 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
+	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/process"
@@ -94,7 +95,10 @@ func New(cfg Config) (*Server, error) {
 	s.webTerminals.terminals = pty.NewManager(cfg.Process)
 	s.files = fileAPI{face: &s.face, files: files, watches: workspace.NewManager(files)}
 	s.git.repositories = git.New(cfg.Process)
-	s.ports = portAPI{face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0)}
+	s.ports = portAPI{
+		face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0),
+		listed: &measure.Ports{},
+	}
 	return s, nil
 }
 
