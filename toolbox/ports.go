@@ -26,10 +26,11 @@ import (
 
 // portAPI serves /port and /proxy/{port}.
 type portAPI struct {
-	face  *serve.Face
-	admit func(*http.Request) error // of the Server
-	pool  *upstream.Pool
-	log   *log.Logger // takes the lines of net/http
+	face   *serve.Face
+	admit  func(*http.Request) error // of the Server
+	pool   *upstream.Pool
+	log    *log.Logger    // takes the lines of net/http
+	listed *measure.Ports // that are listened on
 }
 
 var portRoutes = []serve.Route[*portAPI]{
@@ -42,7 +43,7 @@ var portRoutes = []serve.Route[*portAPI]{
 
 // list handles GET /port.
 func (a *portAPI) list(c *gin.Context) error {
-	ports, err := measure.Ports()
+	ports, err := a.listed.List()
 	if err != nil {
 		return fault.Newf(fault.Internal, "%w", err)
 	}
@@ -56,7 +57,7 @@ func (a *portAPI) inUse(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	used, err := measure.InUse(port)
+	used, err := a.listed.InUse(port)
 	if err != nil {
 		return fault.Newf(fault.Internal, "%w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -28,6 +29,11 @@ var webterm embed.FS
 // TerminalHandler returns the web terminal, which the daemon serves on a port of its own (docs/wire.md, "The toolbox:
 // sessions and terminals"). The page needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
+	engine := sync.OnceValue(s.terminalEngine) // most sandboxes are never asked for it
+	return s.untilClosed(func(w http.ResponseWriter, r *http.Request) { engine().ServeHTTP(w, r) })
+}
+
+func (s *Server) terminalEngine() *gin.Engine {
 	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
 	e.GET("/ws", s.face.Wrap(s.webTerminals.connect))
@@ -38,7 +44,7 @@ func (s *Server) TerminalHandler() http.Handler {
 	for _, f := range files {
 		e.GET("/"+f.Name(), s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, f.Name()) }))
 	}
-	return s.untilClosed(e.ServeHTTP)
+	return e
 }
 
 func webtermFile(c *gin.Context, name string) error {

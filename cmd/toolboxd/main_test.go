@@ -139,3 +139,45 @@ func request(t *testing.T, method, url, body string, want int) {
 		return
 	}
 }
+
+// TestSpareThreadsComeAfterTheProbeAndBeforeAllElse asks a handler that looks whether they are there.
+func TestSpareThreadsComeAfterTheProbeAndBeforeAllElse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		paths []string
+		there []bool // when each is answered
+	}{
+		"the probe first":           {[]string{"/version", "/process/execute"}, []bool{false, true}},
+		"a request that runs first": {[]string{"/process/execute", "/version"}, []bool{true, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			threads := newSpareThreads()
+			var work sync.WaitGroup
+			work.Go(func() { threads.serve(ctx, 24) })
+			defer work.Wait()
+			there := false
+			handler := threads.before(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				select {
+				case <-threads.made:
+					there = true
+				default:
+					there = false
+				}
+			}))
+			for i, path := range tc.paths {
+				handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+				if there != tc.there[i] {
+					t.Errorf("%s: threads are there: %v, want %v", path, there, tc.there[i])
+				}
+			}
+		})
+	}
+	t.Run("the end before any request", func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		threads := newSpareThreads()
+		stop()
+		threads.serve(ctx, 24)
+		threads.await()
+	})
+}

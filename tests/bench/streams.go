@@ -220,13 +220,27 @@ func (b *bench) terminal() ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	ws, err := dial("ws"+strings.TrimPrefix(s.url, "http")+"/process/pty/create-connect?id=bench&cols=80&rows=24", nil)
+	open := func(id string) (*websocket.Conn, error) {
+		return dial("ws"+strings.TrimPrefix(s.url, "http")+"/process/pty/create-connect?cols=80&rows=24&id="+id, nil)
+	}
+	var connected []float64
+	for n := range b.count(50) + 1 {
+		id := fmt.Sprintf("t%d", n)
+		began := time.Now()
+		ws, err := open(id)
+		if err != nil {
+			return nil, err
+		}
+		connected = append(connected, float64(time.Since(began))/1e6)
+		if err := errors.Join(ws.Close(), b.remove(s.url+"/process/pty/"+id)); err != nil {
+			return nil, err
+		}
+	}
+	ws, err := open("bench")
 	if err != nil {
 		return nil, err
 	}
 	defer ws.Close()
-	connected := float64(time.Since(began)) / 1e6
 	if err := ws.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return nil, err
 	}
@@ -267,6 +281,9 @@ func (b *bench) terminal() ([]Row, error) {
 	}
 	return []Row{
 		Row{What: "terminal, keystroke echo", Unit: "ms", Ours: m[0]}.atMost(0.12),
-		{What: "terminal, create and connect", Unit: "ms", Ours: connected},
+		Row{
+			What: "terminal, create and connect", Unit: "ms", Ours: median(connected[1:]),
+			Note: fmt.Sprintf("the first took %.2f ms", connected[0]),
+		}.atMost(1),
 	}, b.remove(s.url + "/process/pty/bench")
 }
