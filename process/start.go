@@ -170,12 +170,7 @@ func (s *starter) explain(err error, program, dir string) error {
 // Start starts spec and returns at once. Errors: fault.Invalid for a bad spec, fault.NotFound for a missing program
 // or folder, fault.Forbidden for one that may not be used, ErrNoShell, ErrClosed.
 func (m *Manager) Start(spec Spec) (*Process, error) {
-	done := hurry()
 	p, err := m.launch(spec, true)
-	if err == nil {
-		_ = changeSlice(p.child.pid, 0)
-	}
-	done()
 	if err != nil {
 		return nil, err
 	}
