@@ -1,4 +1,5 @@
-# Forks Python processes for the daemon, so that none waits for Python's start. It runs no code of users itself.
+# Forks Python processes for the daemon, so that none waits for Python's start. It runs no code of users itself. One is
+# forked ahead of each request.
 #
 # On the socket 3 comes one packet for each process: one byte, and descriptors. The first is a file with the request as
 # JSON, the second a pipe to wait on, the others become 0, 1, 2, ... of the process, which runs the text in its descriptor
@@ -19,6 +20,18 @@ SELF = "<sandlot>"
 sock = socket.socket(fileno=3)
 sock.set_inheritable(False)
 MOST = 16
+TOUCH = """
+import io
+class A:
+    def f(self, *values, **named):
+        return [str(v) for v in values]
+try:
+    A().f(1, a=2.5, b="text")
+    print("".join(map(str, range(100))), file=io.StringIO())
+    raise ValueError
+except ValueError:
+    pass
+"""
 
 
 def folders():
@@ -32,9 +45,9 @@ def folders():
     return seen
 
 
-def receive():
-    """Waits for a request: its descriptors, None when the daemon has gone."""
-    data, ancillary, _, _ = sock.recvmsg(16, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
+def receive(link):
+    """Waits for a request: its descriptors, None when the other side has gone."""
+    data, ancillary, _, _ = link.recvmsg(16, socket.CMSG_SPACE(MOST * array.array("i").itemsize))
     fds = array.array("i")
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -42,7 +55,7 @@ def receive():
     return list(fds) if data else None
 
 
-def fork(fds):
+def fork():
     """Forks twice. It answers the id of the grandchild, or 0 in that."""
     r, w = os.pipe()
     child = os.fork()
@@ -64,9 +77,37 @@ def fork(fds):
     return pid
 
 
+def ahead():
+    """Forks a process before it is asked for. It answers its id and where it takes its descriptors, and in that process,
+    once it has them, 0 and these."""
+    gc.freeze()  # so that no collection of it touches, and so copies, what is shared
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = fork()
+    if pid == 0:
+        sock.close()
+        ours.close()
+        touch()
+        fds = receive(theirs)
+        if not fds:
+            os._exit(0)
+        theirs.close()
+        return 0, fds
+    theirs.close()
+    return pid, ours
+
+
+def touch():
+    """Does some of what a short program does: the pages that it writes to are this process's own then."""
+    module = type(sys)("__main__")
+    exec(compile(TOUCH, SELF, "exec"), module.__dict__)
+    json.loads(json.dumps({"env": ["%s=%s" % item for item in os.environ.items()]}))
+    os.environ.update(dict(os.environ))
+    del module
+    gc.collect()
+
+
 def become(fds):
-    """Makes this process the one that was asked for, but for its program."""
-    sock.close()
+    """Makes this process the one that was asked for, and answers its program."""
     with os.fdopen(fds[0], "rb") as f:
         f.seek(0)
         request = json.load(f)
@@ -92,8 +133,10 @@ def become(fds):
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()
-    os.close(4)
     gc.enable()
+    code = program(4)
+    os.close(4)
+    return code
 
 
 def program(fd):
@@ -118,8 +161,9 @@ def imports(names):
 def serve():
     before = folders()
     sock.send(b"ready")
+    spare = None
     while True:
-        fds = receive()
+        fds = receive(sock)
         if fds is None:
             os._exit(0)
         if folders() != before:
@@ -130,19 +174,27 @@ def serve():
             size = os.fstat(fds[0]).st_size
             wanted = json.loads(os.pread(fds[0], size, 0)).get("imports") or []
             wanted = [name for name in wanted if name not in sys.modules]
-            code, parts = program(fds[2 + 4])
-            gc.freeze()  # so that no collection of a child touches, and so copies, what is shared
-            pid = fork(fds)
+            program(fds[2 + 4])
+            pid, link = spare or ahead()
+            spare = None
+            if pid == 0:
+                return become(link)
+            link.sendmsg([b"\1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+            link.close()
         except Exception:
             pid = -1
-        if pid == 0:
-            become(fds)
-            return code, parts
         for fd in fds:
             os.close(fd)
         sock.send(b"%d busy" % pid if wanted else b"%d" % pid)
         if wanted:
             imports(wanted)
+        try:
+            spare = ahead()
+        except OSError:
+            pass  # the next is forked when it is asked for
+        if spare and spare[0] == 0:
+            return become(spare[1])
+        if wanted:
             sock.send(b"ready")
 
 
