@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -36,6 +37,34 @@ func (b *bench) pythonDaemon() (*server, error) {
 	return b.spawn(func(addr, log string) (*harness.Process, error) {
 		return harness.SpawnToolboxd(addr, b.dir, log, path)
 	})
+}
+
+// freshDaemon is a toolboxd of which only the first request is measured.
+type freshDaemon struct {
+	b   *bench
+	url string
+	end func() error // waits for all that it started, which would be in the next figure
+}
+
+func (f *freshDaemon) anew() error {
+	if err := f.close(); err != nil {
+		return err
+	}
+	s, err := f.b.pythonDaemon()
+	if err != nil {
+		return err
+	}
+	f.url, f.end = s.url, func() error { return s.proc.Stop(10 * time.Second) }
+	return f.b.exec(s.url, "", "true", "")
+}
+
+func (f *freshDaemon) close() error {
+	if f.end == nil {
+		return nil
+	}
+	err := f.end()
+	f.end = nil
+	return err
 }
 
 // newContext makes a context and returns its id.
@@ -105,6 +134,7 @@ func newRawPython() (*rawPython, error) {
 		return nil, err
 	}
 	r := &rawPython{cmd: exec.Command(at, "-u", "-c", "import sys\nfor line in sys.stdin: print(repr(eval(line)))")}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := r.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -136,7 +166,10 @@ func rawProgram(code, want string) func() error {
 		if err != nil {
 			return err
 		}
-		out, err := exec.Command(at, "-c", code).Output()
+		cmd := exec.Command(at, "-c", code)
+		// As toolboxd's children are: the kernel may share the processor out by session.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		out, err := cmd.Output()
 		if err == nil && string(out) != want {
 			err = fmt.Errorf("output %q", out)
 		}
@@ -237,22 +270,11 @@ func (b *bench) cells(ours *server) ([]Row, error) {
 
 // contexts measures the first context of a daemon, and one of a daemon that had some.
 func (b *bench) contexts(ours *server) ([]Row, error) {
-	var fresh *server
-	anew := func() (err error) {
-		if fresh != nil {
-			fresh.proc.Kill()
-		}
-		fresh, err = b.pythonDaemon()
-		return err
-	}
-	defer func() {
-		if fresh != nil {
-			fresh.proc.Kill()
-		}
-	}()
+	fresh := &freshDaemon{b: b}
+	defer func() { _ = fresh.close() }() // its figures are taken
 	last := ""
 	m, err := alternate(b.count(30),
-		task{name: "first", before: anew, do: func() error { _, err := b.newContext(fresh.url, ""); return err }},
+		task{name: "first", before: fresh.anew, do: func() error { _, err := b.newContext(fresh.url, ""); return err }},
 		task{name: "next", before: func() error {
 			if last == "" {
 				return nil
@@ -264,7 +286,7 @@ func (b *bench) contexts(ours *server) ([]Row, error) {
 			_, err = b.do(req, "")
 			return err
 		}, do: func() (err error) { last, err = b.newContext(ours.url, ""); return err }},
-		task{name: "raw", do: rawProgram("", "")})
+		task{name: "raw", before: fresh.close, do: rawProgram("", "")})
 	if err != nil {
 		return nil, err
 	}
@@ -319,25 +341,13 @@ func (b *bench) program() (rows []Row, err error) {
 	if err := b.warmUp(ours.url, "", "print(1)", "1\n"); err != nil {
 		return nil, err
 	}
-	var fresh *server
-	defer func() {
-		if fresh != nil {
-			fresh.proc.Kill()
-		}
-	}()
+	fresh := &freshDaemon{b: b}
+	defer func() { _ = fresh.close() }() // its figures are taken
 	raw := rawProgram("print(1)", "1\n")
 	m, err := alternate(b.count(60),
 		task{name: "warm", do: func() error { return b.codeRun(ours.url, "", "print(1)", "1\n", nil) }},
-		task{name: "cold", before: func() (err error) {
-			if fresh != nil {
-				fresh.proc.Kill()
-			}
-			if fresh, err = b.pythonDaemon(); err != nil {
-				return err
-			}
-			return b.exec(fresh.url, "", "true", "")
-		}, do: func() error { return b.codeRun(fresh.url, "", "print(1)", "1\n", nil) }},
-		task{name: "raw", do: raw})
+		task{name: "cold", before: fresh.anew, do: func() error { return b.codeRun(fresh.url, "", "print(1)", "1\n", nil) }},
+		task{name: "raw", before: fresh.close, do: raw})
 	if err != nil {
 		return nil, err
 	}
