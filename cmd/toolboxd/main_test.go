@@ -60,6 +60,7 @@ func TestNothingIsLeftAfterTheEnd(t *testing.T) {
 	defer collector.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	t.Setenv("HOME", t.TempDir()) // what shells of this machine do at their start is not this test's affair
 	type result struct {
 		exit int
 		err  error
