@@ -50,8 +50,7 @@ type Config struct {
 // use.
 type Server struct {
 	face      serve.Face
-	engine    func() *gin.Engine // of all routes; the first call makes it
-	secret    []byte             // decoded SecretHash; empty when all callers are admitted
+	secret    []byte // decoded SecretHash; empty when all callers are admitted
 	processes *process.Manager
 
 	serving sync.RWMutex // read-locked by every request, for as long as it lasts
@@ -96,11 +95,6 @@ func New(cfg Config) (*Server, error) {
 		face:   serve.Face{Source: Source, Logger: cfg.Logger, Bodies: serve.Bodies{Each: maxBody}},
 		secret: secret, processes: cfg.Process,
 	}
-	s.engine = sync.OnceValue(func() *gin.Engine {
-		e := s.newEngine()
-		s.mount(e)
-		return e
-	})
 	s.system.version, s.system.workDir, s.system.home = cfg.Version, cfg.WorkDir, cfg.Home
 	s.system.processes = cfg.Process
 	s.commands.processes = cfg.Process
@@ -119,25 +113,18 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Handler returns the router of all routes. GET /version, the readiness probe, is answered without the others, which
-// the first request to one of them makes if MakeRoutes has not.
+// Handler returns the router of all routes.
 func (s *Server) Handler() http.Handler {
-	probe := s.newEngine()
-	serve.Mount(&s.face, probe, &s.system, []serve.Route[*systemAPI]{versionRoute})
+	e := s.newEngine()
+	s.mount(e)
 	return s.untilClosed(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.EscapedPath(); {
-		case strings.HasPrefix(path, "/proxy/"):
+		if strings.HasPrefix(r.URL.EscapedPath(), "/proxy/") {
 			s.ports.proxy(w, r)
-		case r.Method == versionRoute.Method && path == versionRoute.Path:
-			probe.ServeHTTP(w, r)
-		default:
-			s.engine().ServeHTTP(w, r)
+			return
 		}
+		e.ServeHTTP(w, r)
 	})
 }
-
-// MakeRoutes makes all routes, so that no request has to. It takes about 0.2 ms.
-func (s *Server) MakeRoutes() { s.engine() }
 
 // untilClosed serves requests until Close, which waits for them.
 func (s *Server) untilClosed(serveHTTP http.HandlerFunc) http.Handler {

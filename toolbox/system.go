@@ -23,11 +23,6 @@ type systemAPI struct {
 	token     atomic.Pointer[string] // names the sandbox to telemetry collectors; nil until /init
 }
 
-var versionRoute = serve.Route[*systemAPI]{
-	Method: "GET", Path: "/version",
-	Summary: "Version of the daemon; answers as soon as it is ready", Out: api.Strings{}, Do: (*systemAPI).getVersion,
-}
-
 var systemRoutes = []serve.Route[*systemAPI]{
 	{
 		Method: "POST", Path: "/env",
@@ -52,7 +47,10 @@ var systemRoutes = []serve.Route[*systemAPI]{
 		Method: "GET", Path: "/user-home-dir",
 		Summary: "Home of the sandbox user", Out: api.Dir{}, Do: (*systemAPI).getHome,
 	},
-	versionRoute,
+	{
+		Method: "GET", Path: "/version",
+		Summary: "Version of the daemon; answers as soon as it is ready", Out: api.Strings{}, Do: (*systemAPI).getVersion,
+	},
 	{
 		Method: "GET", Path: "/work-dir",
 		Summary: "Folder that relative paths start from", Out: api.Dir{}, Do: (*systemAPI).getWorkDir,

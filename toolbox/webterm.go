@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -29,11 +28,6 @@ var webterm embed.FS
 // TerminalHandler returns the web terminal, which the daemon serves on a port of its own (docs/wire.md, "The toolbox:
 // sessions and terminals"). The page needs no other host.
 func (s *Server) TerminalHandler() http.Handler {
-	engine := sync.OnceValue(s.terminalEngine) // most sandboxes are never asked for it
-	return s.untilClosed(func(w http.ResponseWriter, r *http.Request) { engine().ServeHTTP(w, r) })
-}
-
-func (s *Server) terminalEngine() *gin.Engine {
 	e := s.newEngine()
 	e.GET("/", s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, "index.html") }))
 	e.GET("/ws", s.face.Wrap(s.webTerminals.connect))
@@ -44,7 +38,7 @@ func (s *Server) terminalEngine() *gin.Engine {
 	for _, f := range files {
 		e.GET("/"+f.Name(), s.face.Wrap(func(c *gin.Context) error { return webtermFile(c, f.Name()) }))
 	}
-	return e
+	return s.untilClosed(e.ServeHTTP)
 }
 
 func webtermFile(c *gin.Context, name string) error {

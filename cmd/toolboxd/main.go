@@ -101,9 +101,8 @@ func serveUntil(
 	if err != nil {
 		return 2, fmt.Errorf("listen: %w", err)
 	}
-	s := &sandbox{
-		ctx: ctx, logger: logger, name: cfg.Sandbox, shield: process.Protect(), threads: newSpareThreads(),
-	}
+	s := &sandbox{ctx: ctx, logger: logger, name: cfg.Sandbox, shield: process.Protect()}
+	s.work.Go(func() { reserveThreads(24) })
 	var handler http.Handler
 	if cfg.ClaimHash == "" {
 		if err = s.open(cfg); err == nil {
@@ -117,11 +116,8 @@ func serveUntil(
 		return 2, errors.Join(err, ln.Close())
 	}
 	logger.Info("toolbox is ready", logkey.Addr, ln.Addr().String())
-	s.work.Go(s.afterFirstAnswer)
 	ended := make(chan error, 1)
-	go func() {
-		ended <- serve.Until(ctx, watchedListener{ln, s.observe}, s.threads.before(handler), stopGrace)
-	}()
+	go func() { ended <- serve.Until(ctx, watchedListener{ln, s.observe}, handler, stopGrace) }()
 	if cfg.ClaimHash == "" {
 		s.begin()
 	}
@@ -146,12 +142,11 @@ func serveUntil(
 
 // sandbox is what runs for one sandbox: nothing until open, and open succeeds once.
 type sandbox struct {
-	ctx     context.Context //nolint:containedctx // of the daemon
-	logger  *slog.Logger
-	name    string // id of the sandbox, which logger writes; "" before it is known
-	shield  process.Shield
-	threads *spareThreads
-	work    sync.WaitGroup // goroutines beside the API
+	ctx    context.Context //nolint:containedctx // of the daemon
+	logger *slog.Logger
+	name   string // id of the sandbox, which logger writes; "" before it is known
+	shield process.Shield
+	work   sync.WaitGroup // goroutines beside the API
 
 	mu        sync.Mutex // guards all below; open sets what is above entry
 	cfg       config
@@ -222,17 +217,6 @@ func (s *sandbox) open(cfg config) (err error) {
 	return nil
 }
 
-// afterFirstAnswer does what would delay the first answer.
-func (s *sandbox) afterFirstAnswer() {
-	s.threads.serve(s.ctx, 24)
-	s.mu.Lock()
-	server := s.server
-	s.mu.Unlock()
-	if server != nil && s.ctx.Err() == nil {
-		server.MakeRoutes()
-	}
-}
-
 // begin starts what runs beside the API: the web terminal, the program that was given, the export of telemetry.
 func (s *sandbox) begin() {
 	s.mu.Lock()
@@ -244,7 +228,6 @@ func (s *sandbox) begin() {
 		s.work.Go(func() { serveTerminal(s.ctx, s.terminal, s.server.TerminalHandler(), s.logger) })
 	}
 	if len(s.cfg.Entrypoint) > 0 {
-		s.threads.await()
 		var err error
 		if s.entry, err = s.sessions.StartEntrypoint(s.cfg.Entrypoint); err != nil { // the sandbox is of use without it
 			s.logger.Error("the entrypoint was not started", logkey.Err, err)
@@ -329,51 +312,10 @@ func serveTerminal(ctx context.Context, ln net.Listener, handler http.Handler, l
 	}
 }
 
-// spareThreads are threads that are made while there is room for them. The runtime ends the program when it needs a
-// thread and the sandbox's limit of processes is reached, which hostile code can arrange. So they are there before the
-// sandbox's first process, but not before the first answer to the readiness probe, which they would delay.
-type spareThreads struct {
-	want   func() // asks for them
-	wanted chan struct{}
-	made   chan struct{} // closed when they are there, or never will be
-}
-
-func newSpareThreads() *spareThreads {
-	t := &spareThreads{wanted: make(chan struct{}), made: make(chan struct{})}
-	t.want = sync.OnceFunc(func() { close(t.wanted) })
-	return t
-}
-
-// serve makes n threads when they are wanted. It returns then, or when ctx ends.
-func (t *spareThreads) serve(ctx context.Context, n int) {
-	defer close(t.made)
-	select {
-	case <-t.wanted:
-		reserveThreads(n)
-	case <-ctx.Done():
-	}
-}
-
-// await returns when the threads are there.
-func (t *spareThreads) await() {
-	t.want()
-	<-t.made
-}
-
-// before returns a handler that makes the threads after its first answer of GET /version, and before any other.
-func (t *spareThreads) before(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/version" {
-			defer t.want()
-		} else {
-			t.await()
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// reserveThreads makes threads, and returns when their goroutines have ended. The threads stay, since their goroutines
-// are unlocked at the end; an idle thread costs little but its place.
+// reserveThreads makes threads while there is room for them, and returns when their goroutines have ended. The
+// runtime ends the program when it needs a thread and the sandbox's limit of processes is reached, which hostile code
+// can arrange. The threads stay, since their goroutines are unlocked at the end; an idle thread costs little but its
+// place.
 func reserveThreads(n int) {
 	var started, ended sync.WaitGroup
 	started.Add(n)
