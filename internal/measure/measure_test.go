@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -116,44 +115,6 @@ func TestMeterReadsWhatIsGranted(t *testing.T) {
 	}
 }
 
-// TestMeterFollowsItsGroup through new content, through files that can be read no more, and into another group.
-func TestMeterFollowsItsGroup(t *testing.T) {
-	m := tree(t, map[string]string{
-		"/proc/self/cgroup": "0::/a\n", "/proc/meminfo": meminfo,
-		"/sys/fs/cgroup/a/memory.current": "1000000\n", "/sys/fs/cgroup/b/memory.current": "3000000\n",
-		"/sys/fs/cgroup/a/memory.stat": strings.Repeat("other 1\n", 2000) + "file 300000\n",
-	})
-	write := func(name, content string) {
-		if err := os.WriteFile(m.Root+name, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, step := range []struct {
-		name string
-		do   func()
-		want int64
-	}{
-		{"at first", func() {}, 700000},
-		{"again", func() {}, 700000},
-		{"new content", func() { write("/sys/fs/cgroup/a/memory.current", "2000000\n") }, 1700000},
-		{"files that cannot be read", func() {
-			for _, f := range m.files {
-				_ = f.Close()
-			}
-		}, 1700000},
-		{"another group", func() { write("/proc/self/cgroup", "0::/b\n") }, 3000000},
-	} {
-		step.do()
-		before := len(m.files)
-		if u := m.Read(); u.MemUsed != step.want {
-			t.Errorf("%s: %d bytes used, want %d", step.name, u.MemUsed, step.want)
-		}
-		if len(m.files) > max(before, 4) {
-			t.Errorf("%s: %d open files, %d before", step.name, len(m.files), before)
-		}
-	}
-}
-
 // TestPercentOfVersion2 lets a recorded group use half of its half processor, and more than it has.
 func TestPercentOfVersion2(t *testing.T) {
 	m := tree(t, map[string]string{
@@ -190,7 +151,7 @@ func TestPercentIsOfTheGrant(t *testing.T) {
 		{3 * time.Second, 9 * time.Second, 0.5, 100},
 		{4 * time.Second, -1, 0.5, 0},
 	} {
-		if got := m.windowLocked(now.Add(tc.after), tc.used, tc.granted); got != tc.want {
+		if got := m.window(now.Add(tc.after), tc.used, tc.granted); got != tc.want {
 			t.Errorf("after %v: %v, want %v", tc.after, got, tc.want)
 		}
 	}

@@ -11,11 +11,9 @@ type Memory struct {
 // NewMemory opens what the kernel counts, for good. root is as Meter.Root.
 func NewMemory(root string) *Memory {
 	m := &Memory{meter: Meter{Root: root}}
-	m.meter.mu.Lock()
-	defer m.meter.mu.Unlock()
-	g := m.meter.groupLocked()
-	var err error
-	if m.kills, err = g.open("", "memory.events"); err != nil {
+	g := m.meter.group()
+	var ok bool
+	if m.kills, ok = g.open("", "memory.events"); !ok {
 		m.kills, _ = g.open("memory", "memory.oom_control")
 	}
 	return m
@@ -34,10 +32,8 @@ func (m *Memory) Kills() int64 {
 // Peak returns the most that was used so far and the limit, in bytes, the page cache and what is in tmpfs included.
 // What cannot be read is 0.
 func (m *Memory) Peak() (peak, limit int64) {
-	m.meter.mu.Lock()
-	defer m.meter.mu.Unlock()
-	g := m.meter.groupLocked()
-	host := kilobytes(m.meter.procLocked("/proc/meminfo"), "MemTotal")
+	g := m.meter.group()
+	host := m.meter.meminfo()["MemTotal"]
 	if limit, ok := g.number("", "memory.max"); ok {
 		peak, _ := g.number("", "memory.peak")
 		return peak, least(limit, host)

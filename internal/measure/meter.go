@@ -1,10 +1,9 @@
 package measure
 
 import (
+	"bufio"
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -33,8 +32,8 @@ type Usage struct {
 // MinWindow is the shortest time that processor use is averaged over; calls in quicker succession get the last figure.
 const MinWindow = 100 * time.Millisecond
 
-// Meter reads Usage. The zero value reads this process's control group and the file system at "/". It keeps the files
-// that it reads open. It is safe for concurrent use.
+// Meter reads Usage. The zero value reads this process's control group and the file system at "/". It is safe for
+// concurrent use.
 type Meter struct {
 	Root string // where /proc and /sys are looked up, "" for "/": for tests
 
@@ -42,20 +41,15 @@ type Meter struct {
 	at      time.Time
 	used    time.Duration
 	percent float64
-	files   map[string]*os.File // open ones by name: of controlFile, or a path
-	last    group               // of the last reading
-	buf     []byte
 }
 
 // Read takes a reading. What cannot be read is 0.
 func (m *Meter) Read() Usage {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	u := Usage{At: time.Now()}
-	g := m.groupLocked()
+	g := m.group()
 	granted, used := g.cpu()
 	u.CPUs = int(math.Ceil(granted - 1e-9))
-	u.CPUPercent = m.windowLocked(u.At, used, granted)
+	u.CPUPercent = m.window(u.At, used, granted)
 	u.MemTotal, u.MemUsed, u.MemCache = g.memory()
 	var st unix.Statfs_t
 	if unix.Statfs(m.path("/"), &st) == nil {
@@ -66,8 +60,10 @@ func (m *Meter) Read() Usage {
 	return u
 }
 
-// windowLocked returns the percentage since the reading before, and starts a new window when the last is long enough.
-func (m *Meter) windowLocked(now time.Time, used time.Duration, granted float64) float64 {
+// window returns the percentage since the reading before, and starts a new window when the last is long enough.
+func (m *Meter) window(now time.Time, used time.Duration, granted float64) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	passed := now.Sub(m.at)
 	switch {
 	case used < 0:
@@ -84,86 +80,18 @@ func (m *Meter) windowLocked(now time.Time, used time.Duration, granted float64)
 
 func (m *Meter) path(p string) string { return filepath.Join(m.Root, "/", p) }
 
-// textLocked reads the whole of a file that open opens; name distinguishes it from the others. The file stays open. A
-// file that can be read no more, as one of a group that was removed, is opened anew.
-func (m *Meter) textLocked(name string, open func() (*os.File, error)) (string, bool) {
-	f := m.files[name]
-	for {
-		fresh := f == nil
-		if fresh {
-			var err error
-			if f, err = open(); err != nil {
-				return "", false
-			}
-		}
-		text, err := m.readLocked(f)
-		if err == nil {
-			if fresh {
-				if m.files == nil {
-					m.files = map[string]*os.File{}
-				}
-				m.files[name] = f
-			}
-			return text, true
-		}
-		_ = f.Close() // only read from
-		delete(m.files, name)
-		if fresh {
-			return "", false
-		}
-		f = nil
-	}
-}
-
-// readLocked reads a file from its start.
-func (m *Meter) readLocked(f *os.File) (string, error) {
-	if m.buf == nil {
-		m.buf = make([]byte, 4<<10)
-	}
-	for n := 0; ; {
-		got, err := f.ReadAt(m.buf[n:], int64(n))
-		n += got
-		switch {
-		case errors.Is(err, io.EOF):
-			return string(bytes.TrimSpace(m.buf[:n])), nil
-		case err != nil:
-			return "", err
-		}
-		m.buf = append(m.buf, make([]byte, len(m.buf))...)
-	}
-}
-
-// procLocked reads a file of /proc, "" when it cannot be read.
-func (m *Meter) procLocked(path string) string {
-	text, _ := m.textLocked(path, func() (*os.File, error) { return os.Open(m.path(path)) })
-	return text
-}
-
 // group finds the files of this process's control groups. In a container they are at the mount itself, whatever path
 // /proc/self/cgroup tells of the host's tree.
 type group struct {
 	m    *Meter
-	text string            // of /proc/self/cgroup
 	v1   map[string]string // controller to path
 	path string            // of version 2; "" where there is none
 }
 
-// groupLocked returns the group that this process is in now. The files of another one that it was in are closed.
-func (m *Meter) groupLocked() group {
-	text := m.procLocked("/proc/self/cgroup")
-	if m.last.m == nil || text != m.last.text {
-		for name, f := range m.files {
-			_ = f.Close() // only read from
-			delete(m.files, name)
-		}
-		m.last = m.parseGroup(text)
-	}
-	return m.last
-}
-
-func (m *Meter) parseGroup(text string) group {
-	g := group{m: m, text: text, v1: map[string]string{}}
-	for line := range strings.Lines(text) {
+func (m *Meter) group() group {
+	g := group{m: m, v1: map[string]string{}}
+	data, _ := os.ReadFile(m.path("/proc/self/cgroup"))
+	for line := range strings.Lines(string(data)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(parts) != 3 {
 			continue
@@ -180,33 +108,32 @@ func (m *Meter) parseGroup(text string) group {
 }
 
 // open opens a control file: of version 1's controller, or of version 2 for "".
-func (g group) open(controller, name string) (*os.File, error) {
+func (g group) open(controller, name string) (*os.File, bool) {
 	mount, own := "/sys/fs/cgroup", g.path
 	if controller != "" {
 		p, ok := g.v1[controller]
 		if !ok {
-			return nil, fs.ErrNotExist
+			return nil, false
 		}
 		mount, own = mount+"/"+controller, p
 	}
-	f, err := os.Open(g.m.path(mount + own + "/" + name))
-	if err != nil {
-		f, err = os.Open(g.m.path(mount + "/" + name))
+	for _, dir := range []string{mount + own, mount} {
+		if f, err := os.Open(g.m.path(dir + "/" + name)); err == nil {
+			return f, true
+		}
 	}
-	return f, err
+	return nil, false
 }
 
 // file reads a control file, as open finds it.
 func (g group) file(controller, name string) (string, bool) {
-	return g.m.textLocked(controller+" "+name, func() (*os.File, error) { return g.open(controller, name) })
-}
-
-// unified is number of version 2, which a controller of version 1 is not part of.
-func (g group) unified(controller, name string) (int64, bool) {
-	if _, ok := g.v1[controller]; ok {
-		return 0, false
+	f, ok := g.open(controller, name)
+	if !ok {
+		return "", false
 	}
-	return g.number("", name)
+	defer f.Close() // only read from
+	data, err := io.ReadAll(f)
+	return strings.TrimSpace(string(data)), err == nil
 }
 
 func (g group) number(controller, name string) (int64, bool) {
@@ -227,17 +154,15 @@ func (g group) cpu() (granted float64, used time.Duration) {
 			granted = min(granted, quota/period)
 		}
 	}
-	if len(g.v1["cpu"]) == 0 {
-		if text, ok := g.file("", "cpu.stat"); ok {
-			used = time.Duration(field(text, "usage_usec")) * time.Microsecond
-			if text, ok := g.file("", "cpu.max"); ok {
-				quota, period, _ := strings.Cut(text, " ")
-				q, _ := strconv.ParseFloat(quota, 64) // "max" is 0
-				p, _ := strconv.ParseFloat(period, 64)
-				limit(q, p)
-			}
-			return granted, used
+	if text, ok := g.file("", "cpu.stat"); ok && len(g.v1["cpu"]) == 0 {
+		used = time.Duration(field(text, "usage_usec")) * time.Microsecond
+		if text, ok := g.file("", "cpu.max"); ok {
+			quota, period, _ := strings.Cut(text, " ")
+			q, _ := strconv.ParseFloat(quota, 64) // "max" is 0
+			p, _ := strconv.ParseFloat(period, 64)
+			limit(q, p)
 		}
+		return granted, used
 	}
 	if ns, ok := g.number("cpuacct", "cpuacct.usage"); ok {
 		used = time.Duration(ns)
@@ -246,8 +171,8 @@ func (g group) cpu() (granted float64, used time.Duration) {
 		limit(float64(quota), float64(period))
 		return granted, used
 	}
-	first, _, _ := strings.Cut(g.m.procLocked("/proc/stat"), "\n")
-	if f := strings.Fields(first); len(f) > 8 && f[0] == "cpu" {
+	data, err := os.ReadFile(g.m.path("/proc/stat"))
+	if f := strings.Fields(string(data)); err == nil && len(f) > 8 && f[0] == "cpu" {
 		var ticks int64
 		for _, i := range []int{1, 2, 3, 6, 7} { // user, nice, system, irq, softirq: not idle, not waiting
 			n, _ := strconv.ParseInt(f[i], 10, 64)
@@ -260,10 +185,10 @@ func (g group) cpu() (granted float64, used time.Duration) {
 
 // memory returns what is granted, used and used as cache, in bytes.
 func (g group) memory() (total, used, cache int64) {
-	host := g.m.procLocked("/proc/meminfo")
-	total = kilobytes(host, "MemTotal")
+	host := g.m.meminfo()
+	total = host["MemTotal"]
 	// what is in tmpfs counts as cache to the kernel, but it cannot be given up
-	if now, ok := g.unified("memory", "memory.current"); ok {
+	if now, ok := g.number("", "memory.current"); ok {
 		stat, _ := g.file("", "memory.stat")
 		cache = max(0, field(stat, "file")-field(stat, "shmem"))
 		limit, _ := g.number("", "memory.max")
@@ -275,8 +200,8 @@ func (g group) memory() (total, used, cache int64) {
 		limit, _ := g.number("memory", "memory.limit_in_bytes")
 		return least(limit, total), max(0, now-cache), cache
 	}
-	cache = kilobytes(host, "Cached") + kilobytes(host, "Buffers") - kilobytes(host, "Shmem")
-	return total, max(0, total-kilobytes(host, "MemFree")-cache), cache
+	cache = host["Cached"] + host["Buffers"] - host["Shmem"]
+	return total, max(0, total-host["MemFree"]-cache), cache
 }
 
 // least is the smaller of a limit, where there is one, and what the machine has.
@@ -287,15 +212,18 @@ func least(limit, total int64) int64 {
 	return total
 }
 
-// kilobytes finds "key: number kB" among lines and returns it in bytes.
-func kilobytes(text, key string) int64 {
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, key+":"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return n << 10
+// meminfo is /proc/meminfo in bytes.
+func (m *Meter) meminfo() map[string]int64 {
+	info := map[string]int64{}
+	data, _ := os.ReadFile(m.path("/proc/meminfo"))
+	for s := bufio.NewScanner(bytes.NewReader(data)); s.Scan(); {
+		key, rest, _ := strings.Cut(s.Text(), ":")
+		n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		if err == nil {
+			info[key] = n << 10
 		}
 	}
-	return 0
+	return info
 }
 
 // field finds "key number" among lines.
