@@ -26,11 +26,10 @@ import (
 
 // portAPI serves /port and /proxy/{port}.
 type portAPI struct {
-	face   *serve.Face
-	admit  func(*http.Request) error // of the Server
-	pool   *upstream.Pool
-	log    *log.Logger    // takes the lines of net/http
-	listed *measure.Ports // that are listened on
+	face  *serve.Face
+	admit func(*http.Request) error // of the Server
+	pool  *upstream.Pool
+	log   *log.Logger // takes the lines of net/http
 }
 
 var portRoutes = []serve.Route[*portAPI]{
@@ -43,7 +42,7 @@ var portRoutes = []serve.Route[*portAPI]{
 
 // list handles GET /port.
 func (a *portAPI) list(c *gin.Context) error {
-	ports, err := a.listed.List()
+	ports, err := measure.Ports()
 	if err != nil {
 		return fault.Newf(fault.Internal, "%w", err)
 	}
@@ -57,7 +56,7 @@ func (a *portAPI) inUse(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	used, err := a.listed.InUse(port)
+	used, err := measure.InUse(port)
 	if err != nil {
 		return fault.Newf(fault.Internal, "%w", err)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/sandlot-dev/sandlot/api"
 	"github.com/sandlot-dev/sandlot/internal/fault"
-	"github.com/sandlot-dev/sandlot/internal/measure"
 	"github.com/sandlot-dev/sandlot/internal/serve"
 	"github.com/sandlot-dev/sandlot/internal/upstream"
 	"github.com/sandlot-dev/sandlot/interpreter"
@@ -106,10 +105,7 @@ func New(cfg Config) (*Server, error) {
 	s.commands.interpreters = s.interpreters.interpreters
 	s.lsp.servers = servers
 	s.git.repositories = git.New(cfg.Process)
-	s.ports = portAPI{
-		face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0),
-		listed: &measure.Ports{},
-	}
+	s.ports = portAPI{face: &s.face, admit: s.admit, pool: upstream.NewPool(dialPort), log: log.New(lines, "", 0)}
 	return s, nil
 }
 
