@@ -345,6 +345,14 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+func TestForkedContextsNeedTheirFolder(t *testing.T) {
+	m, processes := newManagers(t)
+	warm(t, m, processes, "1")
+	if _, err := m.Create(t.Context(), interpreter.Options{Dir: "/nowhere"}); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
 func TestInterruptLeavesTheState(t *testing.T) {
 	c := newContext(t, interpreter.Options{})
 	run(t, c, "import asyncio, subprocess, threading, time\nx = 1")

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -86,7 +87,7 @@ func startWorker(ctx context.Context, c *Context) (*worker, error) {
 		}
 		return w, nil
 	case <-w.gone:
-		err = fault.Newf(fault.Unavailable, "the %s interpreter does not start: %s%s", c.Language, w.death(), w.words())
+		err = fault.Newf(fault.Unavailable, "the %s interpreter does not start: it %s\n%s", c.Language, w.howEnded(), strings.TrimSpace(w.words()))
 	case <-c.closing:
 		err = ErrDeleted
 	case <-limit.Done():
@@ -234,18 +235,21 @@ func (w *worker) forget() {
 // discard gives up the record of a worker that has ended.
 func (w *worker) discard() { w.record().Discard() }
 
-// death says how the worker ended.
+// death says how the worker ended, and what that means for its context.
 func (w *worker) death() string {
+	return fmt.Sprintf("the %s interpreter %s; what it had in memory is lost, and the next cell runs in a new one\n",
+		w.language.name, w.howEnded())
+}
+
+func (w *worker) howEnded() string {
 	r := w.process.Result()
-	how := fmt.Sprintf("ended with exit code %d", r.ExitCode)
 	switch {
 	case r.OutOfMemory != nil:
-		how = "was killed: " + r.OutOfMemory.String()
+		return "was killed: " + r.OutOfMemory.String()
 	case r.Signal != "":
-		how = "was ended by " + r.Signal
+		return "was ended by " + r.Signal
 	}
-	return fmt.Sprintf("the %s interpreter %s; what it had in memory is lost, and the next cell runs in a new one\n",
-		w.language.name, how)
+	return fmt.Sprintf("ended with exit code %d", r.ExitCode)
 }
 
 // words returns what the worker wrote to stderr last.

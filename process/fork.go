@@ -23,6 +23,9 @@ func (c *children) forkOther(f Forker, attr *syscall.ProcAttr, t tag) (pid int, 
 	if !c.sweeps {
 		return 0, fault.New(fault.Internal, "orphans do not become children of this program")
 	}
+	if !enterable(attr.Dir) {
+		return 0, fault.New(fault.Internal, "a start says what is wrong with the folder")
+	}
 	err = f.Fork(attr.Dir, attr.Env, attr.Files, func(forked int) error {
 		if p, _ := stat(forked); p.parent != os.Getpid() || c.has(forked) {
 			return fault.Newf(fault.Internal, "process %d is not a new child of this program", forked)
