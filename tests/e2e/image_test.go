@@ -81,8 +81,14 @@ int main() { std::puts("built"); }' > a.cc; g++ -O2 -o a a.cc; ./a; echo '#inclu
 			`^/usr/bin/pip\n/usr/local/bin/node\n/usr/local/bin/pylsp\n$`,
 		},
 		{
-			"nothing left from the build", `ls -A ~ /tmp; ls -A /var/lib/apt/lists`,
-			`^/home/daytona:\n.bash_logout\n.bashrc\n.profile\n\n/tmp:\n$`,
+			"nothing left from the build", `ls -A ~ ~/.cache /tmp; ls -A /var/lib/apt/lists`,
+			`^/home/daytona:\n.bash_logout\n.bashrc\n.cache\n.profile\n\n/home/daytona/.cache:\njedi\n\n/tmp:\n$`,
+		},
+		{
+			"language servers know the standard library", `count() { find ~/.cache/jedi -name '*.pkl' | wc -l; }
+				before=$(count)
+				python3 -c 'import jedi; print(len(jedi.Script("import os\nos.").complete()) > 100)'
+				[ $before -gt 10 ] && [ $before = $(count) ] && echo nothing was read anew`, `^True\nnothing was read anew\n$`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
