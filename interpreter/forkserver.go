@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -73,9 +74,12 @@ func (s *forkServer) fork(dir string, env []string, fds []uintptr, f forked, kno
 		s.missed = true
 		return errCold
 	}
+	if slices.ContainsFunc(slices.Concat(env, f.argv, []string{dir}), func(s string) bool { return !utf8.ValidString(s) }) {
+		return errCold // the request could not carry it
+	}
 	request, err := json.Marshal(map[string]any{"dir": dir, "env": env, "argv": f.argv, "imports": f.imports})
 	if err != nil {
-		return errCold // a variable that is no text
+		return err
 	}
 	file, err := linux.MemoryFile("fork", request)
 	if err != nil {

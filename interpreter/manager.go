@@ -42,7 +42,8 @@ type Manager struct {
 	cfg  Config
 	work sync.WaitGroup // every goroutine of this room
 
-	forks forkServer
+	forks forkServer // of programs that import little, and of contexts
+	heavy forkServer // of programs that import what takes long; a process of it has that in memory
 
 	mu       sync.Mutex
 	contexts map[string]*Context
@@ -56,7 +57,7 @@ func NewManager(cfg Config) *Manager {
 		cfg.Idle = idleTime
 	}
 	m := &Manager{cfg: cfg, contexts: map[string]*Context{}, defaults: map[string]*Context{}}
-	m.forks.m = m
+	m.forks.m, m.heavy.m = m, m
 	return m
 }
 
@@ -180,6 +181,7 @@ func (m *Manager) Close() {
 	}
 	ends.Wait()
 	m.forks.End()
+	m.heavy.End()
 	m.work.Wait()
 }
 

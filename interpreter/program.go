@@ -86,7 +86,7 @@ var heavy = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+` +
 
 // python runs the program by our own text, so that figures are seen, in a process that is forked if it can be.
 func (m *Manager) python(p Program) (*Prepared, error) {
-	c := &Prepared{forks: &m.forks}
+	c := &Prepared{}
 	for _, text := range [][]byte{[]byte(programs.Run + "\x00" + programs.Charts), []byte(p.Source)} {
 		f, err := linux.MemoryFile("program", text)
 		if err != nil {
@@ -103,9 +103,13 @@ func (m *Manager) python(p Program) (*Prepared, error) {
 		}
 		imports = append(imports, name)
 	}
+	c.forks = &m.forks
+	if len(imports) > 0 {
+		c.forks = &m.heavy
+	}
 	c.Spec = process.Spec{
 		Argv:    append([]string{"python3", "-u", "-c", loader}, p.Argv...),
-		Fork:    forked{server: &m.forks, argv: p.Argv, imports: imports, own: decides(p.Env)},
+		Fork:    forked{server: c.forks, argv: p.Argv, imports: imports, own: decides(p.Env)},
 		Streams: process.Capture{Split: p.Split, Attachment: true, More: c.files},
 	}
 	return c, nil

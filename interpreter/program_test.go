@@ -282,3 +282,14 @@ func TestForkServerEndsWhenIdle(t *testing.T) {
 		}
 	}
 }
+
+func TestVariablesThatAreNoTextReachPrograms(t *testing.T) {
+	t.Setenv("NO_TEXT", "\xff")
+	m, processes := newManagers(t)
+	p := interpreter.Program{Language: "python", Source: "import os\nprint(os.environb[b'NO_TEXT'])"}
+	for range 20 { // a fork server would be there soon
+		if _, got := runProgram(t, m, processes, p); got != "b'\\xff'\n" {
+			t.Fatal(got)
+		}
+	}
+}

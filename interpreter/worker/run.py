@@ -36,7 +36,8 @@ def watch():
     if imports in sys.meta_path:
         sys.meta_path.remove(imports)
     module = type(sys)(SELF)
-    exec(compile(parts[1], SELF, "exec"), module.__dict__)
+    code = parts[1]  # compiled already where the fork server had to do with figures before
+    exec(compile(code, SELF, "exec") if isinstance(code, bytes) else code, module.__dict__)
     module.watch(write)
 
 

@@ -140,12 +140,16 @@ def become(fds):
 
 
 def program(fd):
-    """The text in a file and its first part compiled: before the fork, so that processes share it."""
+    """The text in a file, its first part compiled: before the fork, so that processes share it. So is the part that
+    finds charts, once there may be some: it takes longer than a short program."""
     text = os.pread(fd, os.fstat(fd).st_size, 0)
     if text not in programs:
         parts = text.split(b"\0")
         programs[text] = compile(parts[0], SELF, "exec"), parts
-    return programs[text]
+    code, parts = programs[text]
+    if len(parts) > 1 and isinstance(parts[1], bytes) and "matplotlib" in sys.modules:
+        parts[1] = compile(parts[1], SELF, "exec")
+    return code, parts
 
 
 def imports(names):

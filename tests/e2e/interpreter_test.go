@@ -628,3 +628,19 @@ func TestIdleSandboxHasNoInterpreter(t *testing.T) {
 		t.Errorf("the next cell: %v", got)
 	}
 }
+
+// TestHeavyImportsStayWithProgramsThatWantThem holds that a program that imports little is not forked from one that has
+// imported much: that made it slower than its own start.
+func TestHeavyImportsStayWithProgramsThatWantThem(t *testing.T) {
+	_, conn := full.up(t)
+	box := conn.Create(map[string]any{"cpu": 1, "memory": 1, "disk": 3})
+	run := func(source string) string {
+		var res api.ExecuteResponse
+		box.Toolbox("POST", "/process/code-run", api.CodeRunRequest{Language: "python", Code: source}).Want(200).Into(&res)
+		return res.Result
+	}
+	heavy := "import sys; print('numpy' in sys.modules)\nimport numpy"
+	harness.Until(t, 30*time.Second, "a program that finds numpy imported", func() bool { return run(heavy) == "True\n" })
+	light := "import sys; print('numpy' in sys.modules, 'socket' in sys.modules)" // socket: it was forked
+	harness.Until(t, 30*time.Second, "a light program to be forked", func() bool { return run(light) == "False True\n" })
+}
