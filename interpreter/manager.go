@@ -42,6 +42,8 @@ type Manager struct {
 	cfg  Config
 	work sync.WaitGroup // every goroutine of this room
 
+	large sync.Mutex // held while a large message of any worker is taken in
+
 	forks forkServer // of programs that import little, and of contexts
 	heavy forkServer // of programs that import what takes long; a process of it has that in memory
 

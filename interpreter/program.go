@@ -1,8 +1,6 @@
 package interpreter
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -38,7 +36,7 @@ type Prepared struct {
 }
 
 // Prepare returns how p is run. The caller calls Close when it has ended. What a Python program shows of figures comes
-// in Result.Attached; see Charts. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal
+// on a line each of the stream Events, as JSON. Errors: fault.Invalid for an empty program or an unknown language, fault.Internal
 // where no folder takes a file.
 func (m *Manager) Prepare(p Program) (*Prepared, error) {
 	if strings.TrimSpace(p.Source) == "" {
@@ -113,16 +111,6 @@ func (m *Manager) python(p Program) (*Prepared, error) {
 		Streams: process.Capture{Split: p.Split, Attachment: true, More: c.files},
 	}
 	return c, nil
-}
-
-// Charts returns what a Python program showed of figures: a JSON object each. What is none is left out.
-func Charts(attached []byte) (charts []json.RawMessage) {
-	for line := range bytes.Lines(attached) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && json.Valid(line) {
-			charts = append(charts, line)
-		}
-	}
-	return charts
 }
 
 // maxArgument is the longest source that is passed as an argument. The kernel's limit for one argument is 128 KiB.

@@ -30,12 +30,16 @@ const (
 	stopTime    = 2 * time.Second // from the interrupt of a cell whose time is over to the end of its worker
 	closedTime  = time.Second     // from the end of a worker's socket to its own
 	bufferFirst = 16 << 10
+
+	largeMessage = 256 << 10        // bytes from which on a message is large
+	largeTime    = 10 * time.Second // the longest that one may take to come
 )
 
 // worker is the process that runs a context's cells.
 type worker struct {
 	language language
 	logger   *slog.Logger
+	large    *sync.Mutex // Manager.large
 	process  *process.Process
 	control  *os.File // our end of its control socket
 
@@ -123,7 +127,7 @@ func launch(c *Context) (*worker, error) {
 		return nil, err
 	}
 	return &worker{
-		language: c.language, logger: c.m.cfg.Logger, process: p, control: control,
+		language: c.language, logger: c.m.cfg.Logger, large: &c.m.large, process: p, control: control,
 		ready: make(chan struct{}), done: make(chan message, 1), gone: make(chan struct{}),
 	}, nil
 }
@@ -297,9 +301,12 @@ func (w *worker) listen() {
 	}()
 	in := bufio.NewReaderSize(controlReader{w.control}, bufferFirst)
 	for {
-		line, err := readLine(in)
+		line, large, err := w.readLine(in)
 		if err == nil {
 			err = w.take(line)
+		}
+		if large {
+			w.large.Unlock()
 		}
 		if err == nil {
 			continue
@@ -322,20 +329,25 @@ func (w *worker) listen() {
 	close(w.gone)
 }
 
-// readLine reads a message of at most maxMessage.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	var line []byte
+// readLine reads a message of at most maxMessage. Of all workers, one at a time may send a large one: the caller unlocks
+// w.large when it has taken that in. A worker that stops in the middle is not waited for.
+func (w *worker) readLine(in *bufio.Reader) (line []byte, large bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')
 		if len(line)+len(part) > maxMessage {
-			return nil, fault.Newf(fault.TooLarge, "a message of more than %d MiB", maxMessage>>20)
+			return nil, large, fault.Newf(fault.TooLarge, "a message of more than %d MiB", maxMessage>>20)
 		}
 		if err == nil && line == nil {
-			return part, nil
+			return part, large, nil
 		}
-		line = append(line, part...)
+		if line = append(line, part...); len(line) > largeMessage && !large {
+			w.large.Lock()
+			large = true
+			stalled := time.AfterFunc(largeTime, w.process.Kill)
+			defer stalled.Stop()
+		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
+			return line, large, err
 		}
 	}
 }

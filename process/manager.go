@@ -168,7 +168,9 @@ func (m *Manager) Run(ctx context.Context, spec Spec) (Result, error) {
 	stop := context.AfterFunc(ctx, p.Kill)
 	defer stop()
 	p.await()
-	p.result.Attached = p.attachment()
+	p.mu.Lock()
+	p.attach(p.output) // where a background child still holds the output
+	p.mu.Unlock()
 	p.output.Close() // what a background child writes from now on is nobody's
 	return p.result, nil
 }

@@ -23,7 +23,6 @@ type Result struct {
 	CPU       time.Duration // user and system time of the leader and of those it waited for
 	PeakRSS   int64         // of the largest of these, in bytes; 0 when not known: it was less than this program's own
 	Output    *journal.Journal
-	Attached  []byte // see Capture.Attachment; for Run alone
 
 	OutOfMemory *OutOfMemory // it was killed for memory, or a shell says so of its last command; nil for any other end
 

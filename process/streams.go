@@ -24,7 +24,7 @@ type Capture struct {
 	Limits journal.Limits // of the output; zeros mean the Manager's
 
 	// Attachment gives the process a file in memory as descriptor 3, for what it hands back beside its output. The
-	// first 64 MiB of it are Result.Attached.
+	// first 64 MiB of it become the output's stream Events, behind all else.
 	Attachment bool
 
 	// More are the process's further descriptors, from 3 on or behind the Attachment. The caller closes them after the
@@ -76,19 +76,29 @@ func (p *pipes) close() {
 	all.close() // the start failed: nothing was written or is lost
 }
 
-// attachment reads what the process has attached, and closes the file.
-func (p *pipes) attachment() []byte {
+// attach moves what the process has attached into j, once, and closes the file. The caller holds ends.mu.
+func (p *pipes) attach(j *journal.Journal) {
 	if p.attached == nil {
-		return nil
+		return
 	}
-	defer p.attached.Close() // only read from
-	st, err := p.attached.Stat()
-	if err != nil || st.Size() == 0 {
-		return nil
+	defer func() {
+		_ = p.attached.Close() // only read from
+		p.attached = nil
+	}()
+	for at, buf := int64(0), []byte(nil); at < maxAttachment; {
+		if st, err := p.attached.Stat(); err != nil || st.Size() <= at {
+			return
+		}
+		if buf == nil {
+			buf = make([]byte, 64<<10)
+		}
+		n, _ := p.attached.ReadAt(buf[:min(int64(len(buf)), maxAttachment-at)], at) // it is at its end
+		if n == 0 {
+			return
+		}
+		j.Append(journal.Events, buf[:n])
+		at += int64(n)
 	}
-	data := make([]byte, min(st.Size(), maxAttachment))
-	n, _ := p.attached.ReadAt(data, 0) // an error means that the file was cut since
-	return data[:n]
 }
 
 func (c Capture) open(null *os.File, theirs *closers) (files Files, ours pipes, err error) {

@@ -138,6 +138,7 @@ func (e *ends) endedLocked() {
 	if !e.exited || e.streams > 0 {
 		return
 	}
+	e.attach(e.output)
 	e.publishLocked()
 	e.output.Close()
 	close(e.drained)

@@ -27,6 +27,11 @@ func TestForgedCharts(t *testing.T) {
 			[]string{`{"type":"bar","title":null,"elements":[{"label":"a","value":"1.5"}],"orientation":"vertical"}`},
 		},
 		{"without a newline, behind junk", `b'junk\n\n{"type":"line"}\n{"type":'`, []string{`{"type":"line"}`}},
+		{
+			"with a child in the background", `b'{"type":"line"}'); os.system('sleep 60 &'); (b''`,
+			[]string{`{"type":"line"}`},
+		},
+		{"too long a line", `b'{"title":"' + b'x' * (17 << 20) + b'"}\n{"type":"line"}'`, []string{`{"type":"line"}`}},
 		{"other values", `b'null\n[]\n1\n"x"\ntrue\n'`, nil},
 		{"a number as value", `b'{"type":"bar","elements":[{"value":1}]}'`, nil},
 		{"text as tick", `b'{"type":"line","x_ticks":["1"]}'`, nil},

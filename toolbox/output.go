@@ -49,7 +49,7 @@ func (o outputText) writeTo(r *journal.Reader, write func([]byte)) error {
 		if c.Skipped > 0 {
 			write(journal.DroppedNotice(c.Skipped))
 		}
-		if o.stream == 0 || c.Stream == o.stream {
+		if o.stream == 0 && c.Stream != journal.Events || c.Stream == o.stream {
 			write(c.Data)
 		}
 		return nil

@@ -124,6 +124,7 @@ func writeRun(c *gin.Context, res process.Result, timeout time.Duration, split b
 			err = errors.Join(err, outputText{stream: journal.Stderr}.writeMember(w, "stderr", res.Output.Snapshot(0)))
 		}
 		_ = w.WriteByte(',')
+		err = errors.Join(err, writeArtifacts(w, res.Output.Snapshot(0)))
 		_, _ = w.Write(facts[1:])
 		return err
 	})
@@ -141,8 +142,6 @@ type facts struct {
 	PeakRSSBytes int64   `json:"peakRssBytes,omitempty"`
 
 	OutOfMemory *api.OutOfMemory `json:"outOfMemory,omitempty"`
-
-	Artifacts map[string][]json.RawMessage `json:"artifacts,omitempty"`
 }
 
 func runFacts(res process.Result) facts {
@@ -150,7 +149,7 @@ func runFacts(res process.Result) facts {
 	return facts{
 		Signal: res.Signal, TimedOut: res.TimedOut, Background: res.Lingering, Truncated: dropped > 0, DroppedBytes: dropped,
 		WallMs: milliseconds(res.Wall), CPUMs: milliseconds(res.CPU), PeakRSSBytes: res.PeakRSS,
-		OutOfMemory: wireOutOfMemory(res.OutOfMemory), Artifacts: artifacts(res.Attached),
+		OutOfMemory: wireOutOfMemory(res.OutOfMemory),
 	}
 }
 

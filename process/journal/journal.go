@@ -16,7 +16,7 @@ type Stream uint8
 const (
 	Stdout Stream = 1
 	Stderr Stream = 2
-	Events Stream = 3 // messages about the output, in their place among it; process writes none
+	Events Stream = 3 // what is beside the output, in its place among it: messages, attachments
 )
 
 // Limits bound what a Journal keeps. Beyond both, the oldest bytes go first.

@@ -644,3 +644,38 @@ func TestHeavyImportsStayWithProgramsThatWantThem(t *testing.T) {
 	light := "import sys; print('numpy' in sys.modules, 'socket' in sys.modules)" // socket: it was forked
 	harness.Until(t, 30*time.Second, "a light program to be forked", func() bool { return run(light) == "False True\n" })
 }
+
+// TestLargeMessagesOfManyWorkers has 24 workers send what is nearly the longest message, again and again: all at once in
+// the daemon's memory, they would end the sandbox.
+func TestLargeMessagesOfManyWorkers(t *testing.T) {
+	s, conn := full.up(t)
+	box := conn.Create(map[string]any{"cpu": 1, "memory": 1, "disk": 3})
+	d := behind(t, s, box)
+	const flood = `
+import os
+while True:
+    os.write(3, b'{"type":"display","data":{"text/plain":"')
+    for i in range(31 * 16): os.write(3, b'x' * 65536)
+    os.write(3, b'"}}\n')`
+	var all sync.WaitGroup
+	timeout := 5.0
+	for range 24 {
+		var made api.InterpreterContext
+		d.call("POST", "/process/interpreter/context", api.CreateContextRequest{}, &made)
+		ws := d.openCell(api.InterpreterRequest{Code: flood, ContextID: made.ID, Timeout: &timeout})
+		all.Go(func() {
+			for {
+				if _, _, err := ws.NextReader(); err != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if code, out := d.exec("echo alive"); code != 0 || out != "alive\n" {
+		t.Errorf("afterwards: %d, %q", code, out)
+	}
+	if got := d.cell("", "6 * 7"); got.result() != "42" {
+		t.Errorf("another cell afterwards: %v", got)
+	}
+}
