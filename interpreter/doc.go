@@ -24,11 +24,18 @@
 // that was written before it is read, so that results and displays stand in their place among the output. A cell's
 // record is a part of that journal, and any number of readers may come to it, at any time.
 //
+// # How Python starts (forkserver.go)
+//
+// Contexts and programs of Python are forked from a process that has started already, where that makes no difference to
+// them: docs/decisions/0015. There is one such process for what imports little and another for what imports much. Each
+// starts after it was missed, and ends when nobody needs it for a minute.
+//
 // # Limits
 //
 //   - contexts: 256
 //   - cells that wait in one context: 128
 //   - records: 1 MiB in memory and 256 MiB on disk for each worker; the oldest go first, and readers are told
-//   - a message of a worker: 32 MiB; one that sends more is ended
+//   - a message of a worker: 32 MiB; one that sends more is ended. Of those above 256 KiB, one at a time is in memory,
+//     of all contexts together; it may take 10 s to come
 //   - cells that can be found by their id: the last 64 of a context
 package interpreter
