@@ -388,6 +388,32 @@ func TestInterruptLeavesTheState(t *testing.T) {
 	}
 }
 
+// TestInterruptsThatComeJustBeforeASleep meets the moment in which Python has looked for signals, and sleeps next.
+func TestInterruptsThatComeJustBeforeASleep(t *testing.T) {
+	c := newContext(t, interpreter.Options{})
+	run(t, c, "import time")
+	for i := range 1000 {
+		cell, err := c.Run(interpreter.Request{Code: "print('runs', flush=True)\ntime.sleep(4)"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := cell.Follow(0)
+		if _, err := r.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range i % 100 * 100 { // another part of that moment each time
+			runtime.KeepAlive(r)
+		}
+		began := time.Now()
+		c.Interrupt()
+		<-cell.Done()
+		r.Close()
+		if d := time.Since(began); d > 2*time.Second {
+			t.Fatalf("number %d: interrupted after %v", i, d)
+		}
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	c := newContext(t, interpreter.Options{})
 	run(t, c, "import time\nx = 1")

@@ -210,6 +210,23 @@ func (w *worker) stop(cell *Cell, why State) {
 		w.wanted = why
 	}
 	w.process.Signal(syscall.SIGINT, true)
+	for _, after := range nudges {
+		time.AfterFunc(after, func() { w.nudge(cell) })
+	}
+}
+
+// nudges are when an interrupt is followed by a signal that has no effect of its own. One that comes after the worker has
+// looked for signals, and before it sleeps, would be acted on after that sleep. The nudge ends a sleep, which goes on
+// where the interrupt was acted on before.
+var nudges = []time.Duration{20 * time.Millisecond, 200 * time.Millisecond}
+
+// nudge makes the worker look for signals if the cell still runs.
+func (w *worker) nudge(cell *Cell) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cell == cell {
+		w.process.Signal(syscall.SIGURG, false)
+	}
 }
 
 func (w *worker) interrupt(cell *Cell) { w.stop(cell, Interrupted) }

@@ -373,6 +373,7 @@ def forked():
 
 
 os.set_inheritable(CONTROL, False)
+signal.signal(signal.SIGURG, lambda *_: None)  # the daemon's nudge: it makes Python look for signals, and is ignored else
 interrupts.hold()
 interrupts.theirs = signal.default_int_handler
 os.register_at_fork(after_in_child=forked)
